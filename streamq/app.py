@@ -1,0 +1,312 @@
+"""The App: handlers, the server they work on, and what a program does with both."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from streamq.errors import ConfigError
+from streamq.events import Observer
+from streamq.handler import ANY, Handler, make_handler
+from streamq.job import MAX_PAYLOAD, check_type
+from streamq.keys import check_group, check_stream
+from streamq.producer import NewJob, Producer
+from streamq.retry import Backoff
+from streamq.server import Server
+from streamq.worker import Handlers, Settings, Subscription, Worker
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_STREAM = "jobs"
+DEFAULT_GROUP = "default"
+
+
+class App:
+    """A set of handlers, and the server that their jobs are on.
+
+    Args:
+        url: ``redis://…``, ``rediss://…`` or ``unix://…``; without one, ``STREAMQ_URL``
+            from the environment, and without that the embedded server.
+        stream: the stream for everything that names no other.
+        max_payload: bytes that the encoded data of one job may take.
+        lifespan: a function that returns an async context manager; a worker enters it
+            before its first job and leaves it after its last.
+
+    Raises:
+        ConfigError: a name or the URL cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        stream: str = DEFAULT_STREAM,
+        max_payload: int = MAX_PAYLOAD,
+        lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
+    ) -> None:
+        self.url = url
+        self.stream = check_stream(stream)
+        self.max_payload = max_payload
+        self._lifespan = lifespan
+        self._handlers: dict[tuple[str, str | None], dict[str, Handler]] = {}
+        self._ignored: dict[tuple[str, str | None], list[str]] = {}
+        self._server: Server | None = None
+
+    # -- handlers -------------------------------------------------------------
+
+    def handler(
+        self,
+        type: str | None = None,
+        *,
+        group: str | None = None,
+        stream: str | None = None,
+        retries: int = 3,
+        backoff: Backoff | None = None,
+        timeout: float | None = None,
+        process: bool = False,
+        batch: int = 0,
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Register a function as the handler of a job type. The function stays as it is.
+
+        ``async def`` runs in the event loop, ``def`` in a thread, and ``def`` with
+        ``process=True`` in a process of its own. Its arguments come from the job's data
+        by name, validated against its annotations; a parameter annotated
+        :class:`~streamq.Job` takes the job. What it returns is kept as the result.
+
+        It may raise :class:`~streamq.Retry` to be tried again later and
+        :class:`~streamq.Dead` to give the job up; any other exception is a failure,
+        tried again as ``retries`` and ``backoff`` say.
+
+        Args:
+            type: the job type; the function's name by default, ``*`` for every type
+                that no other handler of the group takes.
+            group: the consumer group; without one, whatever group a worker is started for.
+            stream: the stream; the app's own by default.
+            retries: tries after a first failure, before the job goes to the dead letters.
+            backoff: when they follow; exponential from 1 s to 300 s with full jitter by default.
+            timeout: seconds that one delivery may run.
+            process: run it in a process, for work that keeps a core busy.
+            batch: call it with a list of up to so many jobs, ``def f(jobs: list[Job])``.
+
+        Raises:
+            ConfigError: the function or a rule cannot be used, or the type is taken.
+        """
+
+        def register(function: Callable[P, R]) -> Callable[P, R]:
+            name = check_type(type if type is not None else _name_of(function))
+            place = self._place(stream, group)
+            handlers = self._handlers.setdefault(place, {})
+            if name in handlers:
+                raise ConfigError(
+                    f"the type {name!r} has a handler already, {_name_of(handlers[name].function)}"
+                )
+            handlers[name] = make_handler(
+                name, function, retries=retries, backoff=backoff, timeout=timeout,
+                process=process, batch=batch,
+            )  # fmt: skip
+            return function
+
+        return register
+
+    def ignore(self, *types: str, group: str | None = None, stream: str | None = None) -> None:
+        """Let a group settle jobs of these types unseen, instead of calling them dead.
+
+        Args:
+            types: job types, or patterns such as ``thumbnail_*``.
+        """
+        self._ignored.setdefault(self._place(stream, group), []).extend(types)
+
+    def subscriptions(
+        self, groups: Sequence[str] = (), streams: Sequence[str] = ()
+    ) -> list[Subscription]:
+        """What a worker of this app consumes.
+
+        Args:
+            groups: only these; all that the handlers name by default. Handlers that
+                name none serve in each of them.
+            streams: only these; all that the handlers name by default.
+
+        Raises:
+            ConfigError: there is no handler for one of the groups or streams.
+        """
+        wanted_groups = [check_group(group) for group in groups]
+        found: list[Subscription] = []
+        for stream in dict.fromkeys(streams or [stream for stream, _ in self._handlers]):
+            named = dict.fromkeys(g for s, g in self._handlers if s == stream and g is not None)
+            for group in dict.fromkeys(wanted_groups or named or [DEFAULT_GROUP]):
+                handlers = {
+                    **self._handlers.get((stream, None), {}),
+                    **self._handlers.get((stream, group), {}),
+                }
+                ignored = [
+                    *self._ignored.get((stream, None), ()),
+                    *self._ignored.get((stream, group), ()),
+                ]
+                if handlers:
+                    found.append(Subscription(stream, group, Handlers(handlers.values(), ignored)))
+        self._check_found(found, wanted_groups, streams)
+        return found
+
+    # -- jobs -----------------------------------------------------------------
+
+    async def produce(
+        self,
+        type: str,
+        data: Mapping[str, Any] | None = None,
+        /,
+        *,
+        stream: str | None = None,
+        **fields: Any,
+    ) -> str:
+        """Write one job and return its ID::
+
+            await app.produce("process_image", file="image_1.png")
+            await app.produce("archive", {"stream": "a field that is called so"})
+
+        Args:
+            type: the job type.
+            data: the data; more of it may be given by name.
+            stream: where to; the app's own by default.
+
+        Raises:
+            StreamqError: see :meth:`streamq.producer.Producer.produce`.
+        """
+        return await self._producer().produce(
+            stream or self.stream, type, {**data, **fields} if data else fields
+        )
+
+    async def produce_many(
+        self,
+        jobs: Iterable[NewJob] | AsyncIterable[NewJob],
+        /,
+        *,
+        stream: str | None = None,
+    ) -> list[str]:
+        """Write many jobs, pipelined, and return their IDs in order.
+
+        Args:
+            jobs: pairs of type and data.
+            stream: where to; the app's own by default.
+
+        Raises:
+            StreamqError: see :meth:`streamq.producer.Producer.produce_many`.
+        """
+        return await self._producer().produce_many(stream or self.stream, jobs)
+
+    # -- the server -----------------------------------------------------------
+
+    @property
+    def server(self) -> Server:
+        """The server, found at its first use."""
+        if self._server is None:
+            self._server = Server(self.url)
+        return self._server
+
+    async def close(self) -> None:
+        """Close the connections. The app can be used again."""
+        if self._server is not None:
+            await self._server.close()
+            self._server = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # -- working --------------------------------------------------------------
+
+    def worker(
+        self,
+        *,
+        groups: Sequence[str] = (),
+        streams: Sequence[str] = (),
+        settings: Settings | None = None,
+        observers: Sequence[Observer] = (),
+        burst: bool = False,
+        max_jobs: int | None = None,
+    ) -> Worker:
+        """A worker for this app's handlers; ``await worker.run()`` consumes.
+
+        Args:
+            groups: only these groups; all that the handlers name by default.
+            streams: only these streams.
+            settings: concurrency, lease and the like.
+            observers: told of what happens.
+            burst: stop when nothing is left.
+            max_jobs: stop after so many deliveries.
+
+        Raises:
+            ConfigError: something cannot work as given.
+        """
+        return Worker(
+            self.server, self.subscriptions(groups, streams), settings=settings,
+            observers=observers, burst=burst, max_jobs=max_jobs, lifespan=self._lifespan,
+        )  # fmt: skip
+
+    def run(self, *, groups: Sequence[str] = (), settings: Settings | None = None) -> None:
+        """Consume until SIGINT or SIGTERM, with logging; for ``if __name__ == "__main__"``.
+
+        Raises:
+            StreamqError: the server cannot be used at the start.
+        """
+        from streamq.log import LogObserver
+
+        async def main() -> None:
+            async with self:
+                worker = self.worker(groups=groups, settings=settings, observers=[LogObserver()])
+                await worker.run(signals=True)
+
+        run_async(main)
+
+    def _producer(self) -> Producer:
+        return Producer(self.server, self.max_payload)
+
+    def _place(self, stream: str | None, group: str | None) -> tuple[str, str | None]:
+        return (
+            self.stream if stream is None else check_stream(stream),
+            None if group is None else check_group(group),
+        )
+
+    def _check_found(
+        self, found: Sequence[Subscription], groups: Sequence[str], streams: Sequence[str]
+    ) -> None:
+        for what, wanted, known in (
+            ("group", groups, {subscription.group for subscription in found}),
+            ("stream", streams, {subscription.stream for subscription in found}),
+        ):
+            missing = [name for name in wanted if name not in known]
+            if missing:
+                raise ConfigError(f"the app has no handler for the {what} {missing[0]!r}")
+        if not found:
+            raise ConfigError("the app has no handlers: register one with @app.handler(...)")
+
+
+def run_async(main: Callable[[], Any]) -> Any:
+    """Run an async function in an event loop of its own, uvloop's where there is one."""
+    if sys.platform != "win32":
+        try:
+            import uvloop
+        except ImportError:
+            pass
+        else:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(main())
+    return asyncio.run(main())
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", repr(function)))
+
+
+__all__ = ["ANY", "DEFAULT_GROUP", "DEFAULT_STREAM", "App", "run_async"]

@@ -1,0 +1,127 @@
+"""Every error that streamq raises: one tree under :class:`StreamqError`.
+
+A message says what happened, to what, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class StreamqError(Exception):
+    """The root: ``except StreamqError`` catches whatever streamq raises."""
+
+
+class ConfigError(StreamqError):
+    """A setting, a name or a handler that cannot work as given."""
+
+
+# -- the server ---------------------------------------------------------------
+
+
+class ServerError(StreamqError):
+    """Something about the Redis or Valkey server.
+
+    Attributes:
+        passing: whether the same call may well succeed later, by itself.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+
+
+class ServerUnavailable(ServerError):
+    """The server cannot be reached, or went away; trying again later may succeed."""
+
+    def __init__(self, message: str, *, passing: bool = True) -> None:
+        super().__init__(message, passing=passing)
+
+
+class OutcomeUnknown(ServerUnavailable):
+    """The connection broke after a write was sent: it may or may not have been done."""
+
+
+class AuthenticationFailed(ServerError):
+    """The server refused the user name, the password, or the command (ACL)."""
+
+
+class ServerUnsupported(ServerError):
+    """The server is older than Redis 7.0 or Valkey 7.2."""
+
+
+class ServerRefused(ServerError):
+    """The server answered a command with an error, such as out of memory."""
+
+
+class EmbeddedServerError(ServerError):
+    """The embedded server could not be started, reached or stopped."""
+
+
+# -- streams, groups, jobs ----------------------------------------------------
+
+
+class WrongKeyType(StreamqError):
+    """The key given as a stream holds another Redis type."""
+
+
+class StreamNotFound(StreamqError):
+    """No stream of that name exists."""
+
+
+class GroupNotFound(StreamqError):
+    """The stream has no consumer group of that name."""
+
+
+class JobNotFound(StreamqError):
+    """No job or dead letter of that ID is known."""
+
+
+# -- payloads -----------------------------------------------------------------
+
+
+class PayloadError(StreamqError):
+    """The data of a job cannot be written or read."""
+
+
+class PayloadTooLarge(PayloadError):
+    """The encoded data is larger than the limit."""
+
+
+class InvalidEntry(PayloadError):
+    """A stream entry cannot be understood as a job."""
+
+
+class InvalidArguments(PayloadError):
+    """The data of a job does not fit the parameters of its handler."""
+
+
+# -- handlers -----------------------------------------------------------------
+
+
+class JobTimeout(StreamqError):
+    """A handler ran longer than its timeout."""
+
+
+class Retry(StreamqError):
+    """Raised by a handler to try the job again later.
+
+    It counts as a delivery like any failure: when the retries are used up, the
+    job goes to the dead letters.
+
+    Args:
+        reason: kept as the job's last error.
+        delay: seconds until the next try; ``None`` takes the handler's backoff.
+    """
+
+    def __init__(self, reason: str = "retry requested", *, delay: float | None = None) -> None:
+        if delay is not None and not 0 <= delay < float("inf"):
+            raise ConfigError(f"Retry(delay={delay!r}): give seconds, zero or more")
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Dead(StreamqError):
+    """Raised by a handler to give the job up: it goes to the dead letters at once.
+
+    Args:
+        reason: kept with the dead letter.
+    """

@@ -1,0 +1,213 @@
+"""Handlers: what to call for a job, and with which arguments."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from streamq.errors import ConfigError, InvalidArguments
+from streamq.job import Job
+from streamq.retry import Backoff
+from streamq.text import printable
+
+ANY = "*"
+"""The type of the handler that takes every job no other handler takes."""
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+Binder = Callable[[Job], Arguments]
+
+
+class Mode(Enum):
+    """Where a handler runs."""
+
+    ASYNC = "async"
+    THREAD = "thread"
+    PROCESS = "process"
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """One handler and its rules.
+
+    Attributes:
+        type: the job type that it takes, or :data:`ANY`.
+        function: what to call.
+        mode: in the event loop, in a thread, or in a process.
+        retries: how many tries follow a first failure.
+        backoff: when they follow.
+        timeout: seconds that one delivery may run; ``None`` for no limit.
+        batch: how many jobs one call takes at the most, as a list; 0 for one at a time.
+        bind: makes the arguments for a job, or raises :class:`InvalidArguments`.
+    """
+
+    type: str
+    function: Callable[..., Any]
+    mode: Mode
+    retries: int
+    backoff: Backoff
+    timeout: float | None
+    batch: int
+    bind: Binder = field(repr=False)
+
+
+def make_handler(
+    type: str,
+    function: Callable[..., Any],
+    *,
+    retries: int = 3,
+    backoff: Backoff | None = None,
+    timeout: float | None = None,
+    process: bool = False,
+    batch: int = 0,
+) -> Handler:
+    """Check a function and its rules, and compile how its arguments are bound.
+
+    Raises:
+        ConfigError: the function or a rule cannot be used.
+    """
+    name = getattr(function, "__qualname__", repr(function))
+    if not callable(function):
+        raise ConfigError(f"{name} is not a function: give one that takes the job's data")
+    is_async = inspect.iscoroutinefunction(inspect.unwrap(function)) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - an instance with an async __call__
+    )
+    if process and is_async:
+        raise ConfigError(f"{name} is async and cannot run in a process: make it a plain def")
+    if retries < 0:
+        raise ConfigError(f"{name}: retries={retries}: give zero or more")
+    if timeout is not None and not 0 < timeout < float("inf"):
+        raise ConfigError(f"{name}: timeout={timeout}: give seconds, more than zero")
+    if batch < 0:
+        raise ConfigError(f"{name}: batch={batch}: give how many jobs a call takes")
+    mode = Mode.ASYNC if is_async else Mode.PROCESS if process else Mode.THREAD
+    return Handler(
+        type=type,
+        function=function,
+        mode=mode,
+        retries=retries,
+        backoff=backoff or Backoff(),
+        timeout=timeout,
+        batch=batch,
+        bind=_only_job if batch else compile_binder(function, name),
+    )
+
+
+def _only_job(job: Job) -> Arguments:
+    return (job,), {}
+
+
+def _nothing(job: Job) -> Arguments:
+    return (), {}
+
+
+def compile_binder(function: Callable[..., Any], name: str) -> Binder:
+    """How to make ``function``'s arguments out of a job's data.
+
+    Each parameter takes the field of its name, validated against its annotation as
+    pydantic does in its lax mode (so that ``"256"`` from a foreign producer fits
+    ``int``). A parameter annotated :class:`Job` takes the job. Fields without a
+    parameter are left out, unless the function has ``**kwargs``: other groups may
+    need what this one does not.
+
+    Raises:
+        ConfigError: the signature cannot be filled by name.
+    """
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"the annotations of {name} cannot be read: {printable(error, 200)}; "
+            "import what they name at module level"
+        ) from None
+    job_parameter: str | None = None
+    job_position = False
+    fields: dict[str, tuple[Any, bool]] = {}
+    takes_rest = False
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints.get(parameter.name, Any)
+        if hint is Job or (hint is Any and parameter.name == "job"):
+            job_parameter = parameter.name
+            job_position = parameter.kind is parameter.POSITIONAL_ONLY
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            takes_rest = True
+        elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
+            raise ConfigError(
+                f"{name} has the positional parameter {parameter.name!r}: "
+                "the job's data is passed by name"
+            )
+        else:
+            fields[parameter.name] = (hint, parameter.default is parameter.empty)
+    if not fields and not takes_rest:
+        if job_parameter is None:
+            return _nothing
+        if job_position:
+            return _only_job
+        return lambda job: ((), {job_parameter: job})
+    validate = _validator(name, fields, takes_rest)
+    if job_parameter is None:
+        return lambda job: ((), validate(job))
+
+    def bind(job: Job) -> Arguments:
+        arguments = validate(job)
+        if job_position:
+            return (job,), arguments
+        arguments[job_parameter] = job
+        return (), arguments
+
+    return bind
+
+
+def _validator(
+    name: str, fields: Mapping[str, tuple[Any, bool]], takes_rest: bool
+) -> Callable[[Job], dict[str, Any]]:
+    # Imported here: it takes a tenth of a second, and most commands need no handler.
+    import pydantic
+    from typing_extensions import TypedDict
+
+    make_shape: Any = TypedDict  # a type checker wants the fields spelled out
+    shape = make_shape(
+        "Arguments",
+        {
+            field: typing.Required[hint] if required else typing.NotRequired[hint]
+            for field, (hint, required) in fields.items()
+        },
+    )
+    shape.__pydantic_config__ = pydantic.ConfigDict(
+        arbitrary_types_allowed=True, extra="allow" if takes_rest else "ignore"
+    )
+    try:
+        adapter: pydantic.TypeAdapter[dict[str, Any]] = pydantic.TypeAdapter(shape)
+    except pydantic.errors.PydanticUserError as error:
+        raise ConfigError(
+            f"the annotations of {name} cannot be checked: "
+            f"{printable(str(error).splitlines()[0], 200)}"
+        ) from None
+    check = adapter.validator.validate_python
+
+    def validate(job: Job) -> dict[str, Any]:
+        data = job.data
+        if not isinstance(data, dict):
+            raise InvalidArguments(
+                f"the data is not an object with fields but {printable(data, 60)}"
+            )
+        try:
+            return typing.cast("dict[str, Any]", check(data))
+        except pydantic.ValidationError as error:
+            raise InvalidArguments(_explain(error)) from None
+
+    return validate
+
+
+def _explain(error: Any) -> str:
+    parts = []
+    for problem in error.errors(include_url=False, include_context=False):
+        where = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "missing":
+            parts.append(f"{where} is missing")
+        else:
+            parts.append(f"{where}: {problem['msg']} (got {printable(repr(problem['input']), 60)})")
+    return "; ".join(parts)

@@ -1,0 +1,96 @@
+"""Every key name that streamq uses, in one place.
+
+A stream's key is the plain name that the user gave. All that belongs to it
+carries the stream's hash tag, so that it lives in the same Cluster slot: the
+prefix of ``jobs`` is ``{jobs}``; a name that already has a tag (``{eu}:jobs``)
+is its own prefix.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from streamq.errors import ConfigError
+
+PARKED = "~retry"
+"""The consumer that holds entries waiting for their retry time."""
+
+_GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def check_stream(name: str) -> str:
+    """Return ``name`` if it can name a stream, else raise :class:`ConfigError`."""
+    if not name or len(name) > 512 or _CONTROL.search(name):
+        raise ConfigError(
+            f"{name[:60]!r} cannot name a stream: use 1 to 512 characters, none of them control"
+        )
+    return name
+
+
+def check_group(name: str) -> str:
+    """Return ``name`` if it can name a group, else raise :class:`ConfigError`."""
+    if not _GROUP.fullmatch(name):
+        raise ConfigError(
+            f"{name[:60]!r} cannot name a group: use letters, digits, '_', '-' and '.', 128 at most"
+        )
+    return name
+
+
+def _prefix(stream: str) -> str:
+    opening = stream.find("{")
+    if opening >= 0 and stream.find("}", opening + 1) > opening + 1:
+        return stream
+    return "{" + stream + "}"
+
+
+class StreamKeys:
+    """The keys that belong to one stream."""
+
+    __slots__ = ("prefix", "scheduled", "scheduled_jobs", "stream")
+
+    def __init__(self, stream: str) -> None:
+        self.stream = check_stream(stream)
+        self.prefix = _prefix(stream)
+        self.scheduled = f"{self.prefix}:scheduled"
+        self.scheduled_jobs = f"{self.prefix}:scheduled:jobs"
+
+    def unique(self, key: str) -> str:
+        """The string that maps an idempotency key to the entry it made."""
+        return f"{self.prefix}:unique:{key}"
+
+    def group(self, group: str) -> GroupKeys:
+        """The keys of one consumer group of this stream."""
+        return group_keys(self.stream, group)
+
+
+class GroupKeys:
+    """The keys that belong to one consumer group of one stream."""
+
+    __slots__ = ("dlq", "group", "job_prefix", "retry", "stream", "sweep")
+
+    def __init__(self, stream: str, group: str) -> None:
+        self.stream = check_stream(stream)
+        self.group = check_group(group)
+        base = f"{_prefix(stream)}:group:{group}"
+        self.retry = f"{base}:retry"
+        self.dlq = f"{base}:dlq"
+        self.sweep = f"{base}:sweep"
+        self.job_prefix = f"{base}:job:"
+
+    def job(self, job_id: str) -> str:
+        """The hash with the status record of one job in this group."""
+        return self.job_prefix + job_id
+
+
+@lru_cache(maxsize=1024)
+def stream_keys(stream: str) -> StreamKeys:
+    """The keys of ``stream`` (cached)."""
+    return StreamKeys(stream)
+
+
+@lru_cache(maxsize=1024)
+def group_keys(stream: str, group: str) -> GroupKeys:
+    """The keys of ``group`` on ``stream`` (cached)."""
+    return GroupKeys(stream, group)

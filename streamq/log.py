@@ -1,0 +1,93 @@
+"""An observer that writes to the log, in the words of an operator."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from streamq import events
+from streamq.events import Event, Outcome, Verdict
+from streamq.text import printable
+
+log = logging.getLogger("streamq")
+
+
+class LogObserver:
+    """Logs what an operator wants to know: failures, losses, recoveries.
+
+    Jobs that succeed are logged at DEBUG. Text from payloads and servers is escaped.
+    """
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case events.Settled(verdicts):
+                self._settled(verdicts)
+            case events.Refused(verdict, holder):
+                whose = f"it is {holder}'s now" if holder else "it is settled already"
+                log.warning(
+                    "Job %s: %s came too late, %s", verdict.job.id, verdict.outcome.value, whose
+                )
+            case events.LeaseLost(stream, group, job_ids):
+                log.warning(
+                    "Lost the lease of %s on %s/%s: the heartbeat came too late",
+                    _some(job_ids), stream, group,
+                )  # fmt: skip
+            case events.Reclaimed(stream, group, job_ids):
+                log.info("Took over %s stalled on %s/%s", _some(job_ids), stream, group)
+            case events.Buried(stream, group, job_id, deliveries):
+                log.error(
+                    "Job %s moved to DLQ of %s/%s: worker lost (%d deliveries)",
+                    job_id, stream, group, deliveries,
+                )  # fmt: skip
+            case events.Vanished(stream, group, job_ids):
+                log.error(
+                    "%s of %s/%s deleted from the stream by somebody else while pending",
+                    _some(job_ids), stream, group,
+                )  # fmt: skip
+            case events.GroupCreated(stream, group, again):
+                if again:
+                    log.warning("The group %s of %s was gone and is made anew", group, stream)
+                else:
+                    log.info("Created the group %s on %s", group, stream)
+            case events.ServerLost(error):
+                log.warning("Server lost: %s; waiting for it to come back", error)
+            case events.ServerBack(seconds):
+                log.warning("Server back after %.1f s", seconds)
+            case events.HandlerStuck(job):
+                log.error("Job %s: its handler ignores being cancelled, going on without", job.id)
+            case events.Stopping(running, grace):
+                if running:
+                    log.info(
+                        "Stopping: waiting up to %g s for %d running; once more to leave at once",
+                        grace, running,
+                    )  # fmt: skip
+                else:
+                    log.info("Stopping")
+
+    def _settled(self, verdicts: Sequence[Verdict]) -> None:
+        verbose = log.isEnabledFor(logging.DEBUG)
+        for verdict in verdicts:
+            job = verdict.job
+            if verdict.outcome is Outcome.SUCCEEDED:
+                if verdict.error:
+                    log.warning("Job %s: %s", job.id, verdict.error)
+                elif verbose:
+                    ms = (verdict.finished - verdict.started) * 1000
+                    log.debug("Job %s (%s) done in %.1f ms", job.id, printable(job.type), ms)
+            elif verdict.outcome is Outcome.RETRY:
+                log.warning(
+                    "Retrying job %s in %.1f s (attempt %d): %s",
+                    job.id, verdict.delay, job.attempt, verdict.error,
+                )  # fmt: skip
+            elif verdict.outcome is Outcome.DEAD:
+                log.error("Job %s moved to DLQ: %s: %s", job.id, verdict.reason, verdict.error)
+            elif verdict.outcome is Outcome.EXPIRED:
+                log.warning("Job %s expired before its turn came", job.id)
+            elif verbose:
+                log.debug("Job %s %s", job.id, verdict.outcome.value)
+
+
+def _some(job_ids: Sequence[str]) -> str:
+    if len(job_ids) == 1:
+        return f"job {job_ids[0]}"
+    return f"{len(job_ids)} jobs ({job_ids[0]} …)"

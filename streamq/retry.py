@@ -1,0 +1,44 @@
+"""When to try again: pure functions of the attempt number."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from streamq.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential backoff with full jitter, capped.
+
+    The wait before try ``n + 1`` is drawn evenly from zero to
+    ``min(cap, base * factor ** (n - 1))`` seconds; see "Exponential Backoff And
+    Jitter" (Marc Brooker, AWS Architecture Blog, 2015).
+
+    Args:
+        base: seconds, the ceiling of the first wait.
+        factor: growth of the ceiling from one try to the next.
+        cap: seconds, the highest ceiling.
+        jitter: ``False`` waits exactly the ceiling.
+    """
+
+    base: float = 1.0
+    factor: float = 2.0
+    cap: float = 300.0
+    jitter: bool = True
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.base <= self.cap < float("inf") and self.factor >= 1):
+            raise ConfigError(f"{self}: needs 0 <= base <= cap (seconds) and factor >= 1")
+
+    def ceiling(self, attempt: int) -> float:
+        """The longest wait in seconds after ``attempt`` (1 is the first) failed."""
+        # The exponent is bounded so that a huge attempt number cannot overflow.
+        return min(self.cap, self.base * self.factor ** min(attempt - 1, 64))
+
+    def delay(self, attempt: int, rand: Callable[[], float] = random.random) -> float:
+        """Seconds to wait after ``attempt`` failed."""
+        ceiling = self.ceiling(attempt)
+        return ceiling * rand() if self.jitter else ceiling

@@ -1,0 +1,150 @@
+"""The Lua scripts, and a typed way to call each.
+
+A script is one ``.lua`` file; its header names its keys, its arguments and what it
+returns. Shared fragments stand in ``includes/`` and are put in where a line says
+``--@include name``, once each. The functions here build a :class:`Call`; sending it
+is the connection's business, reading the reply the caller's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import NamedTuple
+
+from streamq.keys import GroupKeys
+
+Arg = str | bytes | int | float
+
+_INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
+
+
+class Script(NamedTuple):
+    """One Lua script: its whole text and the digest by which the server knows it."""
+
+    source: str
+    sha: str
+
+
+class Call(NamedTuple):
+    """One run of a script, ready to be sent."""
+
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[Arg]
+
+    @property
+    def source(self) -> str:
+        """The script's text, for ``SCRIPT LOAD``."""
+        return self.script.source
+
+    def evalsha(self) -> tuple[Arg, ...]:
+        """The command that runs it."""
+        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+
+
+@cache
+def load(name: str) -> Script:
+    """The script in ``name``.lua, with its includes put in."""
+    folder = files(__name__)
+    seen: set[str] = set()
+
+    def expand(text: str) -> str:
+        def include(match: re.Match[str]) -> str:
+            fragment = match[1]
+            if fragment in seen:
+                return ""
+            seen.add(fragment)
+            return expand((folder / "includes" / f"{fragment}.lua").read_text("utf-8"))
+
+        return _INCLUDE.sub(include, text)
+
+    source = expand((folder / f"{name}.lua").read_text("utf-8"))
+    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def settle(
+    keys: GroupKeys, consumer: str, record_ttl: int, count: int,
+    more_keys: Sequence[str], pairs: Sequence[Arg], verdicts: Sequence[Arg],
+) -> Call:  # fmt: skip
+    """Apply ``count`` verdicts; see ``settle.lua`` for the form of ``verdicts``.
+
+    Args:
+        record_ttl: how long status records are kept, ms.
+        more_keys: targets of emitted events and status records, in the order of use.
+        pairs: entry ID and delivery count of each.
+    """
+    return Call(
+        load("settle"),
+        (keys.stream, keys.retry, keys.dlq, *more_keys),
+        (keys.group, consumer, record_ttl, count, *pairs, *verdicts),
+    )
+
+
+def extend(keys: GroupKeys, consumer: str, pairs: Sequence[Arg]) -> Call:
+    """Renew the leases of entries; ``pairs``: entry ID and delivery count of each."""
+    return Call(load("extend"), (keys.stream,), (keys.group, consumer, *pairs))
+
+
+def due(keys: GroupKeys, consumer: str, most: int) -> Call:
+    """Claim parked entries that are due."""
+    return Call(load("due"), (keys.stream, keys.retry), (keys.group, consumer, most))
+
+
+def reclaim(
+    keys: GroupKeys, consumer: str, most: int, *, lease: int, pause: int, silence: int,
+    deliveries: int, deliveries_by_type: Mapping[str, int],
+) -> Call:  # fmt: skip
+    """Take over stalled entries.
+
+    Args:
+        most: how many at the most.
+        lease: ms of idle time after which an entry is stalled.
+        pause: ms for which no other sweep is needed.
+        silence: ms after which a consumer without entries is removed.
+        deliveries: how many a job may have, by default.
+        deliveries_by_type: the same for certain types.
+    """
+    by_type = [part for pair in deliveries_by_type.items() for part in pair]
+    return Call(
+        load("reclaim"),
+        (keys.stream, keys.retry, keys.dlq, keys.sweep),
+        (keys.group, consumer, lease, most, pause, silence, deliveries, *by_type),
+    )
+
+
+def release(keys: GroupKeys, consumer: str, most: int, known: Iterable[str | bytes] = ()) -> Call:
+    """Give back what a consumer holds, but for the ``known``."""
+    return Call(load("release"), (keys.stream, keys.retry), (keys.group, consumer, most, *known))
+
+
+def retire(keys: GroupKeys, consumer: str) -> Call:
+    """Remove a consumer that holds nothing."""
+    return Call(load("retire"), (keys.stream, keys.sweep), (keys.group, consumer))
+
+
+def expedite(keys: GroupKeys, stalled_after: int, ids: Sequence[str]) -> Call:
+    """Let pending entries be tried again now; ``stalled_after`` is in ms."""
+    return Call(load("expedite"), (keys.stream, keys.retry), (keys.group, stalled_after, *ids))
+
+
+def kill(keys: GroupKeys, error: str, ids: Sequence[str]) -> Call:
+    """Send pending entries to the dead letters by hand."""
+    return Call(
+        load("kill"),
+        (keys.stream, keys.retry, keys.dlq, *map(keys.job, ids)),
+        (keys.group, error, *ids),
+    )
+
+
+def redrive(keys: GroupKeys, ids: Sequence[str]) -> Call:
+    """Send dead letters back to their stream."""
+    return Call(load("redrive"), (keys.stream, keys.dlq), (keys.group, *ids))
+
+
+def sweep(stream: str, start: str, count: int) -> Call:
+    """Delete what every remaining group has settled, a chunk at a call."""
+    return Call(load("sweep"), (stream,), (start, count))

@@ -1,0 +1,38 @@
+#!lua flags=allow-oom
+-- Claim parked entries whose retry time has come. The claim raises the delivery count.
+--
+-- KEYS[1]   stream
+-- KEYS[2]   retry set of the group
+-- ARGV[1]   group
+-- ARGV[2]   consumer
+-- ARGV[3]   how many at the most
+--
+-- Returns {ms until the next one is due, or -1 for none,
+--          {{entry ID, {field, value, ...}, delivery count}, ...},
+--          {entry IDs that are no longer in the stream}}
+--@include clock
+
+local stream, retry, group, consumer = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local now = now_ms()
+local claimed, deleted = {}, {}
+
+for _, id in ipairs(redis.call('ZRANGE', retry, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[3])) do
+    local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
+    -- An entry that somebody has taken out of the parked ones by hand is theirs.
+    if row and row[2] == '~retry' then
+        local entry = redis.call('XCLAIM', stream, group, consumer, 0, id)[1]
+        if entry then
+            claimed[#claimed + 1] = { entry[1], entry[2], row[4] + 1 }
+        else
+            deleted[#deleted + 1] = id
+        end
+    end
+    redis.call('ZREM', retry, id)
+end
+
+local next_in = -1
+local first = redis.call('ZRANGE', retry, 0, 0, 'WITHSCORES')
+if first[2] then
+    next_in = math.max(tonumber(first[2]) - now, 0)
+end
+return { next_in, claimed, deleted }

@@ -1,0 +1,29 @@
+-- Whether entry ID a comes before b. They stay strings: a double cannot hold them.
+local function before(a, b)
+    if #a == #b then
+        return a < b
+    end
+    local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
+    local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
+    if #a_ms ~= #b_ms then
+        return #a_ms < #b_ms
+    elseif a_ms ~= b_ms then
+        return a_ms < b_ms
+    elseif #a_seq ~= #b_seq then
+        return #a_seq < #b_seq
+    end
+    return a_seq < b_seq
+end
+
+-- The lowest and the highest of some entry IDs.
+local function bounds(ids)
+    local low, high = ids[1], ids[1]
+    for i = 2, #ids do
+        if before(ids[i], low) then
+            low = ids[i]
+        elseif before(high, ids[i]) then
+            high = ids[i]
+        end
+    end
+    return low, high
+end

@@ -1,0 +1,162 @@
+#!lua flags=allow-oom
+-- Apply a batch of verdicts: ack, status record, retry time, dead letter, follow-up
+-- events and deletion, for each job together or not at all. A verdict counts only
+-- while the consumer holds the entry at the delivery that it was given.
+--
+-- KEYS[1]   stream
+-- KEYS[2]   retry set of the group
+-- KEYS[3]   dead letters of the group
+-- KEYS[4..] in the order of use: the target of each emitted event, the status record
+--           of each verdict that has one
+--
+-- ARGV[1]   group
+-- ARGV[2]   consumer
+-- ARGV[3]   how long a status record is kept, ms
+-- ARGV[4]   n, the number of verdicts
+-- ARGV[5..] n pairs: entry ID, delivery count; then for each, in the same order:
+--   s                      succeeded, no record
+--   S state type data started finished result note
+--                          done, and the record says how   [1 key: record]
+--   r delay_ms error       failed, to be tried again       [1 key: record]
+--   d reason error         dead                            [1 key: record, deleted]
+--   b                      given back: this delivery does not count
+--   f for                  not for this group, but for another one
+--   before its verdict, for each emitted event:
+--   e n field value ...    n strings follow                [1 key: target]
+--
+-- Returns a flat list of those refused: position (from 1), why. Why is '' (pending no
+-- more), '=' .. consumer (who holds it), '!deleted' (no longer in the stream), or
+-- '!emit' (a target is not a stream).
+--@include held
+--@include remove
+--@include clock
+--@include bury
+--@include park
+
+local stream, retry, dlq = KEYS[1], KEYS[2], KEYS[3]
+local group, consumer, keep_ms, n = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+
+local bad = wrong_type(retry, 'zset') or wrong_type(dlq, 'stream')
+if bad then
+    return bad
+end
+
+local ids, deliveries = {}, {}
+for i = 1, n do
+    ids[i] = ARGV[3 + 2 * i]
+    deliveries[i] = ARGV[4 + 2 * i]
+end
+local others = strangers(stream, group, consumer, ids, deliveries)
+
+local refused, acked = {}, {}
+local groups, now
+local arg, key = 5 + 2 * n, 4
+
+local function refuse(position, why)
+    refused[#refused + 1] = position
+    refused[#refused + 1] = why
+end
+
+for i = 1, n do
+    local id, events, targets_fit = ids[i], nil, true
+    while ARGV[arg] == 'e' do
+        local size = tonumber(ARGV[arg + 1])
+        events = events or {}
+        events[#events + 1] = { KEYS[key], arg + 2, arg + 1 + size }
+        targets_fit = targets_fit and is_a(KEYS[key], 'stream')
+        arg, key = arg + 2 + size, key + 1
+    end
+    local ours = others[i] == nil
+    if not ours then
+        refuse(i, others[i] == '' and '' or '=' .. others[i])
+    elseif not targets_fit then
+        refuse(i, '!emit')
+        ours = false
+    end
+    local verdict = ARGV[arg]
+    if verdict == 's' then
+        arg = arg + 1
+        if ours then
+            acked[#acked + 1] = id
+        end
+    elseif verdict == 'S' then
+        if ours then
+            local record = KEYS[key]
+            if deliveries[i] ~= '1' then
+                redis.pcall('DEL', record) -- what an earlier, failed delivery left
+            end
+            local fields = {
+                'state', ARGV[arg + 1], 'type', ARGV[arg + 2], 'data', ARGV[arg + 3],
+                'attempts', deliveries[i], 'consumer', consumer,
+                'started_at', ARGV[arg + 4], 'finished_at', ARGV[arg + 5],
+            }
+            if ARGV[arg + 6] ~= '' then
+                fields[#fields + 1] = 'result'
+                fields[#fields + 1] = ARGV[arg + 6]
+            end
+            if ARGV[arg + 7] ~= '' then
+                fields[#fields + 1] = 'note'
+                fields[#fields + 1] = ARGV[arg + 7]
+            end
+            if tonumber(keep_ms) > 0 then
+                redis.pcall('HSET', record, unpack(fields))
+                redis.pcall('PEXPIRE', record, keep_ms)
+            end
+            acked[#acked + 1] = id
+        end
+        arg, key = arg + 8, key + 1
+    elseif verdict == 'r' then
+        if ours then
+            now = now or now_ms()
+            local delay, record = tonumber(ARGV[arg + 1]), KEYS[key]
+            if park(stream, retry, group, id, now + delay) then
+                redis.pcall('HSET', record, 'error', ARGV[arg + 2], 'failed_at', now)
+                redis.pcall('PEXPIRE', record, delay + 86400000)
+            else
+                refuse(i, '!deleted')
+            end
+        end
+        arg, key = arg + 3, key + 1
+    elseif verdict == 'd' then
+        if ours then
+            bury(stream, dlq, id, deliveries[i], consumer, ARGV[arg + 1], ARGV[arg + 2])
+            redis.pcall('DEL', KEYS[key])
+            acked[#acked + 1] = id
+        end
+        arg, key = arg + 3, key + 1
+    elseif verdict == 'b' then
+        arg = arg + 1
+        if ours then
+            now = now or now_ms()
+            local count = math.max(tonumber(deliveries[i]) - 1, 0)
+            if not park(stream, retry, group, id, now, count) then
+                refuse(i, '!deleted')
+            end
+        end
+    elseif verdict == 'f' then
+        if ours then
+            groups = groups or groups_of(stream)
+            local known = false
+            for _, other in ipairs(groups) do
+                known = known or other.name == ARGV[arg + 1]
+            end
+            if not known then
+                bury(stream, dlq, id, deliveries[i], consumer, 'no such group',
+                    'the entry is for the group ' .. ARGV[arg + 1] .. ', which does not exist')
+            end
+            acked[#acked + 1] = id
+        end
+        arg = arg + 2
+    end
+    if ours and events then
+        for _, event in ipairs(events) do
+            redis.call('XADD', event[1], '*', unpack(ARGV, event[2], event[3]))
+        end
+    end
+end
+
+if #acked > 0 then
+    redis.call('XACK', stream, group, unpack(acked))
+    remove_settled(stream, groups or groups_of(stream), group, acked)
+end
+return refused

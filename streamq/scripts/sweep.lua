@@ -1,0 +1,24 @@
+#!lua flags=allow-oom
+-- Delete the entries that every remaining group has settled, a chunk at a call: what
+-- only a deleted group had kept.
+--
+-- KEYS[1]   stream
+-- ARGV[1]   where to start: an entry ID, '(' .. ID, or '-'
+-- ARGV[2]   how many entries to look at
+--
+-- Returns {how many were deleted, where to go on, or '' at the end}.
+--@include remove
+
+local groups = groups_of(KEYS[1])
+if #groups == 0 then
+    return { 0, '' } -- no group has settled anything: all of it is still queued
+end
+local ids = {}
+for i, entry in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])) do
+    ids[i] = entry[1]
+end
+local next_start = ''
+if #ids == tonumber(ARGV[2]) then
+    next_start = '(' .. ids[#ids]
+end
+return { remove_settled(KEYS[1], groups, nil, ids), next_start }

@@ -1,0 +1,92 @@
+"""The Redis or Valkey server: its address, connections to it, what it is and can do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from streamq.scripts import Call
+from streamq.server.address import Address, default_url
+from streamq.server.link import Link
+from streamq.server.packing import Arg
+from streamq.server.version import ServerInfo, read_info
+
+__all__ = ["Arg", "Link", "Server", "ServerInfo"]
+
+MAX_IDLE_LINKS = 16
+
+
+class Server:
+    """One server, reached through a pool of connections.
+
+    Args:
+        url: where it is; ``None`` takes ``STREAMQ_URL`` from the environment, and
+            where that is not set, starts the embedded server or finds it running.
+
+    Raises:
+        ConfigError: the URL cannot be used.
+        EmbeddedServerError: the embedded server cannot be started.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self.embedded = False
+        url = url or default_url()
+        if url is None:
+            from streamq.server import embedded
+
+            url = embedded.ensure_running()
+            self.embedded = True
+        self.url = url
+        self._address = Address(url)
+        self._idle: list[Link] = []
+        self._info: ServerInfo | None = None
+
+    @property
+    def where(self) -> str:
+        """The address as it may be shown: without user name and password."""
+        return self._address.shown
+
+    def link(self, name: str | None = None) -> Link:
+        """A connection of one's own, opened at its first use; the caller closes it."""
+        return Link(lambda: self._address.connection(name), self.where)
+
+    @asynccontextmanager
+    async def borrowed(self) -> AsyncIterator[Link]:
+        """A connection out of the pool, for the length of a ``with`` block."""
+        link = self._idle.pop() if self._idle else self.link("streamq")
+        if await link.stale():
+            await link.close()
+        try:
+            yield link
+        finally:
+            if len(self._idle) < MAX_IDLE_LINKS:
+                self._idle.append(link)
+            else:
+                await link.close()
+
+    async def call(self, *args: Arg) -> Any:
+        """One command over the pool; see :meth:`Link.call`."""
+        async with self.borrowed() as link:
+            return await link.call(*args)
+
+    async def run(self, script: Call) -> Any:
+        """One script over the pool; see :meth:`Link.run`."""
+        async with self.borrowed() as link:
+            return await link.run(script)
+
+    async def info(self) -> ServerInfo:
+        """What the server is; asked once, then remembered.
+
+        Raises:
+            ServerUnsupported: it is older than Redis 7.0 or Valkey 7.2.
+        """
+        if self._info is None:
+            async with self.borrowed() as link:
+                self._info = await read_info(link, self.where)
+        return self._info
+
+    async def close(self) -> None:
+        """Close the pool's connections."""
+        while self._idle:
+            await self._idle.pop().close()

@@ -1,0 +1,79 @@
+"""Where the server is: a URL taken apart, and shown without its password."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+
+from streamq.errors import ConfigError
+from streamq.text import printable
+
+ENV_URL = "STREAMQ_URL"
+
+_OPTIONS = frozenset(
+    {
+        "client_name", "db", "host", "password", "path", "port", "socket_keepalive",
+        "ssl_ca_certs", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname",
+        "ssl_keyfile", "ssl_keyfile_password", "ssl_min_version", "username",
+    }
+)  # fmt: skip
+
+
+class Address:
+    """A server's URL, checked.
+
+    Args:
+        url: ``redis://[user:password@]host[:port][/db]``, ``rediss://…`` for TLS,
+            or ``unix:///path/to/socket[?db=N]``.
+
+    Raises:
+        ConfigError: the URL cannot be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            options: dict[str, Any] = dict(parse_url(url))
+            self.shown = _without_password(url, options)
+        except ValueError as error:
+            raise ConfigError(
+                f"not a server's URL: {printable(error, 200)}; "
+                "give redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH"
+            ) from None
+        self._kind: Callable[..., AbstractConnection] = options.pop("connection_class", Connection)
+        unknown = sorted(set(options) - _OPTIONS)
+        if unknown:
+            raise ConfigError(
+                f"the URL of {self.shown} has an option that streamq does not know: "
+                f"{printable(unknown[0], 60)}"
+            )
+        self._options = options
+
+    def connection(self, name: str | None = None) -> AbstractConnection:
+        """A new connection of redis-py's, not yet opened.
+
+        Args:
+            name: what ``CLIENT LIST`` shows.
+        """
+        # Timeouts are the Link's own: redis-py's would start a task for every write.
+        return self._kind(
+            socket_timeout=None, socket_connect_timeout=None, protocol=2, client_name=name,
+            **self._options,
+        )  # fmt: skip
+
+
+def _without_password(url: str, options: dict[str, Any]) -> str:
+    if "path" in options:
+        return str(options["path"])
+    parts = urlsplit(url)
+    host = parts.hostname or "localhost"
+    shown = f"[{host}]" if ":" in host else host
+    return printable(f"{shown}:{parts.port or 6379}", 300)
+
+
+def default_url() -> str | None:
+    """The URL in the environment, or ``None`` for the embedded server."""
+    return os.environ.get(ENV_URL) or None

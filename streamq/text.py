@@ -1,0 +1,29 @@
+"""Text from payloads and servers, made safe to show to a person."""
+
+from __future__ import annotations
+
+import re
+
+# C0, DEL and C1 controls, line and paragraph separators, bidirectional overrides.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def printable(value: object, limit: int | None = None) -> str:
+    """``value`` on one line with every control character escaped, never raw.
+
+    Args:
+        value: text, bytes (read as UTF-8; what is not is escaped) or any object.
+        limit: the most characters to return; a longer text ends in ``…``.
+    """
+    if isinstance(value, bytes):
+        text = value.decode("utf-8", "backslashreplace")
+    else:
+        text = value if isinstance(value, str) else str(value)
+    if limit is not None and len(text) > limit:
+        text = text[: max(limit - 1, 0)] + "…"
+    return _UNSAFE.sub(_escape, text)

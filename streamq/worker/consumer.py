@@ -1,0 +1,180 @@
+"""One consumer of one group on one stream: the three stages and the heartbeat, joined.
+
+fetch ─▶ hand ─▶ runners ─▶ verdicts ─▶ settle
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import anyio
+
+from streamq import scripts
+from streamq.errors import GroupNotFound, StreamqError
+from streamq.events import Events, GroupCreated
+from streamq.keys import GroupKeys, group_keys
+from streamq.server import Server
+from streamq.server.group import create_group
+from streamq.worker.calls import Caller
+from streamq.worker.fetch import Budget, Fetcher
+from streamq.worker.hand import Hand
+from streamq.worker.handlers import Handlers
+from streamq.worker.lease import Heartbeat
+from streamq.worker.outage import Outage
+from streamq.worker.run import Cause, Runners
+from streamq.worker.settle import Settler
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds that each last call to the server may take while the worker stops."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a worker works.
+
+    Attributes:
+        concurrency: how many handlers run at once, for each group on each stream.
+        prefetch: how many entries may wait for a handler at the most.
+        lease: seconds without a heartbeat after which an entry counts as stalled.
+        result_ttl: seconds for which the record of a finished job is kept; 0 leaves none.
+        grace: seconds that running handlers have when the worker stops.
+        start: where a new group starts: ``0``, ``$`` or an entry ID.
+        processes: how many CPU-bound handlers run at once; ``None`` for one a core.
+    """
+
+    concurrency: int = 16
+    prefetch: int = 1000
+    lease: float = 30.0
+    result_ttl: float = 300.0
+    grace: float = 30.0
+    start: str = "0"
+    processes: int | None = None
+
+
+class Consumer:
+    """Consumes one stream for one group.
+
+    Args:
+        name: the consumer's name, which no other process ever uses.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        stream: str,
+        group: str,
+        name: str,
+        *,
+        handlers: Handlers,
+        settings: Settings,
+        caller: Caller,
+        budget: Budget,
+        outage: Outage,
+        events: Events,
+    ) -> None:
+        self.stream, self.group, self.name = stream, group, name
+        self.keys: GroupKeys = group_keys(stream, group)
+        self.hand = Hand(settings.concurrency, settings.prefetch)
+        self._settings = settings
+        self._events = events
+        # One connection for reads that block, one for everything else.
+        self._reading = server.link(name)
+        self._writing = server.link(name)
+        self.settler = Settler(
+            self.keys, name, link=self._writing, hand=self.hand, result_ttl=settings.result_ttl,
+            outage=outage, events=events, parked=lambda delay: self.fetcher.due_in(delay),
+        )  # fmt: skip
+        self.runners = Runners(
+            self.keys, name, hand=self.hand, handlers=handlers, caller=caller,
+            put=self.settler.put, keep_results=settings.result_ttl > 0, events=events,
+        )  # fmt: skip
+        self.fetcher = Fetcher(
+            self.keys, name, link=self._reading, hand=self.hand, handlers=handlers,
+            lease=settings.lease, budget=budget, outage=outage, events=events,
+            wake=self.runners.wake,
+        )  # fmt: skip
+        self._heartbeat = Heartbeat(
+            self.keys, name, link=self._writing, hand=self.hand, lease=settings.lease,
+            outage=outage, events=events,
+            lost=lambda ids: self.runners.cancel(Cause.LEASE_LOST, ids),
+        )  # fmt: skip
+
+    async def prepare(self) -> None:
+        """Make sure that the group exists.
+
+        Raises:
+            WrongKeyType: the stream's key holds something else.
+            StreamqError: the server cannot be used.
+        """
+        if await create_group(self._writing, self.stream, self.group, self._settings.start):
+            self._events.tell(GroupCreated(self.stream, self.group, again=False))
+
+    async def run(self) -> None:
+        """Consume until :meth:`stop`; then give back, finish, settle, and leave no trace."""
+        async with anyio.create_task_group() as background:
+            background.start_soon(self.settler.run)
+            background.start_soon(self._heartbeat.run)
+            await self.fetcher.run()
+            self.runners.give_back()
+            await self._drain()
+            background.cancel_scope.cancel()
+        await self.runners.close()
+        await self._retire()
+
+    def stop(self) -> None:
+        """Begin to stop."""
+        self.fetcher.stop()
+
+    async def idle(self) -> bool:
+        """Whether the group has nothing queued, retrying or pending, with any consumer.
+
+        Raises:
+            StreamqError: the server did not answer.
+        """
+        if self.hand.held:
+            return False
+        try:
+            pending = await self._writing.call("XPENDING", self.stream, self.group)
+        except GroupNotFound:
+            return False  # the fetcher will make it again
+        if pending[0]:
+            return False
+        for flat in await self._writing.call("XINFO", "GROUPS", self.stream):
+            group = dict(zip(flat[::2], flat[1::2], strict=True))
+            if group[b"name"] == self.group.encode():
+                after = b"(" + group[b"last-delivered-id"]
+                return not await self._writing.call("XRANGE", self.stream, after, "+", "COUNT", 1)
+        return False
+
+    async def _drain(self) -> None:
+        """Wait for the running handlers and their verdicts; then cancel what is left."""
+        with anyio.move_on_after(self._settings.grace):
+            await self._finished()
+        if self.runners.running:
+            self.runners.cancel(Cause.SHUTDOWN)
+        with anyio.move_on_after(2 * CLOSE_TIMEOUT):
+            await self.hand.empty()
+        if self.hand.held:
+            _log.warning(
+                "%d jobs of %s could not be settled: they are taken up again %g s from now",
+                len(self.hand.held), self.group, self._settings.lease,
+            )  # fmt: skip
+
+    async def _finished(self) -> None:
+        await self.hand.empty()
+
+    async def _retire(self) -> None:
+        try:
+            with anyio.move_on_after(CLOSE_TIMEOUT):
+                # What the server gave away and never reached us is not ours to keep.
+                if not self.hand.held:
+                    await self._writing.run(scripts.release(self.keys, self.name, 1000))
+                await self._writing.run(scripts.retire(self.keys, self.name))
+        except StreamqError:
+            pass  # a consumer that holds nothing is removed by the others, later
+        finally:
+            await self._reading.close()
+            await self._writing.close()

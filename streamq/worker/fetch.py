@@ -1,0 +1,209 @@
+"""The first stage: new entries, due retries and stalled entries into the hand.
+
+All three come through this one loop, so that what is in hand can be counted exactly,
+and what the server gave away unseen (a reply lost with its connection) can be found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from streamq import scripts
+from streamq.errors import GroupNotFound, StreamqError
+from streamq.events import Buried, Events, GroupCreated, Reclaimed, Vanished
+from streamq.keys import GroupKeys
+from streamq.server.group import create_group
+from streamq.server.link import REPLY_TIMEOUT, Link
+from streamq.worker.hand import Delivery, Hand
+from streamq.worker.handlers import Handlers
+from streamq.worker.outage import Outage
+
+BLOCK = 0.25
+"""Seconds that one read waits for new entries: a retry parked meanwhile is late by no more."""
+
+MOST = 500
+"""Entries that one read takes at the most."""
+
+POLL = 1.0
+"""Seconds between looks for retries that other workers have parked."""
+
+SILENCE = 3600.0
+"""Seconds after which a silent consumer that holds nothing is removed."""
+
+
+@dataclass
+class Budget:
+    """How many more deliveries a worker may start; ``None`` for no limit."""
+
+    left: int | None = None
+
+    def allow(self, wanted: int) -> int:
+        """How many of ``wanted`` may be fetched."""
+        return wanted if self.left is None else min(wanted, self.left)
+
+    def spend(self, count: int) -> None:
+        """Count what was fetched."""
+        if self.left is not None:
+            self.left -= count
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing may be fetched any more."""
+        return self.left == 0
+
+
+class Fetcher:
+    """Fills a hand for one consumer until told to stop.
+
+    Args:
+        link: the connection for reads that block; closed by the owner.
+        wake: called when the hand has been given something.
+    """
+
+    def __init__(
+        self,
+        keys: GroupKeys,
+        consumer: str,
+        *,
+        link: Link,
+        hand: Hand,
+        handlers: Handlers,
+        lease: float,
+        budget: Budget,
+        outage: Outage,
+        events: Events,
+        wake: Callable[[], None],
+    ) -> None:
+        self._keys = keys
+        self._consumer = consumer
+        self._link = link
+        self._hand = hand
+        self._handlers = handlers
+        self._lease = lease
+        self._budget = budget
+        self._outage = outage
+        self._events = events
+        self._wake = wake
+        self._stop = asyncio.Event()
+        self._suspect = False
+        self._due_at = 0.0
+        self._sweep_at = 0.0
+
+    async def run(self) -> None:
+        """Fetch until :meth:`stop`."""
+        while not self._stop.is_set():
+            room = self._budget.allow(await self._hand.room())
+            if room == 0 or self._stop.is_set():
+                return
+            try:
+                await self._outage.persist("fetch", partial(self._fetch, room), stop=self._stop)
+            except StreamqError:
+                return  # only when stopping: whatever the server gave away comes back
+
+    def stop(self) -> None:
+        """Fetch no more. A read under way ends within :data:`BLOCK` seconds."""
+        self._stop.set()
+        self._hand.close()
+
+    async def _fetch(self, room: int) -> None:
+        try:
+            if self._suspect:
+                await self._give_back_unknown()
+            await self._fetch_from_all(room)
+        except GroupNotFound:
+            await create_group(self._link, self._keys.stream, self._keys.group)
+            self._events.tell(GroupCreated(self._keys.stream, self._keys.group, again=True))
+        except BaseException:
+            # The server may have given entries away that never arrived.
+            self._suspect = True
+            raise
+
+    async def _fetch_from_all(self, room: int) -> None:
+        now = asyncio.get_running_loop().time()
+        taken = 0
+        if now >= self._due_at:
+            # Half of the room, so that retries cannot starve new entries, nor these them.
+            taken += await self._claim_due(max(room // 2, 1))
+        if now >= self._sweep_at and taken < room:
+            taken += await self._sweep(room - taken)
+        if taken < room and not self._stop.is_set():
+            wait = 0.0 if taken else min(BLOCK, max(min(self._due_at, self._sweep_at) - now, 0))
+            await self._read(room - taken, wait)
+
+    async def _read(self, room: int, wait: float) -> None:
+        block = ("BLOCK", max(int(wait * 1000), 1)) if wait > 0 else ()
+        reply = await self._link.call(
+            "XREADGROUP", "GROUP", self._keys.group, self._consumer, "COUNT", min(room, MOST),
+            *block, "STREAMS", self._keys.stream, ">", timeout=REPLY_TIMEOUT + wait,
+        )  # fmt: skip
+        if reply:
+            # An entry deleted between two reads comes without fields.
+            self._give([(id.decode(), fields or [], 1) for id, fields in reply[0][1]])
+
+    async def _claim_due(self, most: int) -> int:
+        call = scripts.due(self._keys, self._consumer, min(most, MOST))
+        next_in, claimed, deleted = await self._link.run(call)
+        now = asyncio.get_running_loop().time()
+        self._due_at = now + (POLL if next_in < 0 else min(next_in / 1000, POLL))
+        self._lost_from_stream(deleted)
+        return self._give([(id.decode(), fields, count) for id, fields, count in claimed])
+
+    async def _sweep(self, most: int) -> int:
+        pause = self._lease / 4
+        call = scripts.reclaim(
+            self._keys, self._consumer, min(most, MOST),
+            lease=_ms(self._lease), pause=_ms(pause), silence=_ms(SILENCE),
+            deliveries=self._handlers.deliveries,
+            deliveries_by_type=self._handlers.deliveries_by_type,
+        )  # fmt: skip
+        reply = await self._link.run(call)
+        now = asyncio.get_running_loop().time()
+        self._sweep_at = now + pause * random.uniform(1.0, 1.25)
+        if reply is None:
+            return 0  # another worker has just swept
+        claimed, buried, deleted, _removed, more = reply
+        if more:
+            self._sweep_at = now
+        stream, group = self._keys.stream, self._keys.group
+        for id, deliveries in zip(buried[::2], buried[1::2], strict=True):
+            self._events.tell(Buried(stream, group, id.decode(), deliveries))
+        self._lost_from_stream(deleted)
+        if claimed:
+            ids = [id.decode() for id, _, _ in claimed]
+            self._events.tell(Reclaimed(stream, group, ids))
+        return self._give([(id.decode(), fields, count) for id, fields, count in claimed])
+
+    async def _give_back_unknown(self) -> None:
+        """Release what the server holds to be ours and we have never seen."""
+        most = MOST + len(self._hand.held)
+        while True:
+            call = scripts.release(self._keys, self._consumer, most, self._hand.held)
+            released, looked_at = await self._link.run(call)
+            if released == 0 or looked_at < most:
+                break
+        self._suspect = False
+        self._due_at = 0.0
+
+    def _give(self, deliveries: list[Delivery]) -> int:
+        if deliveries:
+            self._budget.spend(len(deliveries))
+            self._hand.take(deliveries)
+            self._wake()
+        return len(deliveries)
+
+    def due_in(self, delay: float) -> None:
+        """Take note that this worker has parked an entry that is due in ``delay`` seconds."""
+        self._due_at = min(self._due_at, asyncio.get_running_loop().time() + delay)
+
+    def _lost_from_stream(self, ids: list[bytes]) -> None:
+        if ids:
+            gone = [id.decode() for id in ids]
+            self._events.tell(Vanished(self._keys.stream, self._keys.group, gone))
+
+
+def _ms(seconds: float) -> int:
+    return max(int(seconds * 1000), 1)

@@ -1,0 +1,102 @@
+"""What a consumer has in hand: fetched, perhaps running, not yet settled."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+
+Delivery = tuple[str, list[bytes], int]
+"""Entry ID, its fields as a flat list, delivery count."""
+
+AHEAD = 0.05
+"""Seconds of work to have fetched ahead of the runners, at the pace seen lately."""
+
+
+class Hand:
+    """The entries in hand, and the room for more.
+
+    Never more than ``concurrency + prefetch``. Of the prefetch only so much is used
+    as the handlers get through in :data:`AHEAD` seconds: fast jobs come in large
+    reads, and slow ones are left in the stream for a worker that has time.
+
+    Args:
+        concurrency: how many handlers run at once.
+        prefetch: how many entries may wait for one at the most.
+    """
+
+    def __init__(self, concurrency: int, prefetch: int) -> None:
+        self.concurrency = concurrency
+        self.prefetch = prefetch
+        self.held: dict[str, int] = {}
+        """Entry ID → delivery count, of all in hand."""
+        self.buffer: deque[Delivery] = deque()
+        """Those that no runner has begun."""
+        self.finished = 0
+        """How many have left the hand, ever."""
+        self._closed = False
+        self._limit = concurrency
+        self._pace_from = (time.monotonic(), 0)
+        self._room_waiter: asyncio.Future[None] | None = None
+        self._empty_waiter: asyncio.Future[None] | None = None
+
+    def take(self, deliveries: Sequence[Delivery]) -> None:
+        """Add what was fetched."""
+        self.held.update([(id, attempt) for id, _, attempt in deliveries])
+        self.buffer.extend(deliveries)
+
+    def let_go(self, ids: Sequence[tuple[str, int]]) -> None:
+        """Remove what is settled or lost: pairs of entry ID and delivery count."""
+        held = self.held
+        for id, attempt in ids:
+            # The same entry may be in hand again, at a later delivery.
+            if held.get(id) == attempt:
+                del held[id]
+        self.finished += len(ids)
+        if self._room_waiter is not None and len(held) < self._limit:
+            _wake(self._room_waiter)
+        if self._empty_waiter is not None and not held:
+            _wake(self._empty_waiter)
+
+    async def room(self) -> int:
+        """Wait until there is room; return for how many, 0 once closed."""
+        while not self._closed:
+            self._adapt()
+            room = self._limit - len(self.held)
+            if room > 0:
+                return room
+            self._room_waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._room_waiter
+            finally:
+                self._room_waiter = None
+        return 0
+
+    async def empty(self) -> None:
+        """Wait until nothing is in hand."""
+        while self.held:
+            self._empty_waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._empty_waiter
+            finally:
+                self._empty_waiter = None
+
+    def close(self) -> None:
+        """Take nothing any more."""
+        self._closed = True
+        if self._room_waiter is not None:
+            _wake(self._room_waiter)
+
+    def _adapt(self) -> None:
+        since, finished = self._pace_from
+        now = time.monotonic()
+        if now - since >= AHEAD:
+            pace = (self.finished - finished) / (now - since)
+            self._limit = self.concurrency + min(int(pace * AHEAD), self.prefetch)
+            self._pace_from = (now, self.finished)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

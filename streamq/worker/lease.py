@@ -1,0 +1,79 @@
+"""The heartbeat: as long as this process lives, what it has in hand stays its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from streamq import scripts
+from streamq.errors import GroupNotFound
+from streamq.events import Events, LeaseLost
+from streamq.keys import GroupKeys
+from streamq.scripts import Arg
+from streamq.server.link import Link
+from streamq.worker.hand import Hand
+from streamq.worker.outage import Outage
+
+CHUNK = 250
+"""Leases renewed in one call."""
+
+
+class Heartbeat:
+    """Renews the leases of one consumer, three times in each lease.
+
+    Args:
+        lease: seconds that a delivery stays ours without a heartbeat.
+        lost: called with the jobs that are no longer ours.
+    """
+
+    def __init__(
+        self,
+        keys: GroupKeys,
+        consumer: str,
+        *,
+        link: Link,
+        hand: Hand,
+        lease: float,
+        outage: Outage,
+        events: Events,
+        lost: Callable[[Sequence[str]], None],
+    ) -> None:
+        self._keys = keys
+        self._consumer = consumer
+        self._link = link
+        self._hand = hand
+        self._lease = lease
+        self._outage = outage
+        self._events = events
+        self._lost = lost
+
+    async def run(self) -> None:
+        """Renew until cancelled."""
+        while True:
+            await asyncio.sleep(self._lease / 3)
+            held = list(self._hand.held.items())
+            for start in range(0, len(held), CHUNK):
+                await self._renew(held[start : start + CHUNK])
+
+    async def _renew(self, held: Sequence[tuple[str, int]]) -> None:
+        pairs: list[Arg] = [part for pair in held for part in pair]
+        call = scripts.extend(self._keys, self._consumer, pairs)
+
+        async def send() -> set[str]:
+            try:
+                return {id.decode() for id in await self._link.run(call)}
+            except GroupNotFound:
+                return {id for id, _ in held}
+
+        refused = await self._outage.persist("heartbeat", send)
+        # What was settled while the call was under way is not lost.
+        lost = [
+            (id, attempt)
+            for id, attempt in held
+            if id in refused and self._hand.held.get(id) == attempt
+        ]
+        if lost:
+            ids = [id for id, _ in lost]
+            self._lost(ids)
+            self._hand.let_go(lost)
+            self._events.tell(LeaseLost(self._keys.stream, self._keys.group, ids))

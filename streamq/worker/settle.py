@@ -1,0 +1,192 @@
+"""The last stage: verdicts to the server, as many in one script call as have gathered.
+
+One call is in flight at a time, and takes all that came meanwhile (group commit): at
+low load nothing waits, at high load the batches grow by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from streamq import scripts
+from streamq.errors import GroupNotFound
+from streamq.events import Events, Outcome, Refused, Settled, Vanished, Verdict
+from streamq.job import encode
+from streamq.keys import PARKED, GroupKeys
+from streamq.scripts import Arg
+from streamq.server.link import Link
+from streamq.worker.hand import Hand
+from streamq.worker.outage import Outage
+
+MOST = 500
+"""Verdicts in one call at the most; Lua's ``unpack`` takes a few thousand values."""
+
+KEEP_DATA = 1024
+"""Bytes of a job's data up to which its status record keeps them."""
+
+_RECORDED = {Outcome.SUCCEEDED: "succeeded", Outcome.EXPIRED: "expired"}
+
+
+class Settler:
+    """Applies verdicts for one consumer.
+
+    Args:
+        link: the connection for its calls; closed by the owner.
+        result_ttl: seconds for which a finished job's record is kept; 0 leaves none.
+        parked: called with the seconds until a retry that was parked is due.
+    """
+
+    def __init__(
+        self,
+        keys: GroupKeys,
+        consumer: str,
+        *,
+        link: Link,
+        hand: Hand,
+        result_ttl: float,
+        outage: Outage,
+        events: Events,
+        parked: Callable[[float], None],
+    ) -> None:
+        self._keys = keys
+        self._consumer = consumer
+        self._link = link
+        self._hand = hand
+        self._record_ttl = int(result_ttl * 1000)
+        self._outage = outage
+        self._events = events
+        self._parked = parked
+        self._gathered: list[Verdict] = []
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, verdict: Verdict) -> None:
+        """Hand in a verdict; it goes with the next call."""
+        self._gathered.append(verdict)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def run(self) -> None:
+        """Settle what comes in, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self._gathered:
+                self._waiter = loop.create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            batch, self._gathered = self._gathered[:MOST], self._gathered[MOST:]
+            await self._settle(batch)
+
+    async def _settle(self, batch: Sequence[Verdict]) -> None:
+        call = self._call(batch)
+        tries = 0
+
+        async def send() -> list[Any]:
+            nonlocal tries
+            tries += 1
+            try:
+                reply: list[Any] = await self._link.run(call)
+            except GroupNotFound:
+                # The group is gone, and with it every claim to these entries.
+                return [part for i in range(len(batch)) for part in (i + 1, b"")]
+            return reply
+
+        reply = await self._outage.persist("settle", send)
+        refused = {
+            position - 1: why.decode()
+            for position, why in zip(reply[::2], reply[1::2], strict=True)
+        }
+        if tries > 1:
+            # An earlier call, whose reply was lost, may have been carried out.
+            refused = {i: why for i, why in refused.items() if not _applied(batch[i], why)}
+        self._hand.let_go([(v.job.id, v.job.attempt) for v in batch])
+        if refused:
+            self._tell_refused(batch, refused)
+            batch = [verdict for i, verdict in enumerate(batch) if i not in refused]
+        for verdict in batch:
+            if verdict.outcome is Outcome.RETRY:
+                self._parked(verdict.delay)
+            elif verdict.outcome is Outcome.RELEASED:
+                self._parked(0.0)
+        if batch:
+            self._events.tell(Settled(batch))
+
+    def _call(self, batch: Sequence[Verdict]) -> scripts.Call:
+        keys: list[str] = []
+        pairs: list[Arg] = []
+        verdicts: list[Arg] = []
+        job_prefix = self._keys.job_prefix
+        for verdict in batch:
+            job, outcome = verdict.job, verdict.outcome
+            pairs += (job.id, job.attempt)
+            if outcome is Outcome.SUCCEEDED or outcome is Outcome.EXPIRED:
+                if job.emitted:
+                    for event in job.emitted:
+                        fields = encode(event.type, event.raw, trace=job.trace)
+                        verdicts += ("e", len(fields), *fields)
+                        keys.append(event.stream)
+                # A first delivery has left no record that would have to go.
+                if self._record_ttl == 0 and job.attempt == 1:
+                    verdicts.append("s")
+                else:
+                    verdicts += self._record(verdict)
+                    keys.append(job_prefix + job.id)
+            elif outcome is Outcome.RETRY:
+                verdicts += ("r", int(verdict.delay * 1000), verdict.error)
+                keys.append(job_prefix + job.id)
+            elif outcome is Outcome.DEAD:
+                verdicts += ("d", verdict.reason, verdict.error)
+                keys.append(job_prefix + job.id)
+            elif outcome is Outcome.RELEASED:
+                verdicts.append("b")
+            elif job.only_for is not None and job.only_for != job.group:
+                verdicts += ("f", job.only_for)
+            else:
+                verdicts.append("s")
+        return scripts.settle(
+            self._keys, self._consumer, self._record_ttl, len(batch), keys, pairs, verdicts
+        )
+
+    def _record(self, verdict: Verdict) -> tuple[Arg, ...]:
+        job = verdict.job
+        raw = job.raw
+        return (
+            "S", _RECORDED[verdict.outcome], job.type, raw if len(raw) <= KEEP_DATA else b"",
+            int(verdict.started * 1000), int(verdict.finished * 1000),
+            verdict.result, verdict.error,
+        )  # fmt: skip
+
+    def _tell_refused(self, batch: Sequence[Verdict], refused: dict[int, str]) -> None:
+        for i, why in refused.items():
+            verdict = batch[i]
+            if why == "!deleted":
+                job_ids = [verdict.job.id]
+                self._events.tell(Vanished(self._keys.stream, self._keys.group, job_ids))
+            elif why == "!emit":
+                self.put(_unsent(verdict))
+                self._hand.held[verdict.job.id] = verdict.job.attempt
+            else:
+                self._events.tell(Refused(verdict, why.removeprefix("=")))
+
+
+def _applied(verdict: Verdict, why: str) -> bool:
+    """Whether a refusal looks like the verdict's own earlier application."""
+    if verdict.outcome in (Outcome.RETRY, Outcome.RELEASED):
+        return why == "=" + PARKED
+    return why == ""
+
+
+def _unsent(verdict: Verdict) -> Verdict:
+    """The verdict on a job whose events could not be written: dead, and it says why."""
+    targets = ", ".join(sorted({event.stream for event in verdict.job.emitted or ()}))
+    return Verdict(
+        verdict.job,
+        Outcome.DEAD,
+        verdict.started,
+        verdict.finished,
+        reason="emit failed",
+        error=f"an event could not be written: one of the keys {targets} is not a stream",
+    )

@@ -1,0 +1,163 @@
+"""The worker: consumers for several groups and streams in one process."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+
+import anyio
+
+from streamq.errors import ConfigError, StreamqError
+from streamq.events import Events, Observer, Stopping
+from streamq.server import Server
+from streamq.worker.calls import Caller
+from streamq.worker.consumer import Consumer, Settings
+from streamq.worker.fetch import Budget
+from streamq.worker.handlers import Handlers
+from streamq.worker.outage import Outage
+from streamq.worker.shutdown import stop_on_signals
+
+BURST_POLL = 0.05
+"""Seconds between looks at whether a burst is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What to consume: one stream for one group, with these handlers."""
+
+    stream: str
+    group: str
+    handlers: Handlers
+
+
+class Worker:
+    """Consumes until it is stopped.
+
+    Args:
+        server: where.
+        subscriptions: what, and with which handlers.
+        settings: how.
+        observers: told of what happens.
+        burst: stop when no group has anything queued, retrying or pending any more.
+        max_jobs: stop after so many deliveries.
+        lifespan: entered before the first job and left after the last.
+
+    Raises:
+        ConfigError: a setting cannot work as given.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        subscriptions: Sequence[Subscription],
+        *,
+        settings: Settings | None = None,
+        observers: Sequence[Observer] = (),
+        burst: bool = False,
+        max_jobs: int | None = None,
+        lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
+    ) -> None:
+        settings = settings or Settings()
+        _check(settings, subscriptions, max_jobs)
+        self.server = server
+        self.settings = settings
+        self.name = consumer_name()
+        self._burst = burst
+        self._lifespan = lifespan
+        self._events = Events(observers)
+        self._stop = anyio.Event()
+        outage = Outage(self._events)
+        budget = Budget(max_jobs)
+        caller = Caller(settings.concurrency, settings.processes or os.cpu_count() or 1)
+        self.consumers = [
+            Consumer(
+                server, subscription.stream, subscription.group, self.name,
+                handlers=subscription.handlers, settings=settings, caller=caller,
+                budget=budget, outage=outage, events=self._events,
+            )
+            for subscription in subscriptions
+        ]  # fmt: skip
+
+    async def run(self, *, signals: bool = False) -> None:
+        """Consume until :meth:`stop`, the end of a burst, or the last of ``max_jobs``.
+
+        Args:
+            signals: also stop at SIGINT and SIGTERM; only in the main thread.
+
+        Raises:
+            StreamqError: the server cannot be used at the start. Once running, the
+                worker waits for a lost server to come back.
+        """
+        await self.server.info()
+        for consumer in self.consumers:
+            await consumer.prepare()
+        async with self._lifespan(), anyio.create_task_group() as background:
+            if signals:
+                background.start_soon(stop_on_signals, self.stop)
+            if self._burst:
+                background.start_soon(self._watch_burst)
+            background.start_soon(self._pass_on_stop)
+            async with anyio.create_task_group() as consuming:
+                for consumer in self.consumers:
+                    consuming.start_soon(consumer.run)
+            background.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        """Stop in good order: fetch no more, finish what runs, give back the rest."""
+        if not self._stop.is_set():
+            running = sum(consumer.runners.running for consumer in self.consumers)
+            self._events.tell(Stopping(running, self.settings.grace))
+            self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker has been told to stop."""
+        return self._stop.is_set()
+
+    async def _pass_on_stop(self) -> None:
+        await self._stop.wait()
+        for consumer in self.consumers:
+            consumer.stop()
+
+    async def _watch_burst(self) -> None:
+        while True:
+            await anyio.sleep(BURST_POLL)
+            try:
+                if all([await consumer.idle() for consumer in self.consumers]):
+                    break
+            except StreamqError:
+                continue  # the stages wait for the server, and so does this
+        for consumer in self.consumers:
+            consumer.stop()
+
+
+def consumer_name() -> str:
+    """A name that no other process has had: ``host-pid-random``."""
+    host = re.sub(r"[^A-Za-z0-9_.-]", "_", socket.gethostname())[:64]
+    return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def _check(settings: Settings, subscriptions: Sequence[Subscription], max_jobs: int | None) -> None:
+    if not subscriptions:
+        raise ConfigError("nothing to consume: give a stream and a group, or an app with handlers")
+    if settings.concurrency < 1:
+        raise ConfigError(f"concurrency={settings.concurrency}: give one or more")
+    if settings.prefetch < 0:
+        raise ConfigError(f"prefetch={settings.prefetch}: give zero or more")
+    if not 0.05 <= settings.lease < float("inf"):
+        raise ConfigError(f"lease={settings.lease:g}: give seconds, 0.05 or more")
+    if not 0 <= settings.result_ttl < float("inf"):
+        raise ConfigError(f"result_ttl={settings.result_ttl:g}: give seconds, zero or more")
+    if not 0 <= settings.grace < float("inf"):
+        raise ConfigError(f"grace={settings.grace:g}: give seconds, zero or more")
+    if settings.processes is not None and settings.processes < 1:
+        raise ConfigError(f"processes={settings.processes}: give one or more")
+    if max_jobs is not None and max_jobs < 1:
+        raise ConfigError(f"max_jobs={max_jobs}: give one or more")
+    if settings.start not in ("0", "$") and not re.fullmatch(r"\d+(-\d+)?", settings.start):
+        raise ConfigError(f"start={settings.start!r}: give 0, $ or an entry ID")

@@ -1,0 +1,61 @@
+"""Fixtures: every test that asks for a server runs on each kind of server there is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+import redis
+
+from streamq import App
+from tests.servers import RedisServer, binaries
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The worker runs on asyncio only: redis-py has no other backend."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", params=list(binaries()))
+def shared_server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """One server of each kind for the whole run; ask for ``server`` instead."""
+    server = RedisServer(binaries()[request.param]).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(shared_server: RedisServer) -> RedisServer:
+    """A running server without any data. Leave its settings as they are."""
+    with shared_server.client() as client:
+        client.flushall()
+    return shared_server
+
+
+@pytest.fixture
+def make_server(shared_server: RedisServer) -> Iterator[Callable[..., RedisServer]]:
+    """Start servers of one's own, of the kind under test: ``make_server("--requirepass", "x")``."""
+    started: list[RedisServer] = []
+
+    def make(*options: str) -> RedisServer:
+        started.append(RedisServer(shared_server.binary, options))
+        return started[-1].start()
+
+    yield make
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator[redis.Redis]:
+    """A plain client, to look at what is really in the server."""
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+async def app(server: RedisServer) -> AsyncIterator[App]:
+    """An app on the server, without handlers."""
+    async with App(server.unix_url) as app:
+        yield app
