@@ -120,6 +120,7 @@ def _prepare(directory: Path, lock_descriptor: int) -> int:
     (directory / PID).unlink(missing_ok=True)
     size = os.pwrite(lock_descriptor, os.uname().nodename.encode(), 0)
     os.ftruncate(lock_descriptor, size)
+    recovery.remove_unfinished(directory)
     notes = recovery.cut_zero_tails(directory)
     log = os.open(directory / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:

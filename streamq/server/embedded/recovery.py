@@ -1,4 +1,4 @@
-"""What a power cut leaves at the end of an append-only file, and the server would refuse."""
+"""What a crash leaves behind, and the server itself does not clear up at its next start."""
 
 from __future__ import annotations
 
@@ -36,3 +36,14 @@ def cut_zero_tails(directory: Path) -> list[str]:
                 file.truncate(length)
                 notes.append(f"streamq cut {size - length} zero bytes off the end of {path.name}")
     return notes
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Remove half-written copies of the data, each as large as all of it.
+
+    Raises:
+        OSError: one could not be removed.
+    """
+    for pattern in ("temp-rewriteaof-*.aof", "temp-*.rdb"):
+        for path in directory.glob(pattern):
+            path.unlink(missing_ok=True)
