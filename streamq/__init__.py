@@ -13,12 +13,37 @@ letters::
     await app.produce("process_image", file="image_1.png")
 """
 
-from streamq.app import App
-from streamq.errors import Dead, Retry, StreamqError
-from streamq.job import Job
-from streamq.retry import Backoff
-from streamq.worker import Settings, Worker
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamq.app import App
+    from streamq.errors import Dead, Retry, StreamqError
+    from streamq.job import Job
+    from streamq.retry import Backoff
+    from streamq.worker import Settings, Worker
 
 __version__ = "0.1.0"
 
 __all__ = ["App", "Backoff", "Dead", "Job", "Retry", "Settings", "StreamqError", "Worker"]
+
+_HOMES = {
+    "App": "app", "Backoff": "retry", "Dead": "errors", "Job": "job", "Retry": "errors",
+    "Settings": "worker", "StreamqError": "errors", "Worker": "worker",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    # Imported at the first use: most commands of the command line need little of it.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'streamq' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"streamq.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from datetime import datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -161,24 +162,43 @@ class App:
         /,
         *,
         stream: str | None = None,
+        key: str | None = None,
+        delay: float | None = None,
+        at: datetime | None = None,
+        expires: float | None = None,
         **fields: Any,
     ) -> str:
-        """Write one job and return its ID::
+        """Write one job and return its ID, or its schedule's name if it is for later::
 
             await app.produce("process_image", file="image_1.png")
-            await app.produce("archive", {"stream": "a field that is called so"})
+            await app.produce("remind", user=7, delay=3600)
+            await app.produce("archive", {"key": "a field that is called so"})
 
         Args:
             type: the job type.
             data: the data; more of it may be given by name.
             stream: where to; the app's own by default.
+            key: an idempotency key: for a day, the same key writes nothing again and
+                returns the first job's ID.
+            delay: seconds until the job is written to the stream.
+            at: when it is written, with a time zone.
+            expires: seconds from its writing after which it is not run any more.
 
         Raises:
             StreamqError: see :meth:`streamq.producer.Producer.produce`.
         """
         return await self._producer().produce(
-            stream or self.stream, type, {**data, **fields} if data else fields
-        )
+            stream or self.stream, type, {**data, **fields} if data else fields,
+            key=key, delay=delay, at=at, expires=expires,
+        )  # fmt: skip
+
+    async def cancel(self, name: str, *, stream: str | None = None) -> bool:
+        """Take a scheduled job back before its time; ``False`` when it is too late.
+
+        Args:
+            name: what :meth:`produce` returned.
+        """
+        return await self._producer().cancel(stream or self.stream, name)
 
     async def produce_many(
         self,

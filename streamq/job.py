@@ -1,8 +1,8 @@
 """A job, and its wire form: the fields of one stream entry.
 
 Entry fields: ``type`` (which handler), ``data`` (JSON), and only when used
-``key``, ``trace`` (W3C traceparent), ``expires`` (Unix ms), ``for`` (one group
-only) and ``origin`` (the ID before a redrive). An entry without ``data`` comes
+``key``, ``trace`` (W3C traceparent), ``expires`` (ms after the entry was written),
+``for`` (one group only) and ``origin`` (the ID before a redrive). An entry without ``data`` comes
 from a foreign producer: all its fields but ``type`` are its data, as strings.
 """
 
@@ -86,7 +86,11 @@ def encode(
     trace: str | None = None,
     expires: int | None = None,
 ) -> list[str | bytes | int]:
-    """The fields of one entry as a flat list, as ``XADD`` takes them."""
+    """The fields of one entry as a flat list, as ``XADD`` takes them.
+
+    Args:
+        expires: ms after which the job is no longer worth doing.
+    """
     fields: list[str | bytes | int] = ["type", type, "data", raw] if type else ["data", raw]
     if key is not None:
         fields += ("key", key)
@@ -249,18 +253,18 @@ class Job:
         return self._text(b"for")
 
     @property
-    def expires(self) -> float | None:
-        """When the job is no longer worth doing: Unix time in seconds.
+    def expires_at(self) -> float | None:
+        """When the job is no longer worth doing: Unix time in seconds, by the server's clock.
 
         Raises:
-            InvalidEntry: the field is not a number of milliseconds.
+            InvalidEntry: the field ``expires`` is not a number of milliseconds.
         """
         text = self._text(b"expires")
         if text is None:
             return None
         if not _MS.fullmatch(text):
             raise InvalidEntry(f"the field 'expires' is not a time in ms: {printable(text, 60)}")
-        return int(text) / 1000
+        return self.created_at + int(text) / 1000
 
     def _text(self, name: bytes) -> str | None:
         if not self.meta:

@@ -1,13 +1,20 @@
-"""Writing jobs to a stream."""
+"""Writing jobs to a stream: now, later, or once only."""
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
-from streamq.errors import StreamqError
+import anyio
+
+from streamq import scripts
+from streamq.errors import ConfigError, ServerUnavailable, StreamqError
 from streamq.job import MAX_PAYLOAD, check_type, encode, encode_data
-from streamq.keys import check_stream
+from streamq.keys import check_stream, stream_keys
+from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.server.packing import pack
 
@@ -16,6 +23,16 @@ NewJob = tuple[str, Mapping[str, Any]]
 
 CHUNK = 500
 """Jobs sent before their replies are read."""
+
+KEY_TTL = 24 * 3600.0
+"""Seconds for which an idempotency key is remembered."""
+
+PATIENCE = 10.0
+"""Seconds for which a write that may safely be repeated is repeated."""
+
+BACKOFF = Backoff(base=0.05, cap=1.0)
+
+MAX_KEY = 512
 
 
 class Producer:
@@ -30,22 +47,56 @@ class Producer:
         self._server = server
         self._max_payload = max_payload
 
-    async def produce(self, stream: str, type: str, data: Mapping[str, Any]) -> str:
-        """Write one job and return its ID.
+    async def produce(
+        self,
+        stream: str,
+        type: str,
+        data: Mapping[str, Any],
+        *,
+        key: str | None = None,
+        key_ttl: float = KEY_TTL,
+        delay: float | None = None,
+        at: datetime | None = None,
+        expires: float | None = None,
+        trace: str | None = None,
+    ) -> str:
+        """Write one job and return its ID, or its schedule's name if it is for later.
+
+        Args:
+            key: an idempotency key: while it is remembered, the same key gives the
+                first job's ID again and writes nothing. With a key (or a time) a write
+                whose outcome is unknown is repeated by itself, for up to 10 s.
+            key_ttl: seconds for which the key is remembered.
+            delay: seconds until the job is written to the stream.
+            at: when it is written, with a time zone.
+            expires: seconds from its writing after which it is not run any more.
+            trace: a W3C ``traceparent``, handed on to the handler.
 
         Raises:
             PayloadError: the data cannot be written as JSON, or is too large.
-            ConfigError: the stream or the type cannot be used as such.
+            ConfigError: the stream, the type or an option cannot be used as such.
             WrongKeyType: the stream's key holds something else.
             ServerRefused: the server is out of memory, read-only, or the like.
             OutcomeUnknown: the connection broke before the answer; the job may have
                 been written.
             ServerUnavailable: nothing was written.
         """
-        fields = self._encode(type, data)
-        reply = await self._server.call("XADD", check_stream(stream), "*", *fields)
-        job_id: str = reply.decode()
-        return job_id
+        fields = encode(
+            check_type(type), encode_data(data, self._max_payload),
+            key=_check_key(key), trace=trace, expires=_ms("expires", expires),
+        )  # fmt: skip
+        when = _when(delay, at)
+        if key is None and when is None:
+            reply = await self._server.call("XADD", check_stream(stream), "*", *fields)
+            return str(reply, "ascii")
+        keys, ttl = stream_keys(stream), _ms("key_ttl", key_ttl) or 1
+        if when is not None:
+            name = f"s-{secrets.token_hex(8)}"
+            call = scripts.schedule(keys, name, when, key, ttl, fields)
+        else:
+            assert key is not None
+            call = scripts.produce_once(keys, key, ttl, fields)
+        return await self._until_known(call)
 
     async def produce_many(
         self, stream: str, jobs: Iterable[NewJob] | AsyncIterable[NewJob]
@@ -67,12 +118,18 @@ class Producer:
         check_stream(stream)
         packed: list[bytes] = []
         async for type, data in _as_async(jobs):
-            packed.append(pack(("XADD", stream, "*", *self._encode(type, data))))
+            fields = encode(check_type(type), encode_data(data, self._max_payload))
+            packed.append(pack(("XADD", stream, "*", *fields)))
             if len(packed) >= CHUNK:
                 yield await self._send(packed)
                 packed = []
         if packed:
             yield await self._send(packed)
+
+    async def cancel(self, stream: str, name: str) -> bool:
+        """Take a scheduled job back; ``False`` when there is none of that name any more."""
+        answers = await self._server.run(scripts.unschedule(stream_keys(stream), [name]))
+        return bool(answers[0])
 
     async def _send(self, packed: list[bytes]) -> list[str]:
         async with self._server.borrowed() as link:
@@ -80,10 +137,23 @@ class Producer:
         for reply in replies:
             if isinstance(reply, StreamqError):
                 raise reply
-        return [reply.decode() for reply in replies]
+        return [str(reply, "ascii") for reply in replies]
 
-    def _encode(self, type: str, data: Mapping[str, Any]) -> list[str | bytes | int]:
-        return encode(check_type(type), encode_data(data, self._max_payload))
+    async def _until_known(self, call: scripts.Call) -> str:
+        """Run a script that does nothing the second time, until its reply arrives."""
+        give_up = time.monotonic() + PATIENCE
+        attempt = 0
+        while True:
+            try:
+                reply = await self._server.run(call)
+            except ServerUnavailable:
+                attempt += 1
+                pause = BACKOFF.delay(attempt)
+                if time.monotonic() + pause >= give_up:
+                    raise
+                await anyio.sleep(pause)
+            else:
+                return str(reply[0], "ascii")
 
 
 async def _as_async(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterator[NewJob]:
@@ -93,3 +163,28 @@ async def _as_async(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIter
     else:
         for job in jobs:
             yield job
+
+
+def _check_key(key: str | None) -> str | None:
+    if key is not None and not 0 < len(key) <= MAX_KEY:
+        raise ConfigError(f"an idempotency key takes 1 to {MAX_KEY} characters, not {len(key)}")
+    return key
+
+
+def _ms(name: str, seconds: float | None) -> int | None:
+    if seconds is None:
+        return None
+    if not 0 <= seconds < 1e10:
+        raise ConfigError(f"{name}={seconds!r}: give seconds, zero or more")
+    return int(seconds * 1000)
+
+
+def _when(delay: float | None, at: datetime | None) -> tuple[str, int] | None:
+    if at is None:
+        ms = _ms("delay", delay)
+        return None if ms is None else ("in", ms)
+    if delay is not None:
+        raise ConfigError("give either delay or at, not both")
+    if at.tzinfo is None:
+        raise ConfigError(f"at={at!r} has no time zone: give one, such as datetime.now(UTC)")
+    return "at", int(at.timestamp() * 1000)

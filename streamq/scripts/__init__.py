@@ -15,7 +15,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import NamedTuple
 
-from streamq.keys import GroupKeys
+from streamq.keys import GroupKeys, StreamKeys
 
 Arg = str | bytes | int | float
 
@@ -148,3 +148,36 @@ def redrive(keys: GroupKeys, ids: Sequence[str]) -> Call:
 def sweep(stream: str, start: str, count: int) -> Call:
     """Delete what every remaining group has settled, a chunk at a call."""
     return Call(load("sweep"), (stream,), (start, count))
+
+
+def produce_once(keys: StreamKeys, key: str, key_ttl: int, fields: Sequence[Arg]) -> Call:
+    """Write an entry unless its idempotency key is known; ``key_ttl`` is in ms."""
+    return Call(load("produce_once"), (keys.stream, keys.unique(key)), (key_ttl, *fields))
+
+
+def schedule(
+    keys: StreamKeys, name: str, when: tuple[str, int], key: str | None, key_ttl: int,
+    fields: Sequence[Arg],
+) -> Call:  # fmt: skip
+    """Keep a job until its time comes.
+
+    Args:
+        when: ``("in", ms)`` or ``("at", Unix time in ms)``.
+        key_ttl: how long ``key`` is remembered after the due time, ms.
+    """
+    unique = () if key is None else (keys.unique(key),)
+    return Call(
+        load("schedule"),
+        (keys.scheduled, keys.scheduled_jobs, *unique),
+        (*when, name, key_ttl, *fields),
+    )
+
+
+def promote(keys: StreamKeys, most: int) -> Call:
+    """Write the scheduled jobs that are due to their stream."""
+    return Call(load("promote"), (keys.stream, keys.scheduled, keys.scheduled_jobs), (most,))
+
+
+def unschedule(keys: StreamKeys, names: Sequence[str]) -> Call:
+    """Take scheduled jobs back."""
+    return Call(load("unschedule"), (keys.scheduled, keys.scheduled_jobs), names)

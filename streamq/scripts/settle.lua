@@ -34,7 +34,7 @@
 --@include park
 
 local stream, retry, dlq = KEYS[1], KEYS[2], KEYS[3]
-local group, consumer, keep_ms, n = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local group, consumer, keep_ms, n = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local bad = wrong_type(retry, 'zset') or wrong_type(dlq, 'stream')
 if bad then
@@ -85,22 +85,19 @@ for i = 1, n do
             if deliveries[i] ~= '1' then
                 redis.pcall('DEL', record) -- what an earlier, failed delivery left
             end
-            local fields = {
-                'state', ARGV[arg + 1], 'type', ARGV[arg + 2], 'data', ARGV[arg + 3],
-                'attempts', deliveries[i], 'consumer', consumer,
-                'started_at', ARGV[arg + 4], 'finished_at', ARGV[arg + 5],
-            }
-            if ARGV[arg + 6] ~= '' then
-                fields[#fields + 1] = 'result'
-                fields[#fields + 1] = ARGV[arg + 6]
-            end
-            if ARGV[arg + 7] ~= '' then
-                fields[#fields + 1] = 'note'
-                fields[#fields + 1] = ARGV[arg + 7]
-            end
-            if tonumber(keep_ms) > 0 then
-                redis.pcall('HSET', record, unpack(fields))
-                redis.pcall('PEXPIRE', record, keep_ms)
+            if keep_ms > 0 then
+                redis.pcall(
+                    'HSET', record, 'state', ARGV[arg + 1], 'type', ARGV[arg + 2],
+                    'data', ARGV[arg + 3], 'attempts', deliveries[i],
+                    'started_at', ARGV[arg + 4], 'finished_at', ARGV[arg + 5]
+                )
+                if ARGV[arg + 6] ~= '' then
+                    redis.pcall('HSET', record, 'result', ARGV[arg + 6])
+                end
+                if ARGV[arg + 7] ~= '' then
+                    redis.pcall('HSET', record, 'note', ARGV[arg + 7])
+                end
+                redis.pcall('PEXPIRE', record, ARGV[3])
             end
             acked[#acked + 1] = id
         end

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from streamq.scripts import Call
@@ -12,9 +14,16 @@ from streamq.server.link import Link
 from streamq.server.packing import Arg
 from streamq.server.version import ServerInfo, read_info
 
-__all__ = ["Arg", "Link", "Server", "ServerInfo"]
+__all__ = ["Arg", "Clock", "Link", "Server", "ServerInfo"]
 
 MAX_IDLE_LINKS = 16
+
+
+@dataclass
+class Clock:
+    """How far the server's clock is ahead of this machine's, in seconds."""
+
+    ahead: float = 0.0
 
 
 class Server:
@@ -41,6 +50,7 @@ class Server:
         self._address = Address(url)
         self._idle: list[Link] = []
         self._info: ServerInfo | None = None
+        self.clock = Clock()
 
     @property
     def where(self) -> str:
@@ -76,7 +86,7 @@ class Server:
             return await link.run(script)
 
     async def info(self) -> ServerInfo:
-        """What the server is; asked once, then remembered.
+        """What the server is, and what time it has; asked once, then remembered.
 
         Raises:
             ServerUnsupported: it is older than Redis 7.0 or Valkey 7.2.
@@ -84,6 +94,8 @@ class Server:
         if self._info is None:
             async with self.borrowed() as link:
                 self._info = await read_info(link, self.where)
+                seconds, micros = await link.call("TIME")
+                self.clock.ahead = int(seconds) + int(micros) / 1e6 - time.time()
         return self._info
 
     async def close(self) -> None:

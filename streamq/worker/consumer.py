@@ -89,7 +89,8 @@ class Consumer:
         )  # fmt: skip
         self.runners = Runners(
             self.keys, name, hand=self.hand, handlers=handlers, caller=caller,
-            put=self.settler.put, keep_results=settings.result_ttl > 0, events=events,
+            put=self.settler.put, keep_results=settings.result_ttl > 0, clock=server.clock,
+            events=events,
         )  # fmt: skip
         self.fetcher = Fetcher(
             self.keys, name, link=self._reading, hand=self.hand, handlers=handlers,

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 from streamq import scripts
 from streamq.errors import GroupNotFound, StreamqError
 from streamq.events import Buried, Events, GroupCreated, Reclaimed, Vanished
-from streamq.keys import GroupKeys
+from streamq.keys import GroupKeys, stream_keys
 from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT, Link
 from streamq.worker.hand import Delivery, Hand
@@ -90,17 +90,23 @@ class Fetcher:
         self._wake = wake
         self._stop = asyncio.Event()
         self._suspect = False
+        self._stream_keys = stream_keys(keys.stream)
+        self._promote_at = 0.0
         self._due_at = 0.0
         self._sweep_at = 0.0
 
     async def run(self) -> None:
         """Fetch until :meth:`stop`."""
         while not self._stop.is_set():
-            room = self._budget.allow(await self._hand.room())
-            if room == 0 or self._stop.is_set():
+            await self._hand.room()
+            if self._stop.is_set():
+                return
+            if self._budget.spent:
+                # The budget is spent: what was fetched is still to be run.
+                await _first(self._hand.empty(), self._stop.wait())
                 return
             try:
-                await self._outage.persist("fetch", partial(self._fetch, room), stop=self._stop)
+                await self._outage.persist("fetch", self._fetch, stop=self._stop)
             except StreamqError:
                 return  # only when stopping: whatever the server gave away comes back
 
@@ -109,11 +115,11 @@ class Fetcher:
         self._stop.set()
         self._hand.close()
 
-    async def _fetch(self, room: int) -> None:
+    async def _fetch(self) -> None:
         try:
             if self._suspect:
                 await self._give_back_unknown()
-            await self._fetch_from_all(room)
+            await self._fetch_from_all()
         except GroupNotFound:
             await create_group(self._link, self._keys.stream, self._keys.group)
             self._events.tell(GroupCreated(self._keys.stream, self._keys.group, again=True))
@@ -122,16 +128,20 @@ class Fetcher:
             self._suspect = True
             raise
 
-    async def _fetch_from_all(self, room: int) -> None:
+    async def _fetch_from_all(self) -> None:
+        room = self._budget.allow(self._hand.free)
         now = asyncio.get_running_loop().time()
         taken = 0
+        if now >= self._promote_at:
+            await self._promote()
         if now >= self._due_at:
             # Half of the room, so that retries cannot starve new entries, nor these them.
             taken += await self._claim_due(max(room // 2, 1))
         if now >= self._sweep_at and taken < room:
             taken += await self._sweep(room - taken)
         if taken < room and not self._stop.is_set():
-            wait = 0.0 if taken else min(BLOCK, max(min(self._due_at, self._sweep_at) - now, 0))
+            next_at = min(self._promote_at, self._due_at, self._sweep_at)
+            wait = 0.0 if taken else min(BLOCK, max(next_at - now, 0))
             await self._read(room - taken, wait)
 
     async def _read(self, room: int, wait: float) -> None:
@@ -143,6 +153,11 @@ class Fetcher:
         if reply:
             # An entry deleted between two reads comes without fields.
             self._give([(id.decode(), fields or [], 1) for id, fields in reply[0][1]])
+
+    async def _promote(self) -> None:
+        next_in, written = await self._link.run(scripts.promote(self._stream_keys, MOST))
+        pause = POLL * random.uniform(0.9, 1.1) if next_in < 0 else min(next_in / 1000, POLL)
+        self._promote_at = 0.0 if written == MOST else asyncio.get_running_loop().time() + pause
 
     async def _claim_due(self, most: int) -> int:
         call = scripts.due(self._keys, self._consumer, min(most, MOST))
@@ -203,6 +218,16 @@ class Fetcher:
         if ids:
             gone = [id.decode() for id in ids]
             self._events.tell(Vanished(self._keys.stream, self._keys.group, gone))
+
+
+async def _first(*waits: Coroutine[Any, Any, object]) -> None:
+    """Wait for one of several things, and no longer for the others."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _ms(seconds: float) -> int:

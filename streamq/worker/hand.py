@@ -59,19 +59,22 @@ class Hand:
         if self._empty_waiter is not None and not held:
             _wake(self._empty_waiter)
 
-    async def room(self) -> int:
-        """Wait until there is room; return for how many, 0 once closed."""
+    @property
+    def free(self) -> int:
+        """For how many there is room."""
+        return max(self._limit - len(self.held), 0)
+
+    async def room(self) -> None:
+        """Wait until there is room, or the hand is closed."""
         while not self._closed:
             self._adapt()
-            room = self._limit - len(self.held)
-            if room > 0:
-                return room
+            if self.free:
+                return
             self._room_waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._room_waiter
             finally:
                 self._room_waiter = None
-        return 0
 
     async def empty(self) -> None:
         """Wait until nothing is in hand."""

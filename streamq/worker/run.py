@@ -22,6 +22,7 @@ from streamq.events import Events, HandlerStuck, Outcome, Verdict
 from streamq.handler import Handler
 from streamq.job import Job, decode
 from streamq.keys import GroupKeys
+from streamq.server import Clock
 from streamq.text import printable
 from streamq.worker.calls import Caller
 from streamq.worker.hand import Delivery, Hand
@@ -69,6 +70,7 @@ class Runners:
     Args:
         put: takes each verdict.
         keep_results: whether results are wanted.
+        clock: how far the server's clock is ahead of ours.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Runners:
         caller: Caller,
         put: Callable[[Verdict], None],
         keep_results: bool,
+        clock: Clock,
         events: Events,
     ) -> None:
         self._stream = keys.stream
@@ -91,6 +94,7 @@ class Runners:
         self._caller = caller
         self._put = put
         self._keep_results = keep_results
+        self._clock = clock
         self._events = events
         self._slots: set[Slot] = set()
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -289,7 +293,8 @@ class Runners:
             self._put(Verdict(job, Outcome.SKIPPED))
             return False
         try:
-            expired = job.expires is not None and job.expires <= time.time()
+            limit = job.expires_at
+            expired = limit is not None and limit <= time.time() + self._clock.ahead
         except InvalidEntry as error:
             self._dead(job, "invalid entry", error)
             return False

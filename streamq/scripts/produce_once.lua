@@ -1,0 +1,17 @@
+#!lua
+-- Write an entry, unless one with the same idempotency key has been written lately.
+--
+-- KEYS[1]   stream
+-- KEYS[2]   the idempotency key's string
+-- ARGV[1]   how long the key is remembered, ms
+-- ARGV[2..] field, value, ... of the entry
+--
+-- Returns {ID of the entry that the key stands for, 1 when this call wrote it, else 0}.
+
+local known = redis.call('GET', KEYS[2])
+if known then
+    return { known, 0 }
+end
+local id = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 2))
+redis.call('SET', KEYS[2], id, 'PX', ARGV[1])
+return { id, 1 }

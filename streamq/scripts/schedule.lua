@@ -1,0 +1,33 @@
+#!lua
+-- Keep a job until its time comes. Done twice with the same name, it is done once.
+--
+-- KEYS[1]   scheduled set of the stream
+-- KEYS[2]   scheduled jobs of the stream
+-- KEYS[3]   the idempotency key's string, if the job has one
+-- ARGV[1]   'in' or 'at'
+-- ARGV[2]   ms from now, or Unix time in ms
+-- ARGV[3]   the schedule's name
+-- ARGV[4]   how long the idempotency key is remembered after the due time, ms
+-- ARGV[5..] field, value, ... of the entry
+--
+-- Returns {name of the schedule or ID of the entry that the key stands for,
+--          1 when this call made it, else 0}.
+--@include clock
+
+if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1 then
+    return { ARGV[3], 0 }
+end
+local now, due = now_ms(), tonumber(ARGV[2])
+if ARGV[1] == 'in' then
+    due = now + due
+end
+if KEYS[3] then
+    local known = redis.call('GET', KEYS[3])
+    if known then
+        return { known, 0 }
+    end
+    redis.call('SET', KEYS[3], ARGV[3], 'PX', math.max(due - now, 0) + tonumber(ARGV[4]))
+end
+redis.call('HSET', KEYS[2], ARGV[3], cmsgpack.pack({ unpack(ARGV, 5) }))
+redis.call('ZADD', KEYS[1], due, ARGV[3])
+return { ARGV[3], 1 }
