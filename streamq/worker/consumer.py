@@ -138,22 +138,27 @@ class Consumer:
         if self.hand.held:
             return False
         try:
-            pending = await self._writing.call("XPENDING", self.stream, self.group)
+            # In this order: what leaves the queue in between becomes pending.
+            return not await self._queued() and not await self._pending()
         except GroupNotFound:
             return False  # the fetcher will make it again
-        if pending[0]:
-            return False
+
+    async def _queued(self) -> bool:
         for flat in await self._writing.call("XINFO", "GROUPS", self.stream):
             group = dict(zip(flat[::2], flat[1::2], strict=True))
             if group[b"name"] == self.group.encode():
                 after = b"(" + group[b"last-delivered-id"]
-                return not await self._writing.call("XRANGE", self.stream, after, "+", "COUNT", 1)
-        return False
+                found = await self._writing.call("XRANGE", self.stream, after, "+", "COUNT", 1)
+                return bool(found)
+        raise GroupNotFound(f"the stream {self.stream} has no group {self.group}")
+
+    async def _pending(self) -> bool:
+        return bool(await self._writing.call("XPENDING", self.stream, self.group, "-", "+", 1))
 
     async def _drain(self) -> None:
         """Wait for the running handlers and their verdicts; then cancel what is left."""
         with anyio.move_on_after(self._settings.grace):
-            await self._finished()
+            await self.hand.empty()
         if self.runners.running:
             self.runners.cancel(Cause.SHUTDOWN)
         with anyio.move_on_after(2 * CLOSE_TIMEOUT):
@@ -163,9 +168,6 @@ class Consumer:
                 "%d jobs of %s could not be settled: they are taken up again %g s from now",
                 len(self.hand.held), self.group, self._settings.lease,
             )  # fmt: skip
-
-    async def _finished(self) -> None:
-        await self.hand.empty()
 
     async def _retire(self) -> None:
         try:

@@ -39,7 +39,7 @@ class Hand:
         self._limit = concurrency
         self._pace_from = (time.monotonic(), 0)
         self._room_waiter: asyncio.Future[None] | None = None
-        self._empty_waiter: asyncio.Future[None] | None = None
+        self._empty_waiters: list[asyncio.Future[None]] = []
 
     def take(self, deliveries: Sequence[Delivery]) -> None:
         """Add what was fetched."""
@@ -56,8 +56,10 @@ class Hand:
         self.finished += len(ids)
         if self._room_waiter is not None and len(held) < self._limit:
             _wake(self._room_waiter)
-        if self._empty_waiter is not None and not held:
-            _wake(self._empty_waiter)
+        if self._empty_waiters and not held:
+            for waiter in self._empty_waiters:
+                _wake(waiter)
+            self._empty_waiters.clear()
 
     @property
     def free(self) -> int:
@@ -79,11 +81,9 @@ class Hand:
     async def empty(self) -> None:
         """Wait until nothing is in hand."""
         while self.held:
-            self._empty_waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._empty_waiter
-            finally:
-                self._empty_waiter = None
+            waiter = asyncio.get_running_loop().create_future()
+            self._empty_waiters.append(waiter)
+            await waiter
 
     def close(self) -> None:
         """Take nothing any more."""
