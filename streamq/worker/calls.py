@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -33,7 +34,7 @@ class Caller:
         stopped, and runs on with nobody waiting for it.
         """
         if handler.mode is Mode.ASYNC:
-            return await handler.function(*args, **kwargs)
+            return await _Isolated(handler.function(*args, **kwargs))
         if handler.mode is Mode.THREAD:
             return await to_thread.run_sync(
                 partial(handler.function, *args, **kwargs),
@@ -47,6 +48,34 @@ class Caller:
         for job, events in zip(jobs, emitted, strict=True):
             job.emitted = events
         return result
+
+
+class _Isolated:
+    """Awaits a coroutine in a context of its own.
+
+    A runner serves many jobs in one task: what a handler puts into context variables
+    must not be there for the next.
+    """
+
+    __slots__ = ("_coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        coroutine = self._coroutine
+        run = copy_context().run
+        try:
+            waiting_for = run(coroutine.send, None)
+            while True:
+                try:
+                    value = yield waiting_for
+                except BaseException as error:
+                    waiting_for = run(coroutine.throw, error)
+                else:
+                    waiting_for = run(coroutine.send, value)
+        except StopIteration as end:
+            return end.value
 
 
 def _in_process(
