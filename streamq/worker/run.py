@@ -15,16 +15,15 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
-import orjson
-
-from streamq.errors import Dead, InvalidArguments, InvalidEntry, JobTimeout, Retry
-from streamq.events import Events, HandlerStuck, Outcome, Verdict
+from streamq.errors import InvalidEntry
+from streamq.events import Events, HandlerStuck, Verdict
 from streamq.handler import Handler
 from streamq.job import Job, decode
 from streamq.keys import GroupKeys
 from streamq.server import Clock
-from streamq.text import printable
+from streamq.worker import verdicts
 from streamq.worker.calls import Caller
+from streamq.worker.deadlines import NEVER, Deadlines
 from streamq.worker.hand import Delivery, Hand
 from streamq.worker.handlers import Handlers
 
@@ -34,11 +33,7 @@ TURNS = 64
 STUCK_AFTER = 5.0
 """Seconds that a cancelled handler has for cleaning up."""
 
-MAX_ERROR = 2000
-"""Characters of an error that are kept."""
-
-MAX_RESULT = 64 * 1024
-"""Bytes of a result that are kept."""
+_NO_FIELDS: list[bytes] = [b"type", b"", b"data", b"null"]
 
 
 class Cause(Enum):
@@ -59,7 +54,7 @@ class Slot:
         self.jobs: Sequence[Job] = ()
         self.handler: Handler | None = None
         self.started = 0.0
-        self.deadline = float("inf")
+        self.deadline = NEVER
         self.cause: Cause | None = None
         self.stuck = False
 
@@ -97,15 +92,20 @@ class Runners:
         self._clock = clock
         self._events = events
         self._slots: set[Slot] = set()
+        self._stuck: set[Slot] = set()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._waking = False
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = float("inf")
+        self._deadlines = Deadlines(self._slots, self._missed)
 
     @property
     def running(self) -> int:
         """How many handlers are running."""
         return sum(1 for slot in self._slots if slot.jobs)
+
+    @property
+    def stuck(self) -> int:
+        """How many handlers run on after their jobs were settled without them."""
+        return len(self._stuck)
 
     def wake(self) -> None:
         """Let one more runner look at the hand, unless one is on its way already."""
@@ -115,7 +115,9 @@ class Runners:
             self._idle.popleft().set_result(None)
             self._waking = True
         elif len(self._slots) < self._hand.concurrency:
-            self._start()
+            slot = Slot()
+            self._slots.add(slot)
+            slot.task = asyncio.get_running_loop().create_task(self._serve(slot))
             self._waking = True
 
     def give_back(self) -> None:
@@ -124,8 +126,7 @@ class Runners:
         while buffer:
             id, _, attempt = buffer.popleft()
             if self._hand.held.get(id) == attempt:
-                job = self._job(id, attempt, _EMPTY)
-                self._put(Verdict(job, Outcome.RELEASED))
+                self._put(verdicts.released(self._job(id, attempt, _NO_FIELDS)))
 
     def cancel(self, cause: Cause, ids: Sequence[str] | None = None) -> None:
         """Cancel the handlers of these jobs, or all that are running."""
@@ -136,20 +137,15 @@ class Runners:
 
     async def close(self) -> None:
         """End the runners. Handlers that still run are left to themselves."""
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._deadlines.stop()
         tasks = [slot.task for slot in self._slots if slot.task is not None]
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=STUCK_AFTER)
+            _, pending = await asyncio.wait(tasks, timeout=STUCK_AFTER)
+            self._stuck.update(slot for slot in self._slots if slot.task in pending)
 
     # -- one runner -----------------------------------------------------------
-
-    def _start(self) -> None:
-        slot = Slot()
-        self._slots.add(slot)
-        slot.task = asyncio.get_running_loop().create_task(self._serve(slot))
 
     async def _serve(self, slot: Slot) -> None:
         hand, buffer = self._hand, self._hand.buffer
@@ -173,23 +169,33 @@ class Runners:
                     continue  # its lease was lost before its turn came
                 if buffer:
                     self.wake()
-                await self._handle(slot, delivery)
+                try:
+                    await self._handle(slot, delivery)
+                except Exception as error:
+                    # Nobody's handler: a backoff of the user's, or a defect of ours.
+                    # The job must not stay in hand for ever.
+                    job = self._job(delivery[0], delivery[2], _NO_FIELDS)
+                    self._put(verdicts.dead(job, "internal error", repr(error)))
         finally:
             self._slots.discard(slot)
+            self._stuck.discard(slot)
 
     async def _handle(self, slot: Slot, delivery: Delivery) -> None:
         id, fields, attempt = delivery
         try:
             job = self._job(id, attempt, fields)
         except InvalidEntry as error:
-            self._dead(self._job(id, attempt, _EMPTY), "invalid entry", error)
-            return
-        if job.meta is not None and not self._wanted(job):
+            empty = self._job(id, attempt, _NO_FIELDS)
+            self._put(verdicts.dead(empty, "invalid entry", error))
             return
         handler = self._handlers.find(job.type)
-        if handler is None:
-            self._without_handler(job)
-            return
+        if handler is None or job.meta is not None:
+            now = time.time() + self._clock.ahead
+            verdict = verdicts.unwanted(job, self._handlers, now)
+            if verdict is not None:
+                self._put(verdict)
+                return
+        assert handler is not None
         job.retries = handler.retries
         if handler.batch:
             jobs = self._gather(job, handler)
@@ -197,10 +203,8 @@ class Runners:
             return
         try:
             args, kwargs = handler.bind(job)
-        except InvalidEntry as error:
-            self._dead(job, "invalid entry", error)
-        except InvalidArguments as error:
-            self._dead(job, "invalid arguments", error)
+        except Exception as error:
+            self._put(verdicts.unbound(job, handler, error))
         else:
             await self._call(slot, handler, (job,), args, kwargs)
 
@@ -210,99 +214,30 @@ class Runners:
     ) -> None:  # fmt: skip
         slot.handler = handler
         slot.jobs = jobs
-        slot.started = time.time()
+        slot.started = started = time.time()
         if handler.timeout is not None:
-            self._watch(slot, handler.timeout)
+            self._deadlines.set(slot, handler.timeout)
         try:
             result = await self._caller.call(handler, jobs, args, kwargs)
         except asyncio.CancelledError:
             if slot.cause is None:
                 raise  # the worker itself is being cancelled
-            self._cancelled(slot, handler, jobs)
+            self._settle_cancelled(slot)
         except (Exception, SystemExit, BaseExceptionGroup) as error:
-            self._failed(slot, handler, jobs, error)
+            if not slot.stuck:
+                for job in jobs:
+                    self._put(verdicts.failed(job, handler, started, error))
         else:
             if not slot.stuck:
-                self._succeeded(slot, jobs, result)
+                for job in jobs:
+                    self._put(verdicts.succeeded(job, started, result, self._keep_results))
         finally:
             slot.jobs = ()
-            slot.deadline = float("inf")
+            slot.deadline = NEVER
             if slot.cause is not None:
                 slot.cause = None
                 if slot.task is not None:
                     slot.task.uncancel()
-
-    # -- verdicts -------------------------------------------------------------
-
-    def _succeeded(self, slot: Slot, jobs: Sequence[Job], result: Any) -> None:
-        now = time.time()
-        raw, note = b"", ""
-        if result is not None and self._keep_results:
-            raw, note = _encode_result(result)
-        for job in jobs:
-            self._put(Verdict(job, Outcome.SUCCEEDED, slot.started, now, raw, error=note))
-
-    def _failed(
-        self, slot: Slot, handler: Handler, jobs: Sequence[Job], error: BaseException
-    ) -> None:
-        if slot.stuck:
-            return
-        now = time.time()
-        text = _describe(error)
-        for job in jobs:
-            job.emitted = None
-            if isinstance(error, Dead):
-                outcome, reason, delay = Outcome.DEAD, "gave up", 0.0
-            elif job.attempt > handler.retries:
-                outcome, reason, delay = Outcome.DEAD, "retries exhausted", 0.0
-            else:
-                outcome, reason = Outcome.RETRY, ""
-                asked = error.delay if isinstance(error, Retry) else None
-                delay = handler.backoff.delay(job.attempt) if asked is None else asked
-            self._put(
-                Verdict(
-                    job, outcome, slot.started, now,
-                    reason=reason, error=text, delay=delay, exception=error,
-                )
-            )  # fmt: skip
-
-    def _cancelled(self, slot: Slot, handler: Handler, jobs: Sequence[Job]) -> None:
-        if slot.stuck or slot.cause is Cause.LEASE_LOST:
-            return
-        if slot.cause is Cause.SHUTDOWN:
-            for job in jobs:
-                job.emitted = None
-                self._put(Verdict(job, Outcome.RELEASED, slot.started, time.time()))
-            return
-        error = JobTimeout(f"ran longer than its timeout of {handler.timeout:g} s")
-        self._failed(slot, handler, jobs, error)
-
-    def _dead(self, job: Job, reason: str, error: object) -> None:
-        self._put(Verdict(job, Outcome.DEAD, reason=reason, error=printable(error, MAX_ERROR)))
-
-    def _without_handler(self, job: Job) -> None:
-        if self._handlers.ignores(job.type):
-            self._put(Verdict(job, Outcome.SKIPPED))
-        else:
-            named = f"the type {printable(job.type)!r}" if job.type else "jobs without a type"
-            self._dead(job, "no handler", f"this group has no handler for {named}")
-
-    def _wanted(self, job: Job) -> bool:
-        """Whether the group should run a job with fields of streamq's own."""
-        if job.only_for is not None and job.only_for != self._group:
-            self._put(Verdict(job, Outcome.SKIPPED))
-            return False
-        try:
-            limit = job.expires_at
-            expired = limit is not None and limit <= time.time() + self._clock.ahead
-        except InvalidEntry as error:
-            self._dead(job, "invalid entry", error)
-            return False
-        if expired:
-            now = time.time()
-            note = "expired before its turn came"
-            self._put(Verdict(job, Outcome.EXPIRED, now, now, error=note))
-        return not expired
 
     def _job(self, id: str, attempt: int, fields: list[bytes]) -> Job:
         return Job(id, self._stream, self._group, self._consumer, attempt, decode(fields))
@@ -325,68 +260,37 @@ class Runners:
             buffer.popleft()
         return jobs
 
-    # -- timeouts: one timer for all runners ----------------------------------
+    # -- cancelling -----------------------------------------------------------
 
-    def _watch(self, slot: Slot, timeout: float) -> None:
-        loop = asyncio.get_running_loop()
-        slot.deadline = loop.time() + timeout
-        if slot.deadline < self._alarm_at:
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm_at = slot.deadline
-            self._alarm = loop.call_at(slot.deadline, self._ring)
-
-    def _ring(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        for slot in list(self._slots):
-            if slot.deadline <= now:
-                if slot.cause is None:
-                    self._cancel(slot, Cause.TIMEOUT)
-                else:
-                    self._abandon(slot)
-        self._alarm, self._alarm_at = None, min(
-            (slot.deadline for slot in self._slots), default=float("inf")
-        )  # fmt: skip
-        if self._alarm_at != float("inf"):
-            self._alarm = loop.call_at(self._alarm_at, self._ring)
+    def _missed(self, slot: Slot) -> None:
+        if slot.cause is None:
+            self._cancel(slot, Cause.TIMEOUT)
+        else:
+            self._abandon(slot)
 
     def _cancel(self, slot: Slot, cause: Cause) -> None:
         if slot.cause is None and slot.task is not None:
             slot.cause = cause
             slot.task.cancel()
-            self._watch(slot, STUCK_AFTER)
+            self._deadlines.set(slot, STUCK_AFTER)
 
     def _abandon(self, slot: Slot) -> None:
         """Settle without a handler that ignores its cancellation, and replace its runner."""
-        assert slot.handler is not None
-        self._cancelled(slot, slot.handler, slot.jobs)
+        self._settle_cancelled(slot)
         slot.stuck = True
+        slot.deadline = NEVER
         self._slots.discard(slot)
+        self._stuck.add(slot)
         for job in slot.jobs:
             self._events.tell(HandlerStuck(job))
         if self._hand.buffer:
             self.wake()
 
-
-_EMPTY: list[bytes] = [b"type", b"", b"data", b"null"]
-
-
-def _describe(error: BaseException) -> str:
-    if isinstance(error, Dead | Retry | JobTimeout):
-        return printable(error, MAX_ERROR)
-    if isinstance(error, SystemExit):
-        return f"the handler called sys.exit({printable(error.code, 100)})"
-    text = printable(error, MAX_ERROR)
-    name = type(error).__name__
-    return f"{name}: {text}" if text else name
-
-
-def _encode_result(result: Any) -> tuple[bytes, str]:
-    try:
-        raw = orjson.dumps(result)
-    except (TypeError, ValueError, RecursionError) as error:
-        return b"", f"the result was not kept: {printable(error, 200)}"
-    if len(raw) > MAX_RESULT:
-        return b"", f"the result was not kept: {len(raw):,} bytes, the limit is {MAX_RESULT:,}"
-    return raw, ""
+    def _settle_cancelled(self, slot: Slot) -> None:
+        if slot.stuck or slot.handler is None or slot.cause is Cause.LEASE_LOST:
+            return
+        for job in slot.jobs:
+            if slot.cause is Cause.SHUTDOWN:
+                self._put(verdicts.released(job, slot.started))
+            else:
+                self._put(verdicts.timed_out(job, slot.handler, slot.started))

@@ -115,6 +115,12 @@ class Worker:
             self._stop.set()
 
     @property
+    def stuck(self) -> int:
+        """How many handlers run on although the worker has ended: they ignore their
+        cancellation, and may keep the process from ending."""
+        return sum(consumer.runners.stuck for consumer in self.consumers)
+
+    @property
     def stopping(self) -> bool:
         """Whether the worker has been told to stop."""
         return self._stop.is_set()

@@ -1,0 +1,113 @@
+"""Which verdict a delivery gets: pure functions of the job and what happened to it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+
+from streamq.errors import Dead, InvalidArguments, InvalidEntry, JobTimeout, Retry
+from streamq.events import Outcome, Verdict
+from streamq.handler import Handler
+from streamq.job import Job
+from streamq.text import printable
+from streamq.worker.handlers import Handlers
+
+MAX_ERROR = 2000
+"""Characters of an error that are kept."""
+
+MAX_RESULT = 64 * 1024
+"""Bytes of a result that are kept."""
+
+
+def unwanted(job: Job, handlers: Handlers, now: float) -> Verdict | None:
+    """The verdict on a job that is not to be run, or ``None`` when it is.
+
+    Args:
+        now: Unix time in seconds, by the server's clock.
+    """
+    if job.only_for is not None and job.only_for != job.group:
+        return Verdict(job, Outcome.SKIPPED)
+    try:
+        expires_at = job.expires_at
+    except InvalidEntry as error:
+        return dead(job, "invalid entry", error)
+    if expires_at is not None and expires_at <= now:
+        ended = time.time()
+        return Verdict(job, Outcome.EXPIRED, ended, ended, error="expired before its turn came")
+    if handlers.find(job.type) is None:
+        if handlers.ignores(job.type):
+            return Verdict(job, Outcome.SKIPPED)
+        named = f"the type {printable(job.type)!r}" if job.type else "jobs without a type"
+        return dead(job, "no handler", f"this group has no handler for {named}")
+    return None
+
+
+def unbound(job: Job, handler: Handler, error: Exception) -> Verdict:
+    """The verdict on a job whose data did not become arguments."""
+    if isinstance(error, InvalidEntry):
+        return dead(job, "invalid entry", error)
+    if isinstance(error, InvalidArguments):
+        return dead(job, "invalid arguments", error)
+    return failed(job, handler, time.time(), error)  # a validator of the user's raised it
+
+
+def succeeded(job: Job, started: float, result: Any, keep: bool) -> Verdict:
+    """The verdict on a job whose handler returned ``result``."""
+    raw, note = _encode_result(result) if keep and result is not None else (b"", "")
+    return Verdict(job, Outcome.SUCCEEDED, started, time.time(), raw, error=note)
+
+
+def failed(job: Job, handler: Handler, started: float, error: BaseException) -> Verdict:
+    """The verdict on a job whose handler raised ``error``: another try, or dead."""
+    job.emitted = None
+    verdict = Verdict(
+        job, Outcome.RETRY, started, time.time(), error=_describe(error), exception=error
+    )
+    if isinstance(error, Dead):
+        verdict.outcome, verdict.reason = Outcome.DEAD, "gave up"
+    elif job.attempt > handler.retries:
+        verdict.outcome, verdict.reason = Outcome.DEAD, "retries exhausted"
+    elif isinstance(error, Retry) and error.delay is not None:
+        verdict.delay = error.delay
+    else:
+        verdict.delay = handler.backoff.delay(job.attempt)
+    return verdict
+
+
+def timed_out(job: Job, handler: Handler, started: float) -> Verdict:
+    """The verdict on a job that ran longer than its handler's timeout."""
+    error = JobTimeout(f"ran longer than its timeout of {handler.timeout or 0:g} s")
+    return failed(job, handler, started, error)
+
+
+def released(job: Job, started: float = 0.0) -> Verdict:
+    """The verdict that gives a job back as if it had not been delivered."""
+    job.emitted = None
+    return Verdict(job, Outcome.RELEASED, started, time.time())
+
+
+def dead(job: Job, reason: str, error: object) -> Verdict:
+    """The verdict on a job that no retry can help."""
+    return Verdict(job, Outcome.DEAD, reason=reason, error=printable(error, MAX_ERROR))
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the handler called sys.exit({printable(error.code, 100)})"
+    text = printable(error, MAX_ERROR)
+    if text and isinstance(error, Dead | Retry | JobTimeout):
+        return text
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
+def _encode_result(result: Any) -> tuple[bytes, str]:
+    try:
+        raw = orjson.dumps(result)
+    except (TypeError, ValueError, RecursionError) as error:
+        return b"", f"the result was not kept: {printable(error, 200)}"
+    if len(raw) > MAX_RESULT:
+        return b"", f"the result was not kept: {len(raw):,} bytes, the limit is {MAX_RESULT:,}"
+    return raw, ""
