@@ -28,6 +28,9 @@ BLOCK = 0.25
 MOST = 500
 """Entries that one read takes at the most."""
 
+HANDFUL = 8
+"""Entries up to which latency counts for more than a busy connection."""
+
 POLL = 1.0
 """Seconds between looks for retries that other workers have parked."""
 
@@ -142,17 +145,20 @@ class Fetcher:
         if taken < room and not self._stop.is_set():
             next_at = min(self._promote_at, self._due_at, self._sweep_at)
             wait = 0.0 if taken else min(BLOCK, max(next_at - now, 0))
-            await self._read(room - taken, wait)
+            taken += await self._read(room - taken, wait)
+        if 0 < taken < HANDFUL:
+            await asyncio.sleep(0)  # let a runner begin before the next read is sent
 
-    async def _read(self, room: int, wait: float) -> None:
+    async def _read(self, room: int, wait: float) -> int:
         block = ("BLOCK", max(int(wait * 1000), 1)) if wait > 0 else ()
         reply = await self._link.call(
             "XREADGROUP", "GROUP", self._keys.group, self._consumer, "COUNT", min(room, MOST),
             *block, "STREAMS", self._keys.stream, ">", timeout=REPLY_TIMEOUT + wait,
         )  # fmt: skip
-        if reply:
-            # An entry deleted between two reads comes without fields.
-            self._give([(id.decode(), fields or [], 1) for id, fields in reply[0][1]])
+        if not reply:
+            return 0
+        # An entry deleted between two reads comes without fields.
+        return self._give([(id.decode(), fields or [], 1) for id, fields in reply[0][1]])
 
     async def _promote(self) -> None:
         next_in, written = await self._link.run(scripts.promote(self._stream_keys, MOST))

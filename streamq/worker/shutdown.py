@@ -24,3 +24,9 @@ async def stop_on_signals(stop: Callable[[], None]) -> None:
                 os._exit(128 + number)
             asked = True
             stop()
+
+
+async def stop_with_supervisor(lifeline: int, stop: Callable[[], None]) -> None:
+    """Call ``stop`` when the supervisor is gone: its end of the pipe has closed."""
+    await anyio.wait_readable(lifeline)
+    stop()
