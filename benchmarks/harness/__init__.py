@@ -1,0 +1,1 @@
+"""What the benchmark scripts share: servers, systems, rounds, statistics, tables and charts."""

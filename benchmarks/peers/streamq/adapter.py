@@ -1,0 +1,86 @@
+"""streamq, through its public interface.
+
+- `produce_many` with all jobs: it sends them in pipelines by itself.
+- `concurrency` 100, as for the other asyncio systems (16 by default); everything else as by
+  default: `prefetch` 1,000, arguments validated, and a status record of each job for five minutes.
+- With `--set result_ttl=0` it keeps no records.
+
+For `growth.py`: with `--set groups=N` it consumes the stream for N groups, with
+`--set sleep_ms=N` handlers wait, and with `--set retry_s=N` they ask for another try later.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from peers.adapter import Adapter, Pace, Payload, Timer, tally
+from streamq import App, Retry, Settings
+from streamq.app import run_async
+
+STREAM = "jobs"
+
+
+class Streamq(Adapter):
+    package = "streamq"
+    jobs = 250_000
+    bulk_jobs = 500_000
+
+    def __init__(self, url: str, options: dict[str, str]) -> None:
+        super().__init__(url, options)
+        self.app = App(url, stream=STREAM)
+        self.groups = [f"group-{n}" for n in range(self.number("groups", 1))]
+        self.work_settings = Settings(
+            concurrency=self.number("concurrency", 100),
+            prefetch=self.number("prefetch", 1_000),
+            result_ttl=self.number("result_ttl", 300),
+        )
+        self.settings = (
+            f"concurrency={self.work_settings.concurrency}, "
+            f"prefetch={self.work_settings.prefetch}; produce_many; "
+            f"records kept {self.work_settings.result_ttl:g} s"
+        )
+        self.remaining = (
+            ("XLEN", STREAM),
+            *(("XPENDING", STREAM, group) for group in self.groups),
+        )
+
+    def enqueue(self, payloads: Sequence[Payload], timer: Timer) -> None:
+        async def main() -> None:
+            async with self.app:
+                await self.app.server.info()
+                with timer:
+                    await self.app.produce_many(("job", item) for item in payloads)
+
+        run_async(main)
+
+    def drip(self, pace: Pace) -> None:
+        async def main() -> None:
+            async with self.app:
+                await self.app.server.info()
+                async for item in pace:
+                    await self.app.produce("job", item)
+
+        run_async(main)
+
+    def work(self) -> None:
+        pause = self.number("sleep_ms", 0) / 1000
+        retry = self.number("retry_s", 0)
+
+        async def job(n: int, pad: str) -> None:
+            if pause:
+                await asyncio.sleep(pause)
+            tally(n, pad)
+            if retry:
+                raise Retry(delay=retry)
+
+        register: Any = self.app.handler("job")
+        register(job)
+
+        async def main() -> None:
+            async with self.app:
+                await self.app.worker(groups=self.groups, settings=self.work_settings).run()
+
+        run_async(main)
+
+
+adapter = Streamq
