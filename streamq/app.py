@@ -19,12 +19,16 @@ from streamq.producer import NewJob, Producer
 from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.worker import Handlers, Settings, Subscription, Worker
+from streamq.worker.shutdown import end_with_main
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 DEFAULT_STREAM = "jobs"
 DEFAULT_GROUP = "default"
+
+LAST_WAIT = 1.0
+"""Seconds that tasks left over by an async program have for their end."""
 
 
 class App:
@@ -288,6 +292,7 @@ class App:
                 await worker.run(signals=True)
 
         run_async(main)
+        end_with_main()
 
     def _producer(self) -> Producer:
         return Producer(self.server, self.max_payload)
@@ -313,16 +318,30 @@ class App:
 
 
 def run_async(main: Callable[[], Any]) -> Any:
-    """Run an async function in an event loop of its own, uvloop's where there is one."""
+    """Run an async function in an event loop of its own, uvloop's where there is one.
+
+    It ends even if a task does not: one that ignores its cancellation is left behind.
+    """
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     if sys.platform != "win32":
         try:
             import uvloop
         except ImportError:
             pass
         else:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(main())
-    return asyncio.run(main())
+            factory = uvloop.new_event_loop
+    runner = asyncio.Runner(loop_factory=factory)
+    try:
+        return runner.run(main())
+    finally:
+        loop = runner.get_loop()
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            loop.run_until_complete(asyncio.wait(tasks, timeout=LAST_WAIT))
+        if not asyncio.all_tasks(loop):
+            runner.close()  # which waits for every task
 
 
 def _name_of(function: Callable[..., Any]) -> str:

@@ -75,6 +75,14 @@ class JobNotFound(StreamqError):
     """No job or dead letter of that ID is known."""
 
 
+class ConsumerNotFound(StreamqError):
+    """The group has no consumer of that name."""
+
+
+class StillInUse(StreamqError):
+    """A group or a consumer cannot be removed while a worker uses it."""
+
+
 # -- payloads -----------------------------------------------------------------
 
 

@@ -51,31 +51,20 @@ class Verdict:
         exception: what the handler raised, if it did.
     """
 
-    __slots__ = (
-        "delay", "error", "exception", "finished", "job", "outcome", "reason", "result", "started",
-    )  # fmt: skip
+    # What most verdicts do not need costs them nothing.
+    result: bytes = b""
+    reason: str = ""
+    error: str = ""
+    delay: float = 0.0
+    exception: BaseException | None = None
 
     def __init__(
-        self,
-        job: Job,
-        outcome: Outcome,
-        started: float = 0.0,
-        finished: float = 0.0,
-        result: bytes = b"",
-        reason: str = "",
-        error: str = "",
-        delay: float = 0.0,
-        exception: BaseException | None = None,
+        self, job: Job, outcome: Outcome, started: float = 0.0, finished: float = 0.0
     ) -> None:
         self.job = job
         self.outcome = outcome
         self.started = started
         self.finished = finished
-        self.result = result
-        self.reason = reason
-        self.error = error
-        self.delay = delay
-        self.exception = exception
 
     def __repr__(self) -> str:
         return f"<Verdict {self.job.id} {self.outcome.value}>"
@@ -179,9 +168,17 @@ class Stopping:
     grace: float
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The process leaves at once; ``running`` jobs come back after ``lease`` seconds."""
+
+    running: int
+    lease: float
+
+
 Event = (
     Settled | Refused | LeaseLost | Reclaimed | Buried | Vanished | GroupCreated
-    | ServerLost | ServerBack | HandlerStuck | Stopping
+    | ServerLost | ServerBack | HandlerStuck | Stopping | Leaving
 )  # fmt: skip
 
 Observer = Callable[[Event], None]

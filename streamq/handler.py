@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -16,6 +17,9 @@ from streamq.text import printable
 
 ANY = "*"
 """The type of the handler that takes every job no other handler takes."""
+
+MOST_PROBLEMS = 10
+"""Arguments that do not fit, of which an error tells at the most."""
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Binder = Callable[[Job], Arguments]
@@ -72,9 +76,9 @@ def make_handler(
     name = getattr(function, "__qualname__", repr(function))
     if not callable(function):
         raise ConfigError(f"{name} is not a function: give one that takes the job's data")
-    is_async = inspect.iscoroutinefunction(inspect.unwrap(function)) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an instance with an async __call__
-    )
+    if _is_generator(function):
+        raise ConfigError(f"{name} is a generator and would never run: leave out its yield")
+    is_async = _is_async(function)
     if process and is_async:
         raise ConfigError(f"{name} is async and cannot run in a process: make it a plain def")
     if retries < 0:
@@ -96,6 +100,30 @@ def make_handler(
     )
 
 
+def _plain(function: Callable[..., Any]) -> Any:
+    """The function itself, out of partials and instances that can be called."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return function
+    return type(function).__call__
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    # A decorator may make a function async, or hand on what an async one returns.
+    inner = _plain(function)
+    while not inspect.iscoroutinefunction(inner):
+        if not hasattr(inner, "__wrapped__"):
+            return False
+        inner = _plain(inner.__wrapped__)
+    return True
+
+
+def _is_generator(function: Callable[..., Any]) -> bool:
+    inner = _plain(function)
+    return inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
+
+
 def _only_job(job: Job) -> Arguments:
     return (job,), {}
 
@@ -111,24 +139,28 @@ def compile_binder(function: Callable[..., Any], name: str) -> Binder:
     pydantic does in its lax mode (so that ``"256"`` from a foreign producer fits
     ``int``). A parameter annotated :class:`Job` takes the job. Fields without a
     parameter are left out, unless the function has ``**kwargs``: other groups may
-    need what this one does not.
+    need what this one does not. What a :func:`functools.partial` holds by name stays as
+    it is.
 
     Raises:
         ConfigError: the signature cannot be filled by name.
     """
     try:
-        hints = typing.get_type_hints(function, include_extras=True)
+        hints = typing.get_type_hints(_plain(function), include_extras=True)
     except (NameError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"the annotations of {name} cannot be read: {printable(error, 200)}; "
             "import what they name at module level"
         ) from None
+    held = function.keywords if isinstance(function, functools.partial) else {}
     job_parameter: str | None = None
     job_position = False
     fields: dict[str, tuple[Any, bool]] = {}
     takes_rest = False
     for parameter in inspect.signature(function).parameters.values():
         hint = hints.get(parameter.name, Any)
+        if parameter.name in held:
+            continue
         if hint is Job or (hint is Any and parameter.name == "job"):
             job_parameter = parameter.name
             job_position = parameter.kind is parameter.POSITIONAL_ONLY
@@ -139,6 +171,11 @@ def compile_binder(function: Callable[..., Any], name: str) -> Binder:
                 f"{name} has the positional parameter {parameter.name!r}: "
                 "the job's data is passed by name"
             )
+        elif Job in typing.get_args(hint):
+            raise ConfigError(
+                f"{name} has the parameter {parameter.name!r} of another type than Job: "
+                f"write {parameter.name}: Job, and for a list of jobs give batch="
+            )
         else:
             fields[parameter.name] = (hint, parameter.default is parameter.empty)
     if not fields and not takes_rest:
@@ -147,7 +184,7 @@ def compile_binder(function: Callable[..., Any], name: str) -> Binder:
         if job_position:
             return _only_job
         return lambda job: ((), {job_parameter: job})
-    validate = _validator(name, fields, takes_rest)
+    validate = _validator(name, fields, takes_rest, held)
     if job_parameter is None:
         return lambda job: ((), validate(job))
 
@@ -162,31 +199,32 @@ def compile_binder(function: Callable[..., Any], name: str) -> Binder:
 
 
 def _validator(
-    name: str, fields: Mapping[str, tuple[Any, bool]], takes_rest: bool
+    name: str, fields: Mapping[str, tuple[Any, bool]], takes_rest: bool, held: Iterable[str]
 ) -> Callable[[Job], dict[str, Any]]:
     # Imported here: it takes a tenth of a second, and most commands need no handler.
     import pydantic
     from typing_extensions import TypedDict
 
     make_shape: Any = TypedDict  # a type checker wants the fields spelled out
-    shape = make_shape(
-        "Arguments",
-        {
-            field: typing.Required[hint] if required else typing.NotRequired[hint]
-            for field, (hint, required) in fields.items()
-        },
-    )
-    shape.__pydantic_config__ = pydantic.ConfigDict(
-        arbitrary_types_allowed=True, extra="allow" if takes_rest else "ignore"
-    )
     try:
+        shape = make_shape(
+            "Arguments",
+            {
+                field: typing.Required[hint] if required else typing.NotRequired[hint]
+                for field, (hint, required) in fields.items()
+            },
+        )
+        shape.__pydantic_config__ = pydantic.ConfigDict(
+            arbitrary_types_allowed=True, extra="allow" if takes_rest else "ignore"
+        )
         adapter: pydantic.TypeAdapter[dict[str, Any]] = pydantic.TypeAdapter(shape)
-    except pydantic.errors.PydanticUserError as error:
+        check = adapter.validator.validate_python
+    except (pydantic.errors.PydanticUserError, TypeError) as error:
         raise ConfigError(
             f"the annotations of {name} cannot be checked: "
             f"{printable(str(error).splitlines()[0], 200)}"
         ) from None
-    check = adapter.validator.validate_python
+    reserved = frozenset(held) if takes_rest else frozenset()
 
     def validate(job: Job) -> dict[str, Any]:
         data = job.data
@@ -194,6 +232,8 @@ def _validator(
             raise InvalidArguments(
                 f"the data is not an object with fields but {printable(data, 60)}"
             )
+        if reserved:
+            data = {field: data[field] for field in data if field not in reserved}
         try:
             return typing.cast("dict[str, Any]", check(data))
         except pydantic.ValidationError as error:
@@ -203,11 +243,21 @@ def _validator(
 
 
 def _explain(error: Any) -> str:
+    problems = error.errors(include_url=False, include_context=False)
     parts = []
-    for problem in error.errors(include_url=False, include_context=False):
+    for problem in problems[:MOST_PROBLEMS]:
         where = ".".join(map(str, problem["loc"]))
         if problem["type"] == "missing":
             parts.append(f"{where} is missing")
         else:
-            parts.append(f"{where}: {problem['msg']} (got {printable(repr(problem['input']), 60)})")
-    return "; ".join(parts)
+            parts.append(f"{where}: {problem['msg']} (got {_shown(problem['input'])})")
+    if len(problems) > MOST_PROBLEMS:
+        parts.append(f"and {len(problems) - MOST_PROBLEMS} more")
+    return printable("; ".join(parts))
+
+
+def _shown(value: object) -> str:
+    try:
+        return printable(repr(value), 60)
+    except RecursionError:
+        return f"a deeply nested {type(value).__name__}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -24,7 +25,7 @@ MAX_PAYLOAD = 1024 * 1024
 MAX_TYPE = 128
 """The most characters in a job's type."""
 
-_ID = re.compile(r"(\d{1,20})-(\d{1,20})")
+_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _MS = re.compile(r"[0-9]{1,16}")
 _META = (b"key", b"trace", b"expires", b"for", b"origin")
 
@@ -101,13 +102,8 @@ def encode(
     return fields
 
 
-class Wire(NamedTuple):
-    """The fields of an entry, taken apart; ``raw`` is the JSON, or else ``data`` is set."""
-
-    type: str
-    raw: bytes | None
-    data: dict[str, str] | None
-    meta: dict[bytes, bytes] | None
+Wire = tuple[str, bytes | None, dict[str, str] | None, dict[bytes, bytes] | None]
+"""An entry's fields taken apart: type; data as JSON, or else as strings; streamq's own."""
 
 
 def decode(fields: Sequence[bytes]) -> Wire:
@@ -119,18 +115,19 @@ def decode(fields: Sequence[bytes]) -> Wire:
     """
     # What streamq itself writes most of the time, without a loop.
     if len(fields) == 4 and fields[0] == b"type" and fields[2] == b"data":
-        return Wire(_decode_type(fields[1]), fields[3], None, None)
+        return _decode_type(fields[1]), fields[3], None, None
     named = dict(zip(fields[::2], fields[1::2], strict=False))
     type = _decode_type(named.pop(b"type", b""))
     raw = named.get(b"data")
     if raw is not None:
-        return Wire(type, raw, None, {name: named[name] for name in _META if name in named})
+        return type, raw, None, {name: named[name] for name in _META if name in named}
     try:
-        return Wire(type, None, {k.decode(): v.decode() for k, v in named.items()}, None)
+        return type, None, {k.decode(): v.decode() for k, v in named.items()}, None
     except UnicodeDecodeError:
         raise InvalidEntry("the fields of the entry are not UTF-8 text") from None
 
 
+@lru_cache(maxsize=1024)
 def _decode_type(raw: bytes) -> str:
     try:
         type = raw.decode()
@@ -218,9 +215,10 @@ class Job:
         Raises:
             InvalidEntry: it is not JSON.
         """
-        if self._raw is not None and self._data is None:
-            self._data = decode_data(self._raw)
-        return self._data
+        data = self._data
+        if data is None and self._raw is not None:
+            data = self._data = decode_data(self._raw)
+        return data
 
     @property
     def raw(self) -> bytes:

@@ -12,17 +12,18 @@ import re
 from functools import lru_cache
 
 from streamq.errors import ConfigError
+from streamq.text import printable
 
 PARKED = "~retry"
 """The consumer that holds entries waiting for their retry time."""
 
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 
 
 def check_stream(name: str) -> str:
     """Return ``name`` if it can name a stream, else raise :class:`ConfigError`."""
-    if not name or len(name) > 512 or _CONTROL.search(name):
+    if not 0 < len(name) <= 512 or printable(name) != name:
         raise ConfigError(
             f"{name[:60]!r} cannot name a stream: use 1 to 512 characters, none of them control"
         )
@@ -82,6 +83,12 @@ class GroupKeys:
     def job(self, job_id: str) -> str:
         """The hash with the status record of one job in this group."""
         return self.job_prefix + job_id
+
+
+def dead_letters_of(key: str) -> tuple[str, str] | None:
+    """The prefix of the stream and the group whose dead letters ``key`` names, if it does."""
+    match = _DLQ.fullmatch(key)
+    return None if match is None else (match[1], match[2])
 
 
 @lru_cache(maxsize=1024)

@@ -63,6 +63,10 @@ class LogObserver:
                     )  # fmt: skip
                 else:
                     log.info("Stopping")
+            case events.Leaving(running, lease):
+                log.warning(
+                    "Leaving at once: %d running are taken up again %g s from now", running, lease
+                )
 
     def _settled(self, verdicts: Sequence[Verdict]) -> None:
         verbose = log.isEnabledFor(logging.DEBUG)

@@ -83,7 +83,7 @@ class Producer:
         """
         fields = encode(
             check_type(type), encode_data(data, self._max_payload),
-            key=_check_key(key), trace=trace, expires=_ms("expires", expires),
+            key=_check_key(key), trace=_check_text("trace", trace), expires=_ms("expires", expires),
         )  # fmt: skip
         when = _when(delay, at)
         if key is None and when is None:
@@ -117,12 +117,17 @@ class Producer:
         """
         check_stream(stream)
         packed: list[bytes] = []
-        async for type, data in _as_async(jobs):
-            fields = encode(check_type(type), encode_data(data, self._max_payload))
-            packed.append(pack(("XADD", stream, "*", *fields)))
-            if len(packed) >= CHUNK:
-                yield await self._send(packed)
-                packed = []
+        try:
+            async for type, data in _as_async(jobs):
+                fields = encode(check_type(type), encode_data(data, self._max_payload))
+                packed.append(pack(("XADD", stream, "*", *fields)))
+                if len(packed) >= CHUNK:
+                    chunk, packed = packed, []
+                    yield await self._send(chunk)
+        except Exception:
+            if packed:
+                await self._send(packed)  # those before a job that cannot be written are
+            raise
         if packed:
             yield await self._send(packed)
 
@@ -168,7 +173,15 @@ async def _as_async(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIter
 def _check_key(key: str | None) -> str | None:
     if key is not None and not 0 < len(key) <= MAX_KEY:
         raise ConfigError(f"an idempotency key takes 1 to {MAX_KEY} characters, not {len(key)}")
-    return key
+    return _check_text("key", key)
+
+
+def _check_text(name: str, text: str | None) -> str | None:
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{name}={text!r} cannot be written as UTF-8") from None
+    return text
 
 
 def _ms(name: str, seconds: float | None) -> int | None:

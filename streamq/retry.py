@@ -35,8 +35,12 @@ class Backoff:
 
     def ceiling(self, attempt: int) -> float:
         """The longest wait in seconds after ``attempt`` (1 is the first) failed."""
-        # The exponent is bounded so that a huge attempt number cannot overflow.
-        return min(self.cap, self.base * self.factor ** min(attempt - 1, 64))
+        if self.base == 0:
+            return 0.0
+        try:
+            return min(self.cap, self.base * self.factor ** min(attempt - 1, 64))
+        except OverflowError:
+            return self.cap
 
     def delay(self, attempt: int, rand: Callable[[], float] = random.random) -> float:
         """Seconds to wait after ``attempt`` failed."""

@@ -13,6 +13,13 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+def _text_of(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # somebody else's __str__, or nested too deeply to be shown
+        return f"<{type(value).__name__}>"
+
+
 def printable(value: object, limit: int | None = None) -> str:
     """``value`` on one line with every control character escaped, never raw.
 
@@ -23,7 +30,7 @@ def printable(value: object, limit: int | None = None) -> str:
     if isinstance(value, bytes):
         text = value.decode("utf-8", "backslashreplace")
     else:
-        text = value if isinstance(value, str) else str(value)
+        text = value if isinstance(value, str) else _text_of(value)
     if limit is not None and len(text) > limit:
         text = text[: max(limit - 1, 0)] + "…"
     return _UNSAFE.sub(_escape, text)

@@ -181,3 +181,43 @@ def promote(keys: StreamKeys, most: int) -> Call:
 def unschedule(keys: StreamKeys, names: Sequence[str]) -> Call:
     """Take scheduled jobs back."""
     return Call(load("unschedule"), (keys.scheduled, keys.scheduled_jobs), names)
+
+
+def page(
+    stream: str, start: str, end: str, count: int, *, cut: int = -1, newest_first: bool = False
+) -> Call:
+    """Read a page of a stream; ``cut``: bytes of each value at the most, -1 for all."""
+    return Call(load("page"), (stream,), (start, end, count, cut, int(newest_first)))
+
+
+def peek(keys: GroupKeys, cut: int, ids: Sequence[str]) -> Call:
+    """Look at pending entries; ``cut``: bytes of each value at the most."""
+    return Call(
+        load("peek"),
+        (keys.stream, keys.retry, *map(keys.job, ids)),
+        (keys.group, cut, *ids),
+    )
+
+
+def progress(stream: str, most: int) -> Call:
+    """How far each group has come; ``most``: entries to count where the lag is unknown."""
+    return Call(load("progress"), (stream,), (most,))
+
+
+def purge(dlq: str, ids: Sequence[str]) -> Call:
+    """Delete dead letters."""
+    return Call(load("purge"), (dlq,), tuple(ids))
+
+
+def destroy(keys: GroupKeys, silence: int, *, dead_letters: bool) -> Call:
+    """Delete a group and its keys.
+
+    Args:
+        silence: ms after which a consumer counts as gone; 0 deletes in any case.
+        dead_letters: also delete its dead letters.
+    """
+    return Call(
+        load("destroy"),
+        (keys.stream, keys.retry, keys.sweep, keys.dlq),
+        (keys.group, silence, int(dead_letters)),
+    )

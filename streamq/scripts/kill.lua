@@ -32,12 +32,12 @@ for i = 3, #ARGV do
         bury(stream, dlq, id, row[4], row[2], 'by hand', err)
         redis.pcall('DEL', KEYS[i + 1])
         redis.call('ZREM', retry, id)
+        redis.call('XACK', stream, group, id)
         acked[#acked + 1] = id
     end
     answers[#answers + 1] = row and 1 or -1
 end
 if #acked > 0 then
-    redis.call('XACK', stream, group, unpack(acked))
     remove_settled(stream, groups_of(stream), group, acked)
 end
 return answers

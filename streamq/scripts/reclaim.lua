@@ -38,6 +38,7 @@ local bad = wrong_type(retry, 'zset') or wrong_type(dlq, 'stream')
 if bad then
     return bad
 end
+redis.call('XPENDING', stream, group, '-', '+', 1) -- says so when the group is missing
 if not redis.call('SET', lock, consumer, 'NX', 'PX', ARGV[5]) then
     return nil
 end
@@ -48,15 +49,15 @@ for i = 8, #ARGV, 2 do
 end
 
 local function deliveries_allowed(id)
-    local entry = redis.call('XRANGE', stream, id, id)[1]
+    local entry, job_type = redis.call('XRANGE', stream, id, id)[1], ''
     if entry then
         for i = 1, #entry[2], 2 do
             if entry[2][i] == 'type' then
-                return allowed[entry[2][i + 1]] or tonumber(ARGV[7])
+                job_type = entry[2][i + 1]
             end
         end
     end
-    return tonumber(ARGV[7])
+    return allowed[job_type] or tonumber(ARGV[7])
 end
 
 local claimed, buried, acked, deleted, removed = {}, {}, {}, {}, {}

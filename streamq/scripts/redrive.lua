@@ -1,6 +1,6 @@
 #!lua
 -- Send dead letters back to their stream, as new entries for the group that failed
--- them and for no other.
+-- them and for no other; one that was for a certain group stays so.
 --
 -- KEYS[1]   stream
 -- KEYS[2]   dead letters of the group
@@ -9,6 +9,7 @@
 --
 -- Returns for each: the ID of the new entry, or '' when there is no such dead letter,
 -- or '!empty' when the entry's data was gone before it died.
+--@include native
 
 local LETTER = 10 -- strings that streamq wrote in front of the entry's own fields
 local answers = {}
@@ -20,39 +21,25 @@ for i = 2, #ARGV do
         answers[#answers + 1] = '!empty'
     else
         local fields, own = letter[2], {}
-        local origin, has_data = fields[2], false
-        for j = LETTER + 1, #fields, 2 do
-            if fields[j] == 'data' then
-                has_data = true
-            end
-        end
-        local pairs_json = {}
-        for j = LETTER + 1, #fields, 2 do
-            if fields[j] == 'origin' and has_data then
-                origin = fields[j + 1]
-            elseif fields[j] ~= 'for' or not has_data then
-                own[#own + 1] = fields[j]
-                own[#own + 1] = fields[j + 1]
-                if fields[j] ~= 'type' then
-                    pairs_json[fields[j]] = fields[j + 1]
+        local target, origin = ARGV[1], fields[2]
+        if is_native(fields, LETTER + 1) then
+            for j = LETTER + 1, #fields, 2 do
+                if fields[j] == 'origin' then
+                    origin = fields[j + 1]
+                elseif fields[j] == 'for' then
+                    target = fields[j + 1]
+                else
+                    own[#own + 1] = fields[j]
+                    own[#own + 1] = fields[j + 1]
                 end
             end
-        end
-        if not has_data then
-            -- A foreign entry's fields are its data. Beside `for` and `origin` they
-            -- would be taken for streamq's own, so they become JSON here.
-            local kept = {}
-            for j = 1, #own, 2 do
-                if own[j] == 'type' then
-                    kept = { 'type', own[j + 1] }
-                end
-            end
-            own = kept
-            own[#own + 1] = 'data'
-            own[#own + 1] = cjson.encode(pairs_json)
+        else
+            -- Beside `for` and `origin` a foreign entry's fields would be taken for
+            -- streamq's own.
+            own = as_native(fields, LETTER + 1)
         end
         own[#own + 1] = 'for'
-        own[#own + 1] = ARGV[1]
+        own[#own + 1] = target
         own[#own + 1] = 'origin'
         own[#own + 1] = origin
         answers[#answers + 1] = redis.call('XADD', KEYS[1], '*', unpack(own))

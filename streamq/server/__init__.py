@@ -10,7 +10,7 @@ from typing import Any
 
 from streamq.scripts import Call
 from streamq.server.address import Address, default_url
-from streamq.server.link import Link
+from streamq.server.link import REPLY_TIMEOUT, Link
 from streamq.server.packing import Arg
 from streamq.server.version import ServerInfo, read_info
 
@@ -57,16 +57,19 @@ class Server:
         """The address as it may be shown: without user name and password."""
         return self._address.shown
 
-    def link(self, name: str | None = None) -> Link:
-        """A connection of one's own, opened at its first use; the caller closes it."""
-        return Link(lambda: self._address.connection(name), self.where)
+    def link(self, name: str | None = None, timeout: float = REPLY_TIMEOUT) -> Link:
+        """A connection of one's own, opened at its first use; the caller closes it.
+
+        Args:
+            name: what ``CLIENT LIST`` shows.
+            timeout: seconds without a reply after which it counts as broken.
+        """
+        return Link(lambda: self._address.connection(name), self.where, timeout)
 
     @asynccontextmanager
     async def borrowed(self) -> AsyncIterator[Link]:
         """A connection out of the pool, for the length of a ``with`` block."""
         link = self._idle.pop() if self._idle else self.link("streamq")
-        if await link.stale():
-            await link.close()
         try:
             yield link
         finally:

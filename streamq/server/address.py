@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.exceptions import RedisError
 
 from streamq.errors import ConfigError
 from streamq.text import printable
 
 ENV_URL = "STREAMQ_URL"
+
+_DATABASE = re.compile(r"/?|/[0-9]{1,9}")
 
 _OPTIONS = frozenset(
     {
@@ -38,6 +42,8 @@ class Address:
         try:
             options: dict[str, Any] = dict(parse_url(url))
             self.shown = _without_password(url, options)
+            if "path" not in options and not _DATABASE.fullmatch(urlsplit(url).path):
+                raise ValueError("what follows the host must be the number of a database")
         except ValueError as error:
             raise ConfigError(
                 f"not a server's URL: {printable(error, 200)}; "
@@ -51,6 +57,12 @@ class Address:
                 f"{printable(unknown[0], 60)}"
             )
         self._options = options
+        try:
+            self.connection()
+        except RedisError as error:
+            raise ConfigError(
+                f"the URL of {self.shown} cannot be used: {printable(error, 200)}"
+            ) from None
 
     def connection(self, name: str | None = None) -> AbstractConnection:
         """A new connection of redis-py's, not yet opened.
@@ -67,7 +79,7 @@ class Address:
 
 def _without_password(url: str, options: dict[str, Any]) -> str:
     if "path" in options:
-        return str(options["path"])
+        return printable(options["path"], 300)
     parts = urlsplit(url)
     host = parts.hostname or "localhost"
     shown = f"[{host}]" if ":" in host else host

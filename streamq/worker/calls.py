@@ -1,9 +1,8 @@
-"""Calling a handler where it belongs: in the event loop, a thread or a process."""
+"""Calling a handler that would block the event loop: in a thread or a process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Sequence
-from contextvars import copy_context
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,7 @@ from streamq.job import Emitted, Job
 
 
 class Caller:
-    """Calls handlers.
+    """Calls ``def`` handlers.
 
     Args:
         threads: how many ``def`` handlers run at once.
@@ -28,13 +27,11 @@ class Caller:
     async def call(
         self, handler: Handler, jobs: Sequence[Job], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Call it and return its result, or raise what it raised.
+        """Call a handler and return its result, or raise what it raised.
 
         When cancelled, a handler in a process is killed; one in a thread cannot be
         stopped, and runs on with nobody waiting for it.
         """
-        if handler.mode is Mode.ASYNC:
-            return await _Isolated(handler.function(*args, **kwargs))
         if handler.mode is Mode.THREAD:
             return await to_thread.run_sync(
                 partial(handler.function, *args, **kwargs),
@@ -48,34 +45,6 @@ class Caller:
         for job, events in zip(jobs, emitted, strict=True):
             job.emitted = events
         return result
-
-
-class _Isolated:
-    """Awaits a coroutine in a context of its own.
-
-    A runner serves many jobs in one task: what a handler puts into context variables
-    must not be there for the next.
-    """
-
-    __slots__ = ("_coroutine",)
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._coroutine = coroutine
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        coroutine = self._coroutine
-        run = copy_context().run
-        try:
-            waiting_for = run(coroutine.send, None)
-            while True:
-                try:
-                    value = yield waiting_for
-                except BaseException as error:
-                    waiting_for = run(coroutine.throw, error)
-                else:
-                    waiting_for = run(coroutine.send, value)
-        except StopIteration as end:
-            return end.value
 
 
 def _in_process(

@@ -5,6 +5,7 @@ fetch ─▶ hand ─▶ runners ─▶ verdicts ─▶ settle
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 
@@ -16,17 +17,24 @@ from streamq.events import Events, GroupCreated
 from streamq.keys import GroupKeys, group_keys
 from streamq.server import Server
 from streamq.server.group import create_group
+from streamq.server.link import REPLY_TIMEOUT
 from streamq.worker.calls import Caller
-from streamq.worker.fetch import Budget, Fetcher
+from streamq.worker.fetch import BLOCK, Budget, Fetcher
 from streamq.worker.hand import Hand
 from streamq.worker.handlers import Handlers
 from streamq.worker.lease import Heartbeat
 from streamq.worker.outage import Outage
-from streamq.worker.run import Cause, Runners
+from streamq.worker.run import STUCK_AFTER, Cause, Runners
 from streamq.worker.settle import Settler
 
-CLOSE_TIMEOUT = 5.0
+CLOSE_TIMEOUT = 3.0
 """Seconds that each last call to the server may take while the worker stops."""
+
+POLL = 0.02
+"""Seconds between looks at whether the cancelled handlers have ended."""
+
+MIN_TIMEOUT = 1.0
+"""Seconds without a reply before which no connection counts as broken."""
 
 _log = logging.getLogger(__name__)
 
@@ -80,9 +88,12 @@ class Consumer:
         self.hand = Hand(settings.concurrency, settings.prefetch)
         self._settings = settings
         self._events = events
-        # One connection for reads that block, one for everything else.
-        self._reading = server.link(name)
-        self._writing = server.link(name)
+        self._fetching = anyio.CancelScope()
+        # One connection for reads that block, one for everything else. Each is given up
+        # early enough for a heartbeat on the next one to save the leases.
+        timeout = min(max(settings.lease / 2, MIN_TIMEOUT), REPLY_TIMEOUT)
+        self._reading = server.link(name, timeout)
+        self._writing = server.link(name, timeout)
         self.settler = Settler(
             self.keys, name, link=self._writing, hand=self.hand, result_ttl=settings.result_ttl,
             outage=outage, events=events, parked=lambda delay: self.fetcher.due_in(delay),
@@ -118,7 +129,8 @@ class Consumer:
         async with anyio.create_task_group() as background:
             background.start_soon(self.settler.run)
             background.start_soon(self._heartbeat.run)
-            await self.fetcher.run()
+            with self._fetching:
+                await self.fetcher.run()
             self.runners.give_back()
             await self._drain()
             background.cancel_scope.cancel()
@@ -128,6 +140,8 @@ class Consumer:
     def stop(self) -> None:
         """Begin to stop."""
         self.fetcher.stop()
+        # A read under way ends by itself, if the server answers.
+        asyncio.get_running_loop().call_later(BLOCK + CLOSE_TIMEOUT, self._fetching.cancel)
 
     async def idle(self) -> bool:
         """Whether the group has nothing queued, retrying or pending, with any consumer.
@@ -159,9 +173,11 @@ class Consumer:
         """Wait for the running handlers and their verdicts; then cancel what is left."""
         with anyio.move_on_after(self._settings.grace):
             await self.hand.empty()
-        if self.runners.running:
-            self.runners.cancel(Cause.SHUTDOWN)
-        with anyio.move_on_after(2 * CLOSE_TIMEOUT):
+        self.runners.cancel(Cause.SHUTDOWN)
+        with anyio.move_on_after(STUCK_AFTER + POLL):
+            while self.runners.running:
+                await anyio.sleep(POLL)
+        with anyio.move_on_after(CLOSE_TIMEOUT):
             await self.hand.empty()
         if self.hand.held:
             _log.warning(

@@ -17,7 +17,7 @@ from streamq.errors import GroupNotFound, StreamqError
 from streamq.events import Buried, Events, GroupCreated, Reclaimed, Vanished
 from streamq.keys import GroupKeys, stream_keys
 from streamq.server.group import create_group
-from streamq.server.link import REPLY_TIMEOUT, Link
+from streamq.server.link import Link
 from streamq.worker.hand import Delivery, Hand
 from streamq.worker.handlers import Handlers
 from streamq.worker.outage import Outage
@@ -153,7 +153,7 @@ class Fetcher:
         block = ("BLOCK", max(int(wait * 1000), 1)) if wait > 0 else ()
         reply = await self._link.call(
             "XREADGROUP", "GROUP", self._keys.group, self._consumer, "COUNT", min(room, MOST),
-            *block, "STREAMS", self._keys.stream, ">", timeout=REPLY_TIMEOUT + wait,
+            *block, "STREAMS", self._keys.stream, ">", block=wait,
         )  # fmt: skip
         if not reply:
             return 0

@@ -12,12 +12,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from enum import Enum
 from typing import Any
 
 from streamq.errors import InvalidEntry
 from streamq.events import Events, HandlerStuck, Verdict
-from streamq.handler import Handler
+from streamq.handler import Handler, Mode
 from streamq.job import Job, decode
 from streamq.keys import GroupKeys
 from streamq.server import Clock
@@ -32,6 +33,9 @@ TURNS = 64
 
 STUCK_AFTER = 5.0
 """Seconds that a cancelled handler has for cleaning up."""
+
+Prepared = tuple[Handler, Sequence[Job], tuple[Any, ...], dict[str, Any]]
+"""A handler, the jobs that it is called for, and the arguments."""
 
 _NO_FIELDS: list[bytes] = [b"type", b"", b"data", b"null"]
 
@@ -149,6 +153,7 @@ class Runners:
 
     async def _serve(self, slot: Slot) -> None:
         hand, buffer = self._hand, self._hand.buffer
+        clean = copy_context()
         turns = 0
         self._waking = False
         try:
@@ -170,43 +175,58 @@ class Runners:
                 if buffer:
                     self.wake()
                 try:
-                    await self._handle(slot, delivery)
+                    prepared = self._prepare(delivery)
+                    if prepared is not None:
+                        await self._call(slot, *prepared)
                 except Exception as error:
-                    # Nobody's handler: a backoff of the user's, or a defect of ours.
-                    # The job must not stay in hand for ever.
+                    # Nobody's handler but a defect of ours; the job must not stay in
+                    # hand for ever.
                     job = self._job(delivery[0], delivery[2], _NO_FIELDS)
                     self._put(verdicts.dead(job, "internal error", repr(error)))
+                if copy_context() != clean:
+                    self._replace(slot)
+                    return
         finally:
             self._slots.discard(slot)
             self._stuck.discard(slot)
 
-    async def _handle(self, slot: Slot, delivery: Delivery) -> None:
+    def _replace(self, slot: Slot) -> None:
+        """Let a new runner take over from one whose handler has set context variables.
+
+        The next job must not find there what another has left; a context of its own for
+        every job would cost each of them what now only these pay.
+        """
+        self._slots.discard(slot)
+        if self._hand.buffer and not slot.stuck:
+            self.wake()
+
+    def _prepare(self, delivery: Delivery) -> Prepared | None:
+        """What to call for a delivery; ``None`` when its verdict is clear without."""
         id, fields, attempt = delivery
         try:
             job = self._job(id, attempt, fields)
         except InvalidEntry as error:
             empty = self._job(id, attempt, _NO_FIELDS)
             self._put(verdicts.dead(empty, "invalid entry", error))
-            return
+            return None
         handler = self._handlers.find(job.type)
         if handler is None or job.meta is not None:
             now = time.time() + self._clock.ahead
             verdict = verdicts.unwanted(job, self._handlers, now)
             if verdict is not None:
                 self._put(verdict)
-                return
+                return None
         assert handler is not None
         job.retries = handler.retries
         if handler.batch:
             jobs = self._gather(job, handler)
-            await self._call(slot, handler, jobs, (jobs,), {})
-            return
+            return handler, jobs, (jobs,), {}
         try:
             args, kwargs = handler.bind(job)
         except Exception as error:
             self._put(verdicts.unbound(job, handler, error))
-        else:
-            await self._call(slot, handler, (job,), args, kwargs)
+            return None
+        return handler, (job,), args, kwargs
 
     async def _call(
         self, slot: Slot, handler: Handler, jobs: Sequence[Job],
@@ -218,12 +238,20 @@ class Runners:
         if handler.timeout is not None:
             self._deadlines.set(slot, handler.timeout)
         try:
-            result = await self._caller.call(handler, jobs, args, kwargs)
-        except asyncio.CancelledError:
-            if slot.cause is None:
-                raise  # the worker itself is being cancelled
-            self._settle_cancelled(slot)
-        except (Exception, SystemExit, BaseExceptionGroup) as error:
+            if handler.mode is Mode.ASYNC:
+                result = await handler.function(*args, **kwargs)
+            else:
+                result = await self._caller.call(handler, jobs, args, kwargs)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                if slot.cause is not None:
+                    self._settle_cancelled(slot)
+                    return
+                if slot.task is None or slot.task.cancelling():
+                    raise  # the worker itself is being cancelled
+                # Otherwise the handler has awaited something that somebody else cancelled.
             if not slot.stuck:
                 for job in jobs:
                     self._put(verdicts.failed(job, handler, started, error))

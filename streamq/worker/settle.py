@@ -17,6 +17,7 @@ from streamq.job import encode
 from streamq.keys import PARKED, GroupKeys
 from streamq.scripts import Arg
 from streamq.server.link import Link
+from streamq.text import printable
 from streamq.worker.hand import Hand
 from streamq.worker.outage import Outage
 
@@ -96,7 +97,7 @@ class Settler:
 
         reply = await self._outage.persist("settle", send)
         refused = {
-            position - 1: why.decode()
+            position - 1: why.decode("utf-8", "backslashreplace")  # who holds it may be anybody
             for position, why in zip(reply[::2], reply[1::2], strict=True)
         }
         if tries > 1:
@@ -143,7 +144,7 @@ class Settler:
             elif outcome is Outcome.RELEASED:
                 verdicts.append("b")
             elif job.only_for is not None and job.only_for != job.group:
-                verdicts += ("f", job.only_for)
+                verdicts += ("f", printable(job.only_for))
             else:
                 verdicts.append("s")
         return scripts.settle(
@@ -169,7 +170,7 @@ class Settler:
                 self.put(_unsent(verdict))
                 self._hand.held[verdict.job.id] = verdict.job.attempt
             else:
-                self._events.tell(Refused(verdict, why.removeprefix("=")))
+                self._events.tell(Refused(verdict, printable(why.removeprefix("="))))
 
 
 def _applied(verdict: Verdict, why: str) -> bool:
@@ -182,11 +183,7 @@ def _applied(verdict: Verdict, why: str) -> bool:
 def _unsent(verdict: Verdict) -> Verdict:
     """The verdict on a job whose events could not be written: dead, and it says why."""
     targets = ", ".join(sorted({event.stream for event in verdict.job.emitted or ()}))
-    return Verdict(
-        verdict.job,
-        Outcome.DEAD,
-        verdict.started,
-        verdict.finished,
-        reason="emit failed",
-        error=f"an event could not be written: one of the keys {targets} is not a stream",
-    )
+    dead = Verdict(verdict.job, Outcome.DEAD, verdict.started, verdict.finished)
+    dead.reason = "emit failed"
+    dead.error = f"an event could not be written: one of the keys {targets} is not a stream"
+    return dead

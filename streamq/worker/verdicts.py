@@ -35,7 +35,9 @@ def unwanted(job: Job, handlers: Handlers, now: float) -> Verdict | None:
         return dead(job, "invalid entry", error)
     if expires_at is not None and expires_at <= now:
         ended = time.time()
-        return Verdict(job, Outcome.EXPIRED, ended, ended, error="expired before its turn came")
+        verdict = Verdict(job, Outcome.EXPIRED, ended, ended)
+        verdict.error = "expired before its turn came"
+        return verdict
     if handlers.find(job.type) is None:
         if handlers.ignores(job.type):
             return Verdict(job, Outcome.SKIPPED)
@@ -55,16 +57,17 @@ def unbound(job: Job, handler: Handler, error: Exception) -> Verdict:
 
 def succeeded(job: Job, started: float, result: Any, keep: bool) -> Verdict:
     """The verdict on a job whose handler returned ``result``."""
-    raw, note = _encode_result(result) if keep and result is not None else (b"", "")
-    return Verdict(job, Outcome.SUCCEEDED, started, time.time(), raw, error=note)
+    verdict = Verdict(job, Outcome.SUCCEEDED, started, time.time())
+    if keep and result is not None:
+        verdict.result, verdict.error = _encode_result(result)
+    return verdict
 
 
 def failed(job: Job, handler: Handler, started: float, error: BaseException) -> Verdict:
     """The verdict on a job whose handler raised ``error``: another try, or dead."""
     job.emitted = None
-    verdict = Verdict(
-        job, Outcome.RETRY, started, time.time(), error=_describe(error), exception=error
-    )
+    verdict = Verdict(job, Outcome.RETRY, started, time.time())
+    verdict.error, verdict.exception = _describe(error), error
     if isinstance(error, Dead):
         verdict.outcome, verdict.reason = Outcome.DEAD, "gave up"
     elif job.attempt > handler.retries:
@@ -72,7 +75,10 @@ def failed(job: Job, handler: Handler, started: float, error: BaseException) -> 
     elif isinstance(error, Retry) and error.delay is not None:
         verdict.delay = error.delay
     else:
-        verdict.delay = handler.backoff.delay(job.attempt)
+        try:
+            verdict.delay = handler.backoff.delay(job.attempt)
+        except Exception as fault:  # a backoff of the user's own
+            return dead(job, "no backoff", f"its backoff raised {_describe(fault)}")
     return verdict
 
 
@@ -90,7 +96,9 @@ def released(job: Job, started: float = 0.0) -> Verdict:
 
 def dead(job: Job, reason: str, error: object) -> Verdict:
     """The verdict on a job that no retry can help."""
-    return Verdict(job, Outcome.DEAD, reason=reason, error=printable(error, MAX_ERROR))
+    verdict = Verdict(job, Outcome.DEAD)
+    verdict.reason, verdict.error = reason, printable(error, MAX_ERROR)
+    return verdict
 
 
 def _describe(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import anyio
 
 from streamq.errors import ConfigError, StreamqError
-from streamq.events import Events, Observer, Stopping
+from streamq.events import Events, Leaving, Observer, Stopping
 from streamq.server import Server
 from streamq.worker.calls import Caller
 from streamq.worker.consumer import Consumer, Settings
@@ -98,7 +98,7 @@ class Worker:
             await consumer.prepare()
         async with self._lifespan(), anyio.create_task_group() as background:
             if signals:
-                background.start_soon(stop_on_signals, self.stop)
+                background.start_soon(stop_on_signals, self.stop, self._leave)
             if self._burst:
                 background.start_soon(self._watch_burst)
             background.start_soon(self._pass_on_stop)
@@ -124,6 +124,10 @@ class Worker:
     def stopping(self) -> bool:
         """Whether the worker has been told to stop."""
         return self._stop.is_set()
+
+    def _leave(self) -> None:
+        running = sum(consumer.runners.running for consumer in self.consumers)
+        self._events.tell(Leaving(running, self.settings.lease))
 
     async def _pass_on_stop(self) -> None:
         await self._stop.wait()

@@ -1,3 +1,28 @@
+--@include native
+
+local OURS = { 'type', 'data', 'key', 'trace', 'expires', 'for', 'origin' }
+
+-- Lua passes a command some 8,000 values at the most. An entry with more has been
+-- written by somebody else; of its fields those remain that make a job of it.
+local function condense(fields)
+    if #fields <= 4000 then
+        return fields
+    elseif not is_native(fields, 1) then
+        return as_native(fields, 1)
+    end
+    local values, kept = {}, {}
+    for i = 1, #fields, 2 do
+        values[fields[i]] = fields[i + 1]
+    end
+    for _, name in ipairs(OURS) do
+        if values[name] then
+            kept[#kept + 1] = name
+            kept[#kept + 1] = values[name]
+        end
+    end
+    return kept
+end
+
 -- Write a dead letter: what streamq knows of the death, then the fields that the
 -- entry had. Reading it by position keeps the two apart whatever those are called.
 -- The entry's data may be gone already; then the letter says so by having none.
@@ -8,7 +33,7 @@ local function bury(stream, dlq, id, attempts, consumer, reason, err)
     }
     local entry = redis.call('XRANGE', stream, id, id)[1]
     if entry then
-        for _, field in ipairs(entry[2]) do
+        for _, field in ipairs(condense(entry[2])) do
             letter[#letter + 1] = field
         end
     end

@@ -1,4 +1,5 @@
--- The groups of a stream: a list of {name=, last=, pending=}.
+-- The groups of a stream: a list of {name=, last=, pending=, lag=}; lag is false when
+-- the server cannot tell.
 local function groups_of(stream)
     local groups = {}
     for i, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -10,6 +11,7 @@ local function groups_of(stream)
             name = fields['name'],
             last = fields['last-delivered-id'],
             pending = fields['pending'],
+            lag = fields['lag'],
         }
     end
     return groups

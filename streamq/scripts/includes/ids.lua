@@ -1,6 +1,10 @@
+local byte, DASH = string.byte, 45
+
 -- Whether entry ID a comes before b. They stay strings: a double cannot hold them.
 local function before(a, b)
-    if #a == #b then
+    -- IDs of this century have a dash in place 14, and those of the same length
+    -- compare as strings.
+    if #a == #b and byte(a, 14) == DASH and byte(b, 14) == DASH then
         return a < b
     end
     local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')

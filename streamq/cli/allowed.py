@@ -1,0 +1,64 @@
+"""How many deliveries a job may have: the App's handlers know."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamq.cli.common import note
+from streamq.cli.loading import find_app
+from streamq.errors import ConfigError
+from streamq.text import printable
+
+if TYPE_CHECKING:
+    from streamq.inspect.pending import Allowed
+    from streamq.worker import Handlers
+
+AppOption = Annotated[
+    str | None,
+    typer.Option(
+        "--app",
+        "-a",
+        metavar="MODULE:NAME",
+        help="The App, which knows how many deliveries a job may have. [default: as for consume]",
+        show_default=False,
+    ),
+]
+
+
+def allowed_by(name: str | None) -> Allowed | None:
+    """The rules of the App that ``--app`` names, or the environment or pyproject.toml.
+
+    Returns:
+        ``None`` when none is named, or one that cannot be used and was not asked for by
+        ``--app``: to see what is stuck must not depend on it.
+
+    Raises:
+        ConfigError: what ``--app`` names cannot be used.
+    """
+    try:
+        app = find_app(name)
+    except ConfigError as error:
+        if name is not None:
+            raise
+        note(f"The number of deliveries allowed is not known: {printable(error)}")
+        return None
+    if app is None:
+        return None
+
+    @cache
+    def handlers(stream: str, group: str) -> Handlers | None:
+        try:
+            [subscription] = app.subscriptions([group], [stream])
+        except ConfigError:
+            return None
+        return subscription.handlers
+
+    def allowed(stream: str, group: str, type: str) -> int | None:
+        known = handlers(stream, group)
+        handler = None if known is None else known.find(type)
+        return None if handler is None else handler.retries + 1
+
+    return allowed

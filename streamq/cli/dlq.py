@@ -1,0 +1,389 @@
+"""``streamq dlq``: dead letters, listed, shown, sent back or deleted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamq.cli.common import (
+    DEFAULT_STREAM,
+    CommandError,
+    ExitCode,
+    Group,
+    JsonLines,
+    Stream,
+    TheGroup,
+    Url,
+    Yes,
+    complain,
+    confirm,
+    connect,
+    duration,
+    exact,
+    examples,
+    exit_code,
+    family,
+    is_terminal,
+    moment,
+    note,
+    run,
+    say,
+    say_fields,
+    say_json,
+    seconds,
+    the_group,
+)
+from streamq.cli.rows import Row, say_rows
+from streamq.errors import ConfigError, JobNotFound, StreamqError
+from streamq.text import printable
+
+if TYPE_CHECKING:
+    from streamq.dlq import DeadLetter, DeadLetters, Redriven
+    from streamq.server import Server
+
+SHOWN = 100
+"""Rows of a table, unless ``--limit`` says otherwise."""
+
+PREVIEW = 120
+"""Characters of a job's data that a terminal shows in a list."""
+
+TOLD = 10
+"""Redriven jobs that are told one by one; of more than that, the number says enough."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(
+        commands,
+        name="dlq",
+        epilog=examples("streamq dlq list", "streamq dlq redrive --all --group images"),
+    )
+
+
+commands = family("List, show, redrive or purge dead letters: the jobs that a group gave up.")
+
+SomeIds = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ID]...", help="IDs of the jobs, or of the letters.", show_default=False
+    ),
+]
+All = Annotated[bool, typer.Option("--all", help="All dead letters of the group.")]
+Type = Annotated[
+    str | None, typer.Option("--type", "-t", metavar="TYPE", help="Only jobs of this type.")
+]
+OlderThan = Annotated[
+    float | None,
+    typer.Option(
+        "--older-than",
+        metavar="TIME",
+        parser=seconds,
+        help="Only those that died so long ago: 30, 30s, 5m, 2h, 1d.",
+    ),
+]
+
+
+@commands.command(
+    "list",
+    epilog=examples(
+        "streamq dlq list",
+        "streamq dlq list --group images --type resize --newest",
+        "streamq dlq list --json | jq -r .error | sort | uniq -c",
+    ),
+)
+def list_(
+    group: Group = None,
+    type: Type = None,
+    older_than: OlderThan = None,
+    newest: Annotated[bool, typer.Option("--newest", help="The newest first.")] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            "-n",
+            metavar="N",
+            min=1,
+            help=f"Show so many of a group at the most. [default: {SHOWN}; with --json all]",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonLines = False,
+    stream: Stream = DEFAULT_STREAM,
+    url: Url = None,
+) -> None:
+    """List the dead letters, the oldest first; of every group, or of one."""
+
+    async def main() -> None:
+        async with connect(url) as server:
+            found: list[DeadLetter] = []
+            total = 0
+            for letters in await _of_groups(server, stream, group):
+                total += await letters.count()
+                async for letter in letters.letters(
+                    type=type,
+                    older_than=older_than or 0.0,
+                    newest_first=newest,
+                    limit=limit if limit is not None or json else SHOWN,
+                ):
+                    if json:
+                        say_json(exact(letter.to_dict(), letter.raw))
+                    else:
+                        found.append(letter)
+            if not json:
+                _show(found, total)
+
+    run(main)
+
+
+@commands.command(epilog=examples("streamq dlq show 1716998413541-0"))
+def show(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The ID of the job, or of the letter.")],
+    group: Group = None,
+    json: JsonLines = False,
+    stream: Stream = DEFAULT_STREAM,
+    url: Url = None,
+) -> None:
+    """Show all of a dead letter. Exit code 1 if there is none."""
+
+    async def main() -> None:
+        async with connect(url) as server:
+            found = []
+            for letters in await _of_groups(server, stream, group):
+                try:
+                    found.append(await letters.get(id))
+                except JobNotFound:
+                    pass
+            if not found:
+                where = f"the group {group} of {stream}" if group else f"the stream {stream}"
+                raise JobNotFound(f"{printable(where)} has no dead letter {id}")
+            for place, letter in enumerate(found):
+                if json:
+                    say_json(exact(letter.to_dict(), letter.raw))
+                    continue
+                if place:
+                    say()
+                _show_one(letter)
+
+    run(main)
+
+
+@commands.command(
+    epilog=examples(
+        "streamq dlq redrive 1716998413541-0",
+        "streamq dlq redrive --group images --type resize --older-than 1h",
+        "streamq dlq redrive --group images --all",
+    )
+)
+def redrive(
+    ids: SomeIds = None,
+    all: All = False,
+    type: Type = None,
+    older_than: OlderThan = None,
+    group: TheGroup = None,
+    json: JsonLines = False,
+    stream: Stream = DEFAULT_STREAM,
+    url: Url = None,
+) -> None:
+    """Send dead letters back to their stream, as new jobs for the group that failed them.
+
+    No other group runs them again. Exit code 1 if one of those named could not be.
+    """
+    _check_selection(ids, all, type, older_than)
+
+    async def main() -> bool:
+        async with connect(url) as server:
+            name = await the_group(server, stream, group)
+            letters = await _existing(server, stream, name)
+            report = _Report(name, json=json)
+            try:
+                if ids:
+                    report.tell(await letters.redrive(ids))
+                else:
+                    async for batch in letters.redrive_all(type=type, older_than=older_than or 0):
+                        report.tell(batch)
+            except StreamqError as error:
+                if not report.done:
+                    raise
+                told = f"{error}; {_count(report.done)} redriven before"
+                raise CommandError(told, exit_code(error)) from error
+            report.close()
+            return not report.failed
+
+    if not run(main):
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+@commands.command(
+    epilog=examples(
+        "streamq dlq purge 1716998413541-0",
+        "streamq dlq purge --group images --older-than 30d --yes",
+    )
+)
+def purge(
+    ids: SomeIds = None,
+    all: All = False,
+    type: Type = None,
+    older_than: OlderThan = None,
+    group: TheGroup = None,
+    yes: Yes = False,
+    stream: Stream = DEFAULT_STREAM,
+    url: Url = None,
+) -> None:
+    """Delete dead letters for good. Exit code 1 if one of those named did not exist."""
+    _check_selection(ids, all, type, older_than)
+
+    async def main() -> bool:
+        async with connect(url) as server:
+            name = await the_group(server, stream, group)
+            letters = await _existing(server, stream, name)
+            older = older_than or 0.0
+            count = len(set(ids)) if ids else await letters.count(type=type, older_than=older)
+            if count:
+                confirm(f"Delete {_count(count)} of {name} for good?", yes=yes)
+            if ids:
+                missing = await letters.purge(ids)
+                purged = count - len(missing)
+            else:
+                missing = []
+                purged = sum([n async for n in letters.purge_all(type=type, older_than=older)])
+            say(f"Deleted {_count(purged)} of {name}")
+            for id in missing:
+                complain(f"{id}: there is no such dead letter")
+            return not missing
+
+    if not run(main):
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+class _Report:
+    """Tells what was redriven."""
+
+    def __init__(self, group: str, *, json: bool) -> None:
+        self.done = 0
+        self.failed = 0
+        self._group = group
+        self._json = json
+
+    def tell(self, batch: Sequence[Redriven]) -> None:
+        """These were to be redriven."""
+        for result in batch:
+            if self._json:
+                say_json({"group": self._group, **result._asdict()})
+            elif result.new_id is None:
+                complain(f"{result.id}: {result.why_not}")
+            elif self.done < TOLD:
+                say(f"Redriven {result.id} as {result.new_id}")
+            self.done += result.new_id is not None
+            self.failed += result.new_id is None
+
+    def close(self) -> None:
+        """The last line."""
+        if self._json:
+            return
+        if not self.done and not self.failed:
+            say(f"{self._group} has no dead letters to redrive")
+        elif self.done > TOLD:
+            say(f"… and {self.done - TOLD:,} more: {_count(self.done)} redriven to {self._group}")
+
+
+# -- which --------------------------------------------------------------------
+
+
+def _check_selection(
+    ids: Sequence[str] | None, all: bool, type: str | None, older_than: float | None
+) -> None:
+    filtered = type is not None or older_than is not None
+    if ids and (all or filtered):
+        raise ConfigError("give IDs, or --all, --type and --older-than; not both")
+    if not ids and not all and not filtered:
+        raise ConfigError("say which: IDs, --all, --type or --older-than")
+
+
+async def _of_groups(server: Server, stream: str, group: str | None) -> list[DeadLetters]:
+    from streamq.dlq import DeadLetters
+    from streamq.inspect.pending import usable
+    from streamq.reading import group_names
+
+    if group is not None:
+        return [await _existing(server, stream, group)]
+    names = usable(stream, await group_names(server, stream))
+    return [DeadLetters(server, stream, name) for name in names]
+
+
+async def _existing(server: Server, stream: str, group: str) -> DeadLetters:
+    """The dead letters of a group, which may have been deleted but for these."""
+    from streamq.dlq import DeadLetters
+    from streamq.reading import require_group
+
+    letters = DeadLetters(server, stream, group)
+    if not await letters.count():
+        await require_group(server, stream, group)
+    return letters
+
+
+# -- what is shown ------------------------------------------------------------
+
+
+def _show(letters: Sequence[DeadLetter], total: int) -> None:
+    now = time.time()
+    if letters:
+        say_rows(
+            ("JOB", "GROUP", "TYPE", "ATTEMPTS", "DIED", "REASON"),
+            ("ERROR", "DATA"),
+            [
+                Row(
+                    (
+                        letter.job_id, letter.group, letter.type or "-", letter.attempts,
+                        f"{duration(max(now - letter.died_at, 0))} ago", letter.reason,
+                    ),
+                    (letter.error, _data(letter, PREVIEW if is_terminal() else None)),
+                )
+                for letter in letters
+            ],
+            right=("ATTEMPTS",),
+        )  # fmt: skip
+        say()
+    if not total:
+        say("There are no dead letters")
+    elif len(letters) < total:
+        say(f"{_count(len(letters))} shown of {total:,}")
+    else:
+        say(_count(total))
+    if letters and is_terminal():
+        first = letters[0]
+        note("\nWhen the cause is mended, send them back:")
+        note(f"  streamq dlq redrive {first.job_id} --group {first.group}")
+        note(f"  streamq dlq redrive --all --group {first.group}")
+
+
+def _show_one(letter: DeadLetter) -> None:
+    say_fields(
+        {
+            "job": letter.job_id,
+            "letter": letter.id,
+            "stream": letter.stream,
+            "group": letter.group,
+            "type": letter.type or "-",
+            "reason": letter.reason,
+            "error": letter.error,
+            "attempts": letter.attempts,
+            "consumer": letter.consumer,
+            "created": moment(letter.created_at),
+            "died": moment(letter.died_at),
+            "redriven from": letter.origin,
+            "data": _data(letter),
+        }
+    )
+
+
+def _data(letter: DeadLetter, limit: int | None = None) -> str:
+    if letter.raw is None:
+        return "(gone from the stream before the job died)"
+    return printable(letter.raw, limit)
+
+
+def _count(count: int) -> str:
+    return f"{count:,} dead letter{'' if count == 1 else 's'}"

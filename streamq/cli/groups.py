@@ -1,0 +1,208 @@
+"""``streamq group``: the consumer groups of a stream."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamq.cli.common import (
+    DEFAULT_STREAM,
+    CommandError,
+    JsonLines,
+    Lease,
+    Stream,
+    Url,
+    Yes,
+    confirm,
+    connect,
+    duration,
+    examples,
+    family,
+    is_terminal,
+    note,
+    run,
+    say,
+    say_json,
+    say_table,
+)
+from streamq.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streamq.inspect import GroupInfo, StreamInfo
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(
+        commands,
+        name="group",
+        epilog=examples("streamq group list", "streamq group create audit --from '$'"),
+    )
+
+
+commands = family("List, create or delete the consumer groups of a stream.")
+
+Name = Annotated[str, typer.Argument(metavar="GROUP", help="The group's name.")]
+
+
+@commands.command(
+    "list",
+    epilog=examples("streamq group list", "streamq group list --stream mails --json"),
+)
+def list_(
+    json: JsonLines = False,
+    lease: Lease = 30.0,
+    stream: Stream = DEFAULT_STREAM,
+    url: Url = None,
+) -> None:
+    """List the groups, and what each of them has to do."""
+
+    async def main() -> None:
+        from streamq.inspect import Inspector
+
+        async with connect(url) as server:
+            groups = await Inspector(server, lease=lease).groups(stream)
+            if json:
+                for group in groups:
+                    say_json(group.to_dict())
+            elif groups:
+                say_groups(groups)
+            else:
+                say(f"The stream {printable(stream)} has no groups")
+
+    run(main)
+
+
+@commands.command(
+    epilog=examples("streamq group create images", "streamq group create audit --from '$'")
+)
+def create(
+    group: Name,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="ID",
+            help="Where it starts: 0 for all entries, $ for new ones, or after an entry ID.",
+        ),
+    ] = "0",
+    stream: Stream = DEFAULT_STREAM,
+    url: Url = None,
+) -> None:
+    """Create a group, and the stream where there is none. Exit code 1 if the group exists.
+
+    A worker creates its group by itself; this is for starting elsewhere, or for having
+    jobs kept for a worker that comes later.
+    """
+
+    async def main() -> None:
+        from streamq.groups import Groups
+
+        async with connect(url) as server:
+            if not await Groups(server, stream).create(group, start):
+                raise CommandError(f"the stream {printable(stream)} has the group {group} already")
+            say(f"Created the group {group} on {printable(stream)}")
+
+    run(main)
+
+
+@commands.command(epilog=examples("streamq group delete audit", "streamq group delete audit --yes"))
+def delete(
+    group: Name,
+    dead_letters: Annotated[
+        bool, typer.Option("--dead-letters", help="Delete its dead letters as well.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Even if it has consumers alive; these make it anew, from the beginning.",
+        ),
+    ] = False,
+    yes: Yes = False,
+    lease: Lease = 30.0,
+    stream: Stream = DEFAULT_STREAM,
+    url: Url = None,
+) -> None:
+    """Delete a group, and the entries that only it had kept.
+
+    What other groups have not settled stays. If it has jobs queued or pending, this
+    asks first. Exit code 1 if there is no such group or it has consumers alive.
+    """
+
+    async def main() -> None:
+        from streamq.groups import Groups
+        from streamq.inspect import Inspector
+        from streamq.reading import group_not_found
+
+        async with connect(url) as server:
+            known = {one.name: one for one in await Inspector(server, lease=lease).groups(stream)}
+            if group not in known:
+                raise group_not_found(stream, group, list(known))
+            about = known[group]
+            loss = _loss(about, dead_letters=dead_letters)
+            if loss and (force or not about.alive):  # otherwise it is refused anyway
+                confirm(f"Delete the group {group} with {loss}?", yes=yes)
+            gone = await Groups(server, stream, lease=lease).delete(
+                group, force=force, dead_letters=dead_letters
+            )
+            entries = "entry" if gone.entries == 1 else "entries"
+            say(
+                f"Deleted the group {group} of {printable(stream)}, "
+                f"and {gone.entries:,} {entries} that only it had kept"
+            )
+            if len(known) == 1 and about.queued != 0:
+                say("It was the last group: what was left is queued for the next one")
+            if about.dead and not dead_letters and is_terminal():
+                note(f"Its dead letters stay: streamq dlq list --group {group}")
+
+    run(main)
+
+
+def say_groups(groups: Sequence[GroupInfo]) -> None:
+    """Print a table of groups."""
+    say_table(
+        ("GROUP", "QUEUED", "PENDING", "RUNNING", "RETRYING", "STALLED", "DEAD", "ALIVE", "GONE"),
+        [
+            (
+                group.name, "?" if group.queued is None else group.queued, group.pending,
+                group.running, group.retrying, group.stalled, group.dead, group.alive, group.gone,
+            )
+            for group in groups
+        ],
+        right=("QUEUED", "PENDING", "RUNNING", "RETRYING", "STALLED", "DEAD", "ALIVE", "GONE"),
+    )  # fmt: skip
+
+
+def who_pins(stream: StreamInfo) -> str | None:
+    """Which groups keep the oldest entry of a stream, for how long; ``None`` if none does."""
+    if stream.oldest is None or stream.pinned_since is None:
+        return None
+    alive = {group.name: group.alive for group in stream.groups}
+    names = [
+        printable(name) + ("" if alive.get(name) else " (no consumer alive)")
+        for name in stream.pinned_by
+    ]
+    age = duration(max(time.time() - stream.pinned_since, 0))
+    return f"Oldest entry: {stream.oldest}, {age} old, kept by {', '.join(names)}"
+
+
+def _loss(group: GroupInfo, *, dead_letters: bool) -> str:
+    """What is lost with a group; empty for nothing."""
+    parts = []
+    if group.queued is None:
+        parts.append("an unknown number of queued")
+    elif group.queued:
+        parts.append(f"{group.queued:,} queued")
+    if group.pending:
+        parts.append(f"{group.pending:,} pending")
+    total = (group.queued or 0) + group.pending
+    loss = f"{' and '.join(parts)} job{'' if total == 1 else 's'}" if parts else ""
+    if dead_letters and group.dead:
+        letters = f"{group.dead:,} dead letter{'' if group.dead == 1 else 's'}"
+        loss = f"{loss} and {letters}" if loss else letters
+    return loss

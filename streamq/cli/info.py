@@ -1,0 +1,90 @@
+"""``streamq info``: the server, its streams, and what keeps each of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from streamq.cli.common import (
+    Json,
+    Lease,
+    Url,
+    connect,
+    examples,
+    memory,
+    run,
+    say,
+    say_json,
+)
+from streamq.cli.groups import say_groups, who_pins
+from streamq.text import printable
+
+if TYPE_CHECKING:
+    from streamq.inspect import Overview, StreamInfo
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "info",
+        epilog=examples(
+            "streamq info",
+            "streamq info --json | jq '.streams[] | {name, length, pinned_by}'",
+        ),
+    )(info)
+
+
+def info(json: Json = False, lease: Lease = 30.0, url: Url = None) -> None:
+    """Show the server, all streams and their groups, and which group keeps each stream.
+
+    An entry goes when every group has settled it: the oldest one tells which group is
+    behind, or is not read any more.
+    """
+
+    async def main() -> None:
+        from streamq.inspect import Inspector
+
+        async with connect(url) as server:
+            about = await Inspector(server, lease=lease).info()
+        if json:
+            say_json(about.to_dict())
+        else:
+            _show(about)
+
+    run(main)
+
+
+def _show(about: Overview) -> None:
+    server = about.server
+    limit = f" of {memory(server.maxmemory)}" if server.maxmemory else ""
+    own = "embedded " if about.embedded else ""
+    say(
+        f"{own}{server.name.capitalize()} {printable(server.version)} at {printable(about.where)}, "
+        f"{memory(server.used_memory)}{limit} of memory used"
+    )
+    for warning in about.warnings:
+        say(f"Warning: {printable(warning)}")
+    for stream in about.streams:
+        say()
+        _show_stream(stream)
+    if not about.streams:
+        say("\nThere are no streams yet. Write a first job:  streamq produce file=image_1.png")
+    if not about.complete:
+        say("\nThe server has too many keys to look at all of them: there may be more streams")
+
+
+def _show_stream(stream: StreamInfo) -> None:
+    entries = "entry" if stream.length == 1 else "entries"
+    later = f", {stream.scheduled:,} scheduled" if stream.scheduled else ""
+    say(f"{printable(stream.name)}: {stream.length:,} {entries}{later}")
+    if stream.groups:
+        say_groups(stream.groups)
+    elif stream.length:
+        say("No group reads it")
+    pinned = who_pins(stream)
+    if pinned:
+        say(pinned)
+    for group, count in stream.left_dead.items():
+        letters = "dead letter" if count == 1 else "dead letters"
+        say(f"{printable(group)}, which does not exist any more, has left {count:,} {letters}")

@@ -1,0 +1,372 @@
+"""``streamq pending``: what is in flight, waiting or stuck, why, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamq.cli.allowed import AppOption, allowed_by
+from streamq.cli.common import (
+    DEFAULT_STREAM,
+    ExitCode,
+    Group,
+    JsonLines,
+    Lease,
+    Stream,
+    TheGroup,
+    Url,
+    complain,
+    connect,
+    duration,
+    examples,
+    is_terminal,
+    note,
+    run,
+    say,
+    say_json,
+    seconds,
+    the_group,
+)
+from streamq.cli.groups import who_pins
+from streamq.cli.rows import Row, say_rows
+from streamq.errors import ConfigError, ConsumerNotFound
+from streamq.text import printable
+
+if TYPE_CHECKING:
+    from streamq.inspect import GroupInfo, PendingJob, StreamInfo
+
+SHOWN = 100
+"""Rows of a table, unless ``--limit`` says otherwise."""
+
+
+class State(StrEnum):
+    """The states of a pending job."""
+
+    RUNNING = "running"
+    RETRYING = "retrying"
+    STALLED = "stalled"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(commands, name="pending")
+
+
+commands = typer.Typer(
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    epilog=examples(
+        "streamq pending",
+        "streamq pending --group images --state stalled --min-idle 5m",
+        "streamq pending --json | jq -r 'select(.deliveries > 2).id'",
+        "streamq pending retry 1716998413541-0",
+        "streamq pending release --consumer web1-4242-a1b2c3",
+    ),
+)
+
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The jobs' IDs.")]
+
+
+@commands.callback()
+def pending(
+    ctx: typer.Context,
+    group: Group = None,
+    consumer: Annotated[
+        str | None,
+        typer.Option("--consumer", metavar="NAME", help="Only what this consumer holds."),
+    ] = None,
+    min_idle: Annotated[
+        float,
+        typer.Option(
+            "--min-idle",
+            metavar="TIME",
+            parser=seconds,
+            help="Only what has been idle for so long: 30, 30s, 5m, 2h, 1d.",
+            show_default=False,
+        ),
+    ] = 0.0,
+    state: Annotated[
+        list[State] | None,
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help="Only running, retrying or stalled jobs; may be repeated.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            "-n",
+            metavar="N",
+            min=1,
+            help=f"Show so many jobs at the most. [default: {SHOWN}; with --json all]",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonLines = False,
+    app: AppOption = None,
+    lease: Lease = 30.0,
+    stream: Stream = DEFAULT_STREAM,
+    url: Url = None,
+) -> None:
+    """Show the jobs that were delivered to a group and are not settled.
+
+    A job is running, retrying (it waits for its next try) or stalled (its worker has
+    not been heard of for longer than the lease; another one will take it over).
+    Delivery 2 of 4 is the first retry of three. Exit code 0, whether there are any or not.
+    """
+    if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx, ctx.invoked_subcommand)
+        return
+    states = [one.value for one in state or ()]
+
+    async def main() -> None:
+        from streamq.inspect import Inspector
+
+        async with connect(url) as server:
+            inspector = Inspector(server, lease=lease, allowed=allowed_by(app))
+            most = limit if limit is not None or json else SHOWN
+            jobs = inspector.pending(
+                stream, group, consumer=consumer, min_idle=min_idle, states=states, limit=most
+            )
+            if json:
+                async for job in jobs:
+                    say_json(job.to_dict())
+                return
+            found = [job async for job in jobs]
+            about = await inspector.stream(stream)
+            groups = [one for one in about.groups if group is None or one.name == group]
+            _show(found, about, groups, filtered=bool(consumer or min_idle or states))
+
+    run(main)
+
+
+@commands.command(epilog=examples("streamq pending retry 1716998413541-0 1716998413542-0"))
+def retry(
+    ids: Ids,
+    group: Group = None,
+    lease: Lease = 30.0,
+    stream: Stream = DEFAULT_STREAM,
+    url: Url = None,
+) -> None:
+    """Try jobs again now: those that wait for a retry, and stalled ones.
+
+    In every group, or in one. A running job is left alone. Exit code 1 if one of the
+    jobs was not pending, or is running.
+    """
+
+    async def main() -> bool:
+        from streamq.cure import Cure, Retried
+        from streamq.reading import group_names
+
+        async with connect(url) as server:
+            groups = await group_names(server, stream) if group is None else [group]
+            missing, complete = set(ids), True
+            for name in groups:
+                done = await Cure(server, stream, name, lease=lease).retry(ids)
+                for job_id, outcome in done.items():
+                    if outcome is Retried.NOT_PENDING:
+                        continue
+                    missing.discard(job_id)
+                    if outcome is Retried.DUE:
+                        say(f"{job_id} is due now in {name}")
+                    elif outcome is Retried.RUNNING:
+                        complain(f"{job_id} is running in {name}: left alone")
+                        complete = False
+                    else:
+                        complain(f"{job_id} had been deleted from the stream: gone from {name}")
+                        complete = False
+            _complain_missing(ids, missing, group)
+            return complete and not missing
+
+    _leave(run(main))
+
+
+@commands.command(
+    epilog=examples('streamq pending dead 1716998413541-0 --group images --reason "bad picture"')
+)
+def dead(
+    ids: Ids,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the dead letter.")
+    ] = "given up by hand",
+    group: TheGroup = None,
+    stream: Stream = DEFAULT_STREAM,
+    url: Url = None,
+) -> None:
+    """Send jobs to the dead letters of a group, even while they run.
+
+    What a worker makes of them then is refused. ``streamq dlq redrive`` brings them back.
+    Exit code 1 if one of the jobs was not pending.
+    """
+
+    async def main() -> bool:
+        from streamq.cure import Cure
+
+        async with connect(url) as server:
+            name = await the_group(server, stream, group)
+            done = await Cure(server, stream, name).dead(ids, reason)
+            for job_id, was_pending in done.items():
+                if was_pending:
+                    say(f"{job_id} is a dead letter of {name} now")
+            missing = {job_id for job_id, was_pending in done.items() if not was_pending}
+            _complain_missing(ids, missing, name)
+            return not missing
+
+    _leave(run(main))
+
+
+@commands.command(epilog=examples("streamq pending release --consumer web1-4242-a1b2c3"))
+def release(
+    consumer: Annotated[
+        str, typer.Option("--consumer", metavar="NAME", help="The consumer.", show_default=False)
+    ],
+    group: Group = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Even if it is alive: its jobs are cancelled and run again."),
+    ] = False,
+    lease: Lease = 30.0,
+    stream: Stream = DEFAULT_STREAM,
+    url: Url = None,
+) -> None:
+    """Give back at once what a lost consumer holds, and remove it.
+
+    The deliveries that it had do not count. In every group that has it, or in one.
+    """
+
+    async def main() -> None:
+        from streamq.cure import Cure
+        from streamq.reading import group_names
+
+        async with connect(url) as server:
+            found = False
+            for name in await group_names(server, stream) if group is None else [group]:
+                try:
+                    given = await Cure(server, stream, name, lease=lease).release(
+                        consumer, force=force
+                    )
+                except ConsumerNotFound:
+                    continue
+                found = True
+                kept = "" if given.removed else "; it has taken new ones and stays"
+                say(f"{_count(given.jobs, 'job')} of {printable(consumer)} due now in {name}{kept}")
+            if not found:
+                where = f"the group {group}" if group else f"the stream {printable(stream)}"
+                raise ConsumerNotFound(f"{where} has no consumer {printable(consumer)}")
+
+    run(main)
+
+
+# -- what is shown ------------------------------------------------------------
+
+
+def _show(
+    jobs: Sequence[PendingJob],
+    about: StreamInfo,
+    groups: Sequence[GroupInfo],
+    *,
+    filtered: bool,
+) -> None:
+    total = sum(group.pending for group in groups)
+    if jobs:
+        say_rows(
+            ("JOB", "GROUP", "TYPE", "STATE", "DELIVERY", "IDLE", "NEXT TRY"),
+            ("CONSUMER", "ERROR", "DATA"),
+            [_row(job) for job in jobs],
+        )
+        say()
+    if len(jobs) < total:
+        say(f"{_count(len(jobs), 'job')} shown of {total:,} pending")
+    elif not jobs:
+        say("Nothing is pending")
+    for group in groups:
+        say(_summary(group))
+    pinned = who_pins(about)
+    if pinned:
+        say(pinned)
+    if is_terminal():
+        for hint in _hints(jobs, groups):
+            note(hint)
+
+
+def _row(job: PendingJob) -> Row:
+    of = f" of {job.deliveries_allowed}" if job.deliveries_allowed is not None else ""
+    next_try = None
+    if job.state == "retrying":
+        next_try = duration(job.next_retry) if job.next_retry else "now"
+    consumer = None
+    if job.consumer is not None:
+        consumer = f"{job.consumer} ({'alive' if job.consumer_alive else 'gone'})"
+    return Row(
+        (
+            job.id, job.group, job.type or "-", job.state, f"{job.deliveries}{of}",
+            duration(job.idle), next_try,
+        ),
+        (
+            consumer,
+            job.error,
+            job.preview if job.in_stream else "(deleted from the stream by somebody else)",
+        ),
+    )  # fmt: skip
+
+
+def _summary(group: GroupInfo) -> str:
+    parts = [f"{group.pending:,} pending"]
+    if group.pending:
+        states = (
+            f"{count:,} {state}"
+            for state, count in (
+                ("running", group.running),
+                ("retrying", group.retrying),
+                ("stalled", group.stalled),
+            )
+            if count
+        )
+        parts[0] += f" ({', '.join(states)})"
+    parts.append("queued unknown" if group.queued is None else f"{group.queued:,} queued")
+    parts.append(f"{group.dead:,} dead")
+    alive = f"{_count(group.alive, 'consumer')} alive" if group.alive else "no consumer alive"
+    return f"{printable(group.name)}: {', '.join((*parts, alive))}"
+
+
+def _hints(jobs: Sequence[PendingJob], groups: Sequence[GroupInfo]) -> Iterator[str]:
+    for group in groups:
+        if not group.alive and (group.pending or group.queued != 0):
+            yield f"\nNobody processes {printable(group.name)}. Start a worker:"
+            yield f"  streamq consume --group {printable(group.name)}"
+            return
+    waiting = [job for job in jobs if job.state == "retrying" and job.next_retry]
+    if waiting:
+        yield "\nTry a job again now, or give it up:"
+        yield f"  streamq pending retry {waiting[0].id}"
+        yield f"  streamq pending dead {waiting[0].id} --group {waiting[0].group}"
+
+
+def _refuse_options(ctx: typer.Context, command: str) -> None:
+    """Options before a command would say nothing to it."""
+    for name in ctx.params:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--" + name.replace("_", "-")
+            raise ConfigError(f"give {option} after {command}, not before it")
+
+
+def _complain_missing(ids: Sequence[str], missing: set[str], group: str | None) -> None:
+    where = f"in {group}" if group else "in any group"
+    for job_id in dict.fromkeys(ids):
+        if job_id in missing:
+            complain(f"{job_id} is not pending {where}; see streamq status {job_id}")
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _leave(done: bool) -> None:
+    if not done:
+        raise typer.Exit(ExitCode.REFUSED)

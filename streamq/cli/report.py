@@ -1,0 +1,122 @@
+"""What ``streamq produce`` tells while it writes, and at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from streamq.cli.common import complain, console, is_terminal, say, say_json
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from streamq.producer import NewJob
+
+SHOWN = 10
+"""Jobs whose IDs are shown one by one; of more than that, the number says enough."""
+
+PATIENCE = 0.5
+"""Seconds after which a progress bar appears."""
+
+
+class Report:
+    """Tells what was written, in the way that was asked for."""
+
+    def __init__(self, stream: str, *, json_output: bool, quiet: bool) -> None:
+        self.stream = stream
+        self.many = False
+        self.written = 0
+        self.skipped = 0
+        self.interrupted = False
+        self._json = json_output
+        self._quiet = quiet
+        self._started = time.monotonic()
+        self._bar: Progress | None = None
+
+    def wrote(self, ids: Sequence[str], jobs: Sequence[NewJob]) -> None:
+        """These jobs have been written."""
+        if self._json:
+            for id, (type, _) in zip(ids, jobs, strict=True):
+                say_json({"id": id, "stream": self.stream, "type": type})
+        elif self._quiet:
+            say("\n".join(ids))
+        else:
+            for id in ids[: max(SHOWN - self.written, 0)]:
+                say(f"Enqueued job: {id}")
+        sys.stdout.flush()
+        self.written += len(ids)
+
+    def skip(self, bad: str) -> None:
+        """A line was no job and is skipped."""
+        self.skipped += 1
+        complain(f"{bad} (skipped)")
+
+    def so_far(self) -> str:
+        """How many jobs have been written, for an error message."""
+        if self.written == 0:
+            return "no job was written"
+        verb = "was" if self.written == 1 else "were"
+        return f"{_count(self.written, 'job')} {verb} written"
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Show how far it is, to a person who has waited for a while."""
+        if self._bar is None:
+            shown = self.written > SHOWN and not self._json and not self._quiet
+            late = time.monotonic() - self._started > PATIENCE
+            if not (shown and late and is_terminal(sys.stderr)):
+                return
+            self._bar = _bar()
+            self._bar.add_task("", total=total)
+            self._bar.start()
+        self._bar.update(
+            self._bar.task_ids[0], completed=done, description=_count(self.written, "job")
+        )
+
+    def close(self) -> None:
+        """Remove the progress bar."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def summary(self) -> None:
+        """The last line."""
+        seconds = time.monotonic() - self._started
+        if self.interrupted:
+            complain(f"interrupted: {self.so_far()}")
+        if not self.many or self._quiet:
+            return
+        if self._json:
+            say_json(
+                {
+                    "enqueued": self.written,
+                    "skipped": self.skipped,
+                    "seconds": round(seconds, 3),
+                }
+            )
+        elif not self.interrupted:
+            skipped = f", skipped {_count(self.skipped, 'bad line')}" if self.skipped else ""
+            say(f"Enqueued {_count(self.written, 'job')} in {seconds:.2f} s{skipped}")
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _bar() -> Progress:
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("Enqueued {task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console(stderr=True),
+        transient=True,
+    )

@@ -1,0 +1,110 @@
+"""``streamq server``: the embedded server by hand."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+from streamq.cli.common import (
+    ExitCode,
+    Json,
+    duration,
+    examples,
+    family,
+    memory,
+    note,
+    say,
+    say_fields,
+    say_json,
+)
+from streamq.text import printable
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(
+        commands,
+        name="server",
+        epilog=examples("streamq server status", 'redis-cli -s "$(streamq server start -q)"'),
+    )
+
+
+commands = family("Start, stop or look at the embedded server.")
+
+
+@commands.command()
+def start(
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print only the socket's path."),
+) -> None:
+    """Start the embedded server, unless it runs already.
+
+    Every command that needs it does so by itself.
+    """
+    from streamq.server import embedded
+
+    embedded.ensure_running(notify=note)
+    now = embedded.status()
+    if quiet:
+        say(printable(now.socket))
+        return
+    say(f"The embedded server runs: {printable(now.url)}")
+    _mention_other_server()
+
+
+@commands.command()
+def stop() -> None:
+    """Stop the embedded server; its data stays on disk."""
+    from streamq.server import embedded
+
+    say("Stopped." if embedded.stop() else "The embedded server was not running.")
+
+
+@commands.command()
+def status(json: Json = False) -> None:
+    """Show whether the embedded server runs, and where. Exit code 1 when it does not."""
+    from streamq.server import embedded
+
+    now = embedded.status()
+    if json:
+        say_json(
+            {
+                "running": now.running,
+                "url": now.url,
+                "socket": str(now.socket),
+                "directory": str(now.directory),
+                "pid": now.pid,
+                "version": now.version,
+                "uptime": now.uptime,
+                "memory": now.memory,
+                "clients": now.clients,
+                "loading": now.loading,
+                "aof_last_write_status": now.aof_last_write_status,
+                "aof_size": now.aof_size,
+            }
+        )
+    elif now.running:
+        say_fields(
+            {
+                "status": "loading its data" if now.loading else "running",
+                "url": now.url,
+                "directory": now.directory,
+                "process": now.pid,
+                "server": now.version,
+                "uptime": None if now.uptime is None else duration(now.uptime),
+                "memory": None if now.memory is None else memory(now.memory),
+                "on disk": None if now.aof_size is None else memory(now.aof_size),
+                "clients": now.clients,
+                "disk writes": now.aof_last_write_status,
+            }
+        )
+        _mention_other_server()
+    else:
+        say(f"The embedded server is not running. Its data is in {printable(now.directory)}")
+    if not now.running:
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+def _mention_other_server() -> None:
+    if os.environ.get("STREAMQ_URL"):
+        note("STREAMQ_URL is set: commands use that server, not the embedded one.")

@@ -1,0 +1,139 @@
+"""``streamq status``: what has become of one job in every group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamq.cli.allowed import AppOption, allowed_by
+from streamq.cli.common import (
+    DEFAULT_STREAM,
+    Group,
+    Json,
+    Lease,
+    Stream,
+    Url,
+    connect,
+    duration,
+    exact,
+    examples,
+    moment,
+    run,
+    say,
+    say_fields,
+    say_json,
+)
+from streamq.text import printable
+
+if TYPE_CHECKING:
+    from streamq.inspect import GroupStatus, JobStatus
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "status",
+        epilog=examples(
+            "streamq status 1716998413541-0",
+            "streamq status 1716998413541-0 --group images --json",
+        ),
+    )(status)
+
+
+def status(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The job's ID.")],
+    group: Group = None,
+    json: Json = False,
+    app: AppOption = None,
+    lease: Lease = 30.0,
+    stream: Stream = DEFAULT_STREAM,
+    url: Url = None,
+) -> None:
+    """Show what has become of a job, in every group or in one.
+
+    A group has it queued, running, retrying or stalled, or is done with it: succeeded,
+    expired, dead, skipped (it was for another group), or settled, when no record is kept
+    of how. Exit code 1 if there is no trace of the job.
+    """
+
+    async def main() -> None:
+        from streamq.inspect import Inspector
+
+        async with connect(url) as server:
+            inspector = Inspector(server, lease=lease, allowed=allowed_by(app))
+            job = await inspector.status(stream, id, group)
+        if json:
+            say_json(exact(job.to_dict(), job.raw))
+        else:
+            _show(job)
+
+    run(main)
+
+
+def _show(job: JobStatus) -> None:
+    data = None
+    if job.raw:
+        data = printable(job.raw)
+    elif not job.in_stream:
+        data = "(not kept)"
+    say_fields(
+        {
+            "job": job.id,
+            "stream": job.stream,
+            "type": "(not kept)" if job.type is None else job.type or "-",
+            "created": moment(job.created_at),
+            "only for": job.only_for,
+            "redriven from": job.origin,
+            "data": data,
+        }
+    )
+    for group in job.groups:
+        say()
+        say_fields(_fields(group))
+    if not job.groups:
+        say("\nNo group has been created on this stream yet: the job is queued")
+
+
+def _fields(group: GroupStatus) -> dict[str, object]:
+    attempts = None
+    if group.attempts is not None:
+        of = f" of {group.attempts_allowed}" if group.attempts_allowed is not None else ""
+        attempts = f"{group.attempts}{of}"
+    consumer = group.consumer
+    if group.consumer_alive is not None:
+        consumer = f"{consumer} ({'alive' if group.consumer_alive else 'gone'})"
+    next_try = None
+    if group.state == "retrying":
+        next_try = f"in {duration(group.next_retry)}" if group.next_retry else "now"
+    took = None
+    if group.started_at is not None and group.finished_at is not None:
+        took = duration(max(group.finished_at - group.started_at, 0))
+    return {
+        "group": group.group,
+        "status": group.state,
+        "note": group.note,
+        "attempts": attempts,
+        "consumer": consumer,
+        "idle": None if group.idle is None else duration(group.idle),
+        "next try": next_try,
+        "started": _moment(group.started_at),
+        "finished": _moment(group.finished_at),
+        "took": took,
+        "failed": _moment(group.failed_at),
+        "died": _moment(group.died_at),
+        "reason": group.reason,
+        "error": group.error,
+        "result": None if group.result is None else _json(group.result),
+        "dead letter": group.dead_letter,
+    }
+
+
+def _moment(unix: float | None) -> str | None:
+    return None if unix is None else moment(unix)
+
+
+def _json(value: object) -> str:
+    import orjson
+
+    return orjson.dumps(value).decode()

@@ -1,0 +1,44 @@
+#!lua flags=no-writes
+-- Look at pending entries: who holds each, since when, at which delivery, and what is
+-- in it, with long values cut short. Like a page, it ends early after a MiB.
+--
+-- KEYS[1]   stream
+-- KEYS[2]   retry set of the group
+-- KEYS[3..] status record of each entry
+-- ARGV[1]   group
+-- ARGV[2]   bytes of each value at the most
+-- ARGV[3..] entry IDs
+--
+-- Returns {the server's time in ms, then for each entry that was looked at:
+--          {consumer, idle ms, delivery count, due time in ms or '', last error or '',
+--           {field, value, ...}, empty when it is no longer in the stream},
+--          or 0 when it is not pending in this group}.
+--@include clock
+--@include cut
+
+local BUDGET = 1048576
+local stream, retry, group, bytes = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2])
+local answers, read = { now_ms() }, 0
+
+for i = 3, #ARGV do
+    local id = ARGV[i]
+    local row, answer = redis.call('XPENDING', stream, group, id, id, 1)[1], 0
+    if row then
+        local entry = redis.call('XRANGE', stream, id, id)[1]
+        local fields, size = {}, 0
+        if entry then
+            fields, size = cut(entry[2], bytes)
+        end
+        local err = redis.pcall('HGET', KEYS[i], 'error')
+        answer = {
+            row[2], row[3], row[4], redis.call('ZSCORE', retry, id) or '',
+            type(err) == 'string' and err or '', fields,
+        }
+        read = read + size
+    end
+    answers[#answers + 1] = answer
+    if read >= BUDGET then
+        break
+    end
+end
+return answers

@@ -1,0 +1,66 @@
+#!lua flags=no-writes
+-- How far each group of a stream has come, all at one moment.
+--
+-- Where entries have been deleted from the middle of a stream, the server no longer
+-- knows a group's lag. Then the entries on either side of the last one delivered are
+-- counted, and the stream's length tells the rest; if both sides are long, the lag
+-- stays unknown.
+--
+-- KEYS[1]   stream
+-- ARGV[1]   how many entries to count on either side at the most
+--
+-- Returns {length,
+--          {name, entry ID delivered last, number queued, or -1 for unknown,
+--           oldest queued entry ID or '', oldest pending entry ID or ''}, ...}
+-- or nil when there is no stream.
+--@include groups
+
+local READ, BUDGET = 100, 4194304
+local stream, most = KEYS[1], tonumber(ARGV[1])
+if redis.call('EXISTS', stream) == 0 then
+    return nil
+end
+local length = redis.call('XLEN', stream)
+
+-- How many entries a range has; nil when they are too many to count.
+local function count(start, stop)
+    local counted, read = 0, 0
+    while counted < most and read < BUDGET do
+        local rows = redis.call('XRANGE', stream, start, stop, 'COUNT', READ)
+        counted = counted + #rows
+        if #rows < READ then
+            return counted
+        end
+        for _, row in ipairs(rows) do
+            for _, part in ipairs(row[2]) do
+                read = read + #part
+            end
+        end
+        start = '(' .. rows[#rows][1]
+    end
+end
+
+local function queued(group)
+    if group.lag then
+        return group.lag
+    end
+    local delivered = count('-', group.last)
+    if delivered then
+        return length - delivered
+    end
+    return count('(' .. group.last, '+') or -1
+end
+
+local function first_id(rows)
+    return rows[1] and rows[1][1] or ''
+end
+
+local answer = { length }
+for _, group in ipairs(groups_of(stream)) do
+    answer[#answer + 1] = {
+        group.name, group.last, queued(group),
+        first_id(redis.call('XRANGE', stream, '(' .. group.last, '+', 'COUNT', 1)),
+        first_id(redis.call('XPENDING', stream, group.name, '-', '+', 1)),
+    }
+end
+return answer

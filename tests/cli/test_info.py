@@ -1,0 +1,75 @@
+"""``streamq info``: the server and its streams."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+import redis
+
+from tests.cli.support import Result, at_terminal
+from tests.servers import RedisServer
+from tests.situations import add, fail, succeed
+
+Streamq = Callable[..., Result]
+
+
+def test_a_group_that_nobody_reads_is_named(
+    streamq: Streamq, server: RedisServer, client: redis.Redis
+) -> None:
+    job_id = add(client, {"data": "{}"})
+    client.xgroup_create("jobs", "audit", "0")
+    anyio.run(partial(succeed, server.unix_url))
+    first, blank, stream, title, audit, images, pinned = streamq("info").out.splitlines()
+    assert first.startswith(("Valkey ", "Redis "))
+    assert str(server.socket) in first
+    assert (blank, stream) == ("", "jobs: 1 entry")
+    assert title.startswith("GROUP")
+    assert audit.split()[:3] == ["audit", "1", "0"]
+    assert images.split()[:3] == ["images", "0", "0"]
+    assert pinned.startswith(f"Oldest entry: {job_id}, ")
+    assert pinned.endswith(" old, kept by audit (no consumer alive)")
+
+
+def test_json(streamq: Streamq, client: redis.Redis) -> None:
+    add(client, {"data": "{}"})
+    client.xadd("mails", {"data": "{}"})
+    client.xgroup_create("jobs", "audit", "0")
+    info = json.loads(streamq("info", "--json").out)
+    assert [(stream["name"], stream["pinned_by"]) for stream in info["streams"]] == [
+        ("jobs", ["audit"]), ("mails", []),
+    ]  # fmt: skip
+    assert info["complete"]
+    assert info["server"]["maxmemory_policy"] == "noeviction"
+
+
+def test_it_fits_a_terminal(streamq: Streamq, client: redis.Redis) -> None:
+    client.xgroup_create("jobs", "audit", "0", mkstream=True)
+    code, shown = at_terminal(["info"])
+    assert code == 0
+    assert "jobs: 0 entries" in shown.splitlines()
+
+
+def test_streams_without_groups_and_no_streams(streamq: Streamq, client: redis.Redis) -> None:
+    assert "There are no streams yet" in streamq("info").out
+    add(client, {"a": "b"})
+    assert streamq("info").out.splitlines()[2:] == ["jobs: 1 entry", "No group reads it"]
+
+
+def test_dead_letters_left_by_a_deleted_group(
+    streamq: Streamq, server: RedisServer, client: redis.Redis
+) -> None:
+    add(client, {"data": "{}"})
+    anyio.run(partial(fail, server.unix_url, retries=0))
+    client.xgroup_destroy("jobs", "images")
+    assert "images, which does not exist any more, has left 1 dead letter" in streamq("info").out
+
+
+def test_a_dangerous_setting_is_told(
+    streamq: Streamq, make_server: Callable[..., RedisServer]
+) -> None:
+    server = make_server("--maxmemory-policy", "allkeys-lru")
+    out = streamq("info", "--url", server.unix_url).out
+    assert "Warning: maxmemory-policy is allkeys-lru" in out

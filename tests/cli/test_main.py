@@ -1,0 +1,212 @@
+"""What all commands have in common."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from streamq import __version__
+from streamq.cli import main
+from streamq.cli.common import CommandError, ExitCode, confirm, duration, exit_code, memory
+from streamq.errors import (
+    AuthenticationFailed,
+    ConfigError,
+    EmbeddedServerError,
+    GroupNotFound,
+    OutcomeUnknown,
+    PayloadTooLarge,
+    ServerRefused,
+    ServerUnavailable,
+    StreamqError,
+)
+from tests.cli.support import read_one_line, run_here
+from tests.servers import RedisServer, free_port
+
+LIGHT = """
+import sys
+import streamq.cli
+heavy = {"anyio", "asyncio", "orjson", "prometheus_client", "pydantic", "redis", "rich", "uvloop"}
+print(sorted(heavy & set(sys.modules)))
+"""
+
+
+def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run_here(["--help"], capsys)
+
+    assert (code, err) == (0, "")
+    assert all(f"\n    {int(code)} " in out for code in ExitCode)
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_help_imports_nothing_heavy() -> None:
+    ran = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "[]\n"
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run_here([], capsys)
+
+    assert (code, out) == (2, "")
+    assert err.startswith("Usage: streamq ")
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here(["--version"], capsys) == (0, f"streamq {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["prodce"], "no such command 'prodce'. Did you mean 'produce'?"),
+        (["produce", "--nothing"], "no such option: --nothing"),
+        (["produce", "a=1", "--count", "x"], "invalid value for '--count' / '-n': "),
+        (["server", "begin"], "no such command 'begin'."),
+        (["server", "stop", "\x1b[31mnow"], "got unexpected extra argument(s) (\\x1b[31mnow)"),
+    ],
+)
+def test_wrong_usage_is_told_in_a_line_with_the_way_to_the_help(
+    args: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run_here(args, capsys)
+
+    problem, hint = err.splitlines()
+    assert (code, out) == (2, "")
+    assert problem.startswith(f"streamq: {message}")
+    assert hint.startswith("Try 'streamq") and hint.endswith("--help'.")
+
+
+# -- errors -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("x"), 2),
+        (PayloadTooLarge("x"), 2),
+        (GroupNotFound("x"), 1),
+        (ServerRefused("x"), 1),
+        (ServerUnavailable("x"), 69),
+        (OutcomeUnknown("x"), 69),
+        (EmbeddedServerError("x"), 69),
+        (AuthenticationFailed("x"), 77),
+        (CommandError("x", ExitCode.USAGE), 2),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code(error: StreamqError, code: int) -> None:
+    assert exit_code(error) == code
+
+
+def test_an_unexpected_error_is_one_line_and_says_how_to_see_more(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*args: object) -> None:
+        raise RuntimeError("a \x1b[31mdefect")
+
+    monkeypatch.setattr("streamq.cli.produce.from_fields", broken)
+
+    code, out, err = run_here(["produce", "a=1"], capsys)
+    assert (code, out) == (70, "")
+    assert err.splitlines() == [
+        "streamq: RuntimeError: a \\x1b[31mdefect",
+        "This should not happen. STREAMQ_DEBUG=1 shows where it did.",
+    ]
+
+    monkeypatch.setenv("STREAMQ_DEBUG", "1")
+    assert 'raise RuntimeError("a \\x1b[31mdefect")' in run_here(["produce", "a=1"], capsys).err
+
+
+def test_debug_shows_where_an_error_was_raised(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run_here(["--debug", "produce", "a"], capsys)
+
+    assert code == 2
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-1].startswith("streamq: 'a' is no field")
+
+
+COMMANDS = [["produce", "a=1"], ["consume", "--burst", "--metrics-port", "0"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+class TestServer:
+    """What is wrong with the server, by command."""
+
+    def check(
+        self, command: list[str], url: str, code: int, *words: str,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        result = run_here([*command, "--url", url], capsys)
+
+        assert (result.code, result.out) == (code, "")
+        assert result.err.startswith("streamq: ")
+        assert result.err.count("\n") == 1
+        assert all(word in result.err for word in words)
+
+    @pytest.mark.parametrize("url", ["nonsense", "http://localhost", "redis://localhost:x"])
+    def test_a_url_that_is_none(
+        self, command: list[str], url: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.check(command, url, 2, "not a server's URL", capsys=capsys)
+
+    def test_nobody_there(self, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        port = free_port()
+        where = f"127.0.0.1:{port}"
+        self.check(command, f"redis://{where}", 69, where, "cannot connect", capsys=capsys)
+
+    def test_a_host_that_does_not_exist(
+        self, command: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.check(command, "redis://nowhere.invalid", 69, "nowhere.invalid:6379", capsys=capsys)
+
+    def test_a_wrong_password(
+        self,
+        command: list[str],
+        make_server: Callable[..., RedisServer],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        port = make_server("--requirepass", "secret").port
+        url = f"redis://:wr0ng@127.0.0.1:{port}"
+        self.check(command, url, 77, "user name or the password", capsys=capsys)
+        assert "wr0ng" not in run_here([*command, "--url", url], capsys).err
+
+    def test_a_key_of_another_type(
+        self, command: list[str], server: RedisServer, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with server.client() as client:
+            client.set("jobs", "text")
+        self.check(command, server.unix_url, 1, "another type", capsys=capsys)
+
+
+# -- pipes --------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("start")
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    assert read_one_line("produce", "a=1", "--count", "50000", "--quiet") == (141, "")
+
+
+def test_an_empty_url_in_the_environment_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STREAMQ_URL", "")
+
+    assert run_here(["server", "status"], capsys).code == 1
+
+
+# -- small things -------------------------------------------------------------
+
+
+def test_a_question_that_nobody_can_answer_is_a_no() -> None:
+    confirm("Delete it?", yes=True)
+    with pytest.raises(CommandError, match="Give --yes"):
+        confirm("Delete it?", yes=False)
+
+
+def test_spans_and_sizes_for_a_person() -> None:
+    assert [duration(s) for s in (0.0123, 9.5, 42.4, 185, 7260, 90061)] == [
+        "0.0123 s", "9.5 s", "42 s", "3 min 5 s", "2 h 1 min", "1 d 1 h",
+    ]  # fmt: skip
+    assert [memory(n) for n in (512, 1536, 5 * 1024**2)] == ["512 B", "1.5 KiB", "5.0 MiB"]

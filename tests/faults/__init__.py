@@ -1,0 +1,1 @@
+"""What streamq promises, proved against real faults."""

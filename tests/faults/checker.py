@@ -1,0 +1,250 @@
+"""The proof: what streamq promises, checked against what really happened.
+
+:func:`collect` reads the evidence, :func:`violations` is a pure function of it.
+
+1. Every produced job was handled to the end, or is in the dead letters with its reason,
+   for every group.
+2. It succeeded at most once: one effect, one record.
+3. It was delivered no more often than retries + 1.
+4. Nothing remains: nothing queued, pending, parked, scheduled, and no key but records,
+   dead letters and what the test itself made.
+5. Nothing was settled by one that no longer held it: the delivery that settled a job is
+   the last that was ever begun.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import orjson
+import redis
+
+from streamq.keys import group_keys, stream_keys
+from tests.faults.recorder import Begin, Delivery, Recorder
+from tests.faults.workload import EFFECTS
+
+
+class Effect(NamedTuple):
+    """A follow-up event that was written with an ack."""
+
+    delivery: Delivery
+    consumer: str
+
+
+class Letter(NamedTuple):
+    """A dead letter."""
+
+    group: str
+    job: str
+    attempts: int
+    reason: str
+
+
+@dataclass
+class Evidence:
+    """What is known at the end of a run.
+
+    Attributes:
+        retries: group → retries.
+        produced: the IDs of the jobs whose production was acknowledged.
+        begins: handler entries.
+        released: the deliveries that were given back, which do not count.
+        effects: what the handlers emitted.
+        letters: the dead letters.
+        succeeded: by group, the jobs with a record of success → attempts in the record.
+        leftovers: what should not be there, in words.
+    """
+
+    retries: Mapping[str, int]
+    produced: Sequence[str]
+    begins: Sequence[Begin] = ()
+    released: Collection[Delivery] = ()
+    effects: Sequence[Effect] = ()
+    letters: Sequence[Letter] = ()
+    succeeded: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    leftovers: Sequence[str] = ()
+
+
+@dataclass
+class Report:
+    """A run in numbers.
+
+    Attributes:
+        produced: acknowledged jobs, once for each group.
+        handled: of these, those that succeeded.
+        dead: those in the dead letters.
+        retried: deliveries after the first.
+        replays: handlers that got to their end, or were killed, more often than needed.
+    """
+
+    produced: int
+    handled: int
+    dead: int
+    retried: int
+    replays: int
+
+
+def collect(
+    client: redis.Redis,
+    recorder: Recorder,
+    produced: Sequence[str],
+    retries: Mapping[str, int],
+    stream: str = "jobs",
+) -> Evidence:
+    """Read the server and the recorder."""
+    letters, succeeded = [], {}
+    for group in retries:
+        keys = group_keys(stream, group)
+        for _, fields in _entries(client, keys.dlq):
+            letters.append(
+                Letter(group, fields["id"], int(fields["attempts"]), fields.get("reason", ""))
+            )
+        records = list(client.scan_iter(f"{_escaped(keys.job_prefix)}*", count=5000))
+        with client.pipeline(transaction=False) as pipeline:
+            for record in records:
+                pipeline.hmget(record, "state", "attempts")
+            states = pipeline.execute()
+        succeeded[group] = {
+            record.removeprefix(keys.job_prefix): int(attempts)
+            for record, (state, attempts) in zip(records, states, strict=True)
+            if state == "succeeded"
+        }
+    effects = []
+    for _, fields in _entries(client, EFFECTS):
+        data = orjson.loads(fields["data"])
+        effects.append(
+            Effect(Delivery(data["group"], data["job"], data["attempt"]), data["consumer"])
+        )
+    return Evidence(
+        retries=retries,
+        produced=produced,
+        begins=list(recorder.begins),
+        released=list(recorder.outcomes["released"]),
+        effects=effects,
+        letters=letters,
+        succeeded=succeeded,
+        leftovers=list(leftovers(client, retries, stream)),
+    )
+
+
+def leftovers(client: redis.Redis, groups: Iterable[str], stream: str = "jobs") -> Iterable[str]:
+    """What is still in the server and should not be."""
+    keys = stream_keys(stream)
+    if client.type(stream) == "stream":
+        if length := client.xlen(stream):
+            yield f"{length} entries in the stream"
+        for group in client.xinfo_groups(stream):
+            if group["pending"]:
+                yield f"{group['pending']} entries pending in {group['name']}"
+    allowed = {stream, EFFECTS} | {keys.group(group).dlq for group in groups}
+    prefixes = tuple(keys.group(group).job_prefix for group in groups)
+    for key in client.scan_iter(count=5000):
+        if key in allowed or key.startswith(f"{keys.prefix}:unique:"):
+            continue
+        # Records and the sweep's lock are there for a time, and must say for how long.
+        timed = key.startswith(prefixes) or key.endswith(":sweep")
+        if not timed or client.pttl(key) == -1:
+            yield f"the key {key}"
+
+
+def violations(evidence: Evidence, *, lost: Collection[str] = ()) -> list[str]:
+    """What of the promises was not kept, in words.
+
+    Args:
+        lost: jobs that somebody else removed, or a fault of which streamq promises nothing.
+    """
+    found = list(evidence.leftovers)
+    effects = Counter((e.delivery.group, e.delivery.job) for e in evidence.effects)
+    letters = Counter((letter.group, letter.job) for letter in evidence.letters)
+    for group, retries in evidence.retries.items():
+        records = evidence.succeeded.get(group, {})
+        for job in evidence.produced:
+            place = group, job
+            if not effects[place] and not letters[place] and job not in lost:
+                found.append(f"{group}: {job} was lost")
+            if bool(effects[place]) != (job in records):
+                found.append(f"{group}: {job} has an effect or a record of success, but not both")
+            if letters[place] and effects[place]:
+                found.append(f"{group}: {job} both succeeded and is dead")
+            if letters[place] > 1:
+                found.append(f"{group}: {job} has {letters[place]} dead letters")
+            if effects[place] > 1:
+                found.append(f"{group}: {job} took effect {effects[place]} times")
+        runs = Counter(b.delivery.job for b in evidence.begins if b.delivery.group == group)
+        runs.subtract(d.job for d in evidence.released if d.group == group)
+        for job, count in runs.items():
+            if count > retries + 1:
+                found.append(f"{group}: {job} ran {count} times, {retries} retries are allowed")
+    found += _beyond_retries(evidence)
+    found += _settled_by_zombies(evidence)
+    found += [
+        f"{letter.group}: the dead letter of {letter.job} gives no reason"
+        for letter in evidence.letters
+        if not letter.reason
+    ]
+    return found
+
+
+def _beyond_retries(evidence: Evidence) -> Iterable[str]:
+    for begin in evidence.begins:
+        group, job, attempt = begin.delivery
+        if attempt > evidence.retries[group] + 1:
+            yield f"{group}: {job} was begun at delivery {attempt}"
+
+
+def _settled_by_zombies(evidence: Evidence) -> Iterable[str]:
+    last: dict[tuple[str, str], int] = {}
+    for begin in evidence.begins:
+        place = begin.delivery.group, begin.delivery.job
+        last[place] = max(last.get(place, 0), begin.delivery.attempt)
+    begun = {(begin.delivery, begin.consumer) for begin in evidence.begins}
+    for delivery, consumer in evidence.effects:
+        group, job, attempt = delivery
+        if (delivery, consumer) not in begun:
+            yield f"{group}: {job} was settled at delivery {attempt} by one that never began it"
+        elif attempt != last[group, job]:
+            yield f"{group}: {job} was settled at delivery {attempt} of {last[group, job]}"
+        recorded = evidence.succeeded.get(group, {}).get(job, attempt)
+        if recorded != attempt:
+            yield f"{group}: {job} took effect at delivery {attempt}, its record says {recorded}"
+
+
+def check(evidence: Evidence, *, lost: Collection[str] = ()) -> Report:
+    """Fail unless every promise was kept; return the run in numbers."""
+    found = violations(evidence, lost=lost)
+    if found:
+        more = f"\n… and {len(found) - 20} more" if len(found) > 20 else ""
+        raise AssertionError("\n".join(found[:20]) + more)
+    return report(evidence)
+
+
+def report(evidence: Evidence) -> Report:
+    """The run in numbers."""
+    begun = Counter(begin.delivery for begin in evidence.begins)
+    places = {(d.group, d.job) for d in begun}
+    return Report(
+        produced=len(evidence.produced) * len(evidence.retries),
+        handled=len({(e.delivery.group, e.delivery.job) for e in evidence.effects}),
+        dead=len(evidence.letters),
+        retried=sum(1 for delivery in begun if delivery.attempt > 1),
+        replays=len(evidence.begins) - len(places),
+    )
+
+
+def _escaped(pattern: str) -> str:
+    return "".join("\\" + c if c in "*?[]\\" else c for c in pattern)
+
+
+def _entries(client: redis.Redis, stream: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    if client.type(stream) != "stream":
+        return
+    start = "-"
+    while True:
+        entries = client.xrange(stream, start, count=5000)
+        yield from entries
+        if len(entries) < 5000:
+            return
+        start = "(" + entries[-1][0]

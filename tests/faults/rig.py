@@ -1,0 +1,173 @@
+"""The rig: a server, a proxy in front of it, worker processes, and a recorder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from streamq import App
+from tests.faults.checker import Report, check, collect
+from tests.faults.proxy import Proxy
+from tests.faults.recorder import PATIENCE, Recorder
+from tests.faults.workload import Config
+from tests.servers import RedisServer
+
+ROOT = Path(__file__).parents[2]
+
+
+class WorkerProcess:
+    """One worker, a process of its own."""
+
+    def __init__(self, config: Config, log: Path) -> None:
+        self.config = config
+        self.log = log
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.workload", config.dump()],
+                stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, cwd=ROOT,
+            )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        """The process ID."""
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = PATIENCE) -> int:
+        """Wait until it ends, and return its exit code."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the worker did not end: {self.said()}") from None
+
+    def finish(self) -> None:
+        """Wait for the end of a burst, which must be a good one."""
+        assert self.wait() == 0, self.said()
+
+    def terminate(self) -> None:
+        """SIGTERM, and wait for an end in good order."""
+        self.signal(signal.SIGTERM)
+        self.finish()
+
+    def said(self) -> str:
+        """The last it has logged."""
+        return self.log.read_text(errors="replace")[-3000:]
+
+    def cpu(self) -> float:
+        """Seconds of processor time that it has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Gate:
+    """Handlers that are told to ``wait`` do so until the gate is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(str(path))
+        self._socket.listen(4096)
+
+    def open(self) -> None:
+        """Let everybody through, now and later."""
+        self._socket.close()
+        self.path.unlink(missing_ok=True)
+
+
+class Rig:
+    """A server of its own for each test, and all that goes with it."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.server = server
+        self.directory = Path(tempfile.mkdtemp(prefix="rig-"))
+        self.recorder = Recorder(self.directory / "events")
+        self.gate = Gate(self.directory / "gate")
+        # Told of every error, but for a connection that broke while it lay unused.
+        self.client: redis.Redis = server.client(retry=Retry(NoBackoff(), 1))
+        self.produced: list[str] = []
+        self.workers: list[WorkerProcess] = []
+        self._proxy: Proxy | None = None
+        self.config = Config(
+            url=server.unix_url, fifo=str(self.recorder.path), gate=str(self.gate.path)
+        )
+
+    @property
+    def proxy(self) -> Proxy:
+        """The proxy in front of the server, started at its first use."""
+        if self._proxy is None:
+            self._proxy = Proxy(self.server.port).start()
+        return self._proxy
+
+    def worker(self, **options: Any) -> WorkerProcess:
+        """Start a worker; ``options`` are fields of :class:`Config`."""
+        log = self.directory / f"worker-{len(self.workers)}.log"
+        self.workers.append(WorkerProcess(replace(self.config, **options), log))
+        return self.workers[-1]
+
+    def produce(self, count: int, type: str = "work", /, **data: Any) -> list[str]:
+        """Produce jobs numbered from 0, and return their IDs."""
+
+        async def send() -> list[str]:
+            async with App(self.config.url) as app:
+                return await app.produce_many((type, {"n": n, **data}) for n in range(count))
+
+        ids = asyncio.run(send())
+        self.produced += ids
+        return ids
+
+    def drain(self, **options: Any) -> None:
+        """Let a new worker do whatever is left to do."""
+        self.worker(burst=True, **options).finish()
+
+    def check(self, **options: Any) -> Report:
+        """Prove the promises for all that was produced."""
+        evidence = collect(
+            self.client, self.recorder, self.produced, self.config.groups, self.config.stream
+        )
+        return check(evidence, **options)
+
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+        """Wait for something that only the server knows, by asking it."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                raise AssertionError(f"waited in vain for {what}: {self.recorder.summary()}")
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """End all that was started."""
+        for worker in self.workers:
+            if worker.alive:
+                worker.kill()
+        self.gate.open()
+        if self._proxy is not None:
+            self._proxy.stop()
+        self.recorder.close()
+        self.client.close()

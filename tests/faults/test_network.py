@@ -1,0 +1,245 @@
+"""The network between a worker and its server: cut, slow, silent, or swallowing replies."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from streamq import App, scripts
+from streamq.errors import OutcomeUnknown, ServerUnavailable
+from tests.faults.rig import Rig
+
+
+def sha(script: str) -> bytes:
+    """How a call of a script can be recognized on the wire."""
+    return scripts.load(script).sha.encode()
+
+
+def test_connections_are_cut_again_and_again(rig: Rig) -> None:
+    rig.produce(600, do="sleep", seconds=0.001)
+    worker = rig.worker(url=rig.proxy.url, concurrency=4, burst=True)
+    for done in (50, 150, 250, 350, 450):
+        rig.recorder.wait_begun(done)
+        assert rig.proxy.cut()
+    worker.finish()
+
+    report = rig.check()
+    assert report.handled == 600
+    assert rig.recorder.events["server lost"] >= 1
+
+
+def test_connections_are_half_closed(rig: Rig) -> None:
+    rig.produce(200, do="sleep", seconds=0.001)
+    worker = rig.worker(url=rig.proxy.url, concurrency=4, burst=True)
+    rig.recorder.wait_begun(50)
+    rig.proxy.half_close()
+    worker.finish()
+
+    assert rig.check().handled == 200
+
+
+def test_connections_are_refused_for_a_while(rig: Rig) -> None:
+    rig.produce(200, do="sleep", seconds=0.001)
+    worker = rig.worker(url=rig.proxy.url, concurrency=4, burst=True)
+    rig.recorder.wait_begun(50)
+    rig.proxy.refuse()
+    rig.recorder.wait_event("server lost")
+    rig.proxy.accept()
+    worker.finish()
+
+    report = rig.check()
+    assert report.handled == 200
+    assert rig.recorder.events["server lost"] == 1
+
+
+def test_connections_break_as_soon_as_they_are_made(rig: Rig) -> None:
+    rig.produce(100, do="sleep", seconds=0.001)
+    worker = rig.worker(url=rig.proxy.url, concurrency=4, burst=True)
+    rig.recorder.wait_begun(20)
+    rig.proxy.reject = True
+    rig.proxy.cut()
+    rig.recorder.wait_event("server lost")
+    rig.wait(lambda: rig.proxy.rejected >= 10, "10 attempts")
+    rig.proxy.reject = False
+    worker.finish()
+
+    assert rig.check().handled == 100
+
+
+def test_connections_fall_silent_and_stay_open(rig: Rig) -> None:
+    # Half open: the worker's own patience ends it. Another one has its jobs by then.
+    rig.produce(8, do="wait", until=1)
+    worker = rig.worker(url=rig.proxy.url, concurrency=8)
+    rig.recorder.wait_begun(8)
+    rig.proxy.freeze()
+    rig.drain()
+    rig.recorder.wait_event("server back")
+    rig.produce(8)
+    rig.recorder.wait_settled(16)
+    worker.terminate()
+
+    report = rig.check()
+    assert (report.handled, report.retried) == (16, 8)
+
+
+def test_a_slow_network(rig: Rig) -> None:
+    rig.produce(200)
+    rig.proxy.delay = 0.05
+    worker = rig.worker(url=rig.proxy.url, burst=True)
+    worker.finish()
+
+    report = rig.check()
+    assert (report.handled, report.replays) == (200, 0)
+
+
+def test_a_network_that_trickles(rig: Rig) -> None:
+    rig.produce(100)
+    rig.proxy.trickle = 7
+    worker = rig.worker(url=rig.proxy.url, burst=True)
+    worker.finish()
+
+    report = rig.check()
+    assert (report.handled, report.replays) == (100, 0)
+
+
+# -- the server does the work, and the reply is lost --------------------------
+
+
+def test_the_reply_to_a_settlement_is_lost(rig: Rig) -> None:
+    rig.produce(5)
+    rig.produce(5, do="fail", until=1)
+    rig.produce(5, do="dead")
+    rig.proxy.swallow(sha("settle"))
+    worker = rig.worker(url=rig.proxy.url, burst=True, lease=30.0)
+    worker.finish()
+
+    assert rig.proxy.swallowed.is_set()
+    report = rig.check()
+    assert (report.handled, report.dead, report.retried) == (10, 5, 5)
+    assert not rig.recorder.refused  # what it did itself is no refusal
+
+
+def test_the_reply_to_a_read_is_lost(rig: Rig) -> None:
+    rig.produce(20)
+    rig.proxy.swallow(b"XREADGROUP")
+    worker = rig.worker(url=rig.proxy.url, burst=True, lease=30.0)
+    worker.finish()
+
+    # Promptly, and at no cost: the lease is far too long for this test.
+    assert rig.proxy.swallowed.is_set()
+    report = rig.check()
+    assert (report.handled, report.retried, report.replays) == (20, 0, 0)
+
+
+def test_the_reply_to_a_claim_of_due_retries_is_lost(rig: Rig) -> None:
+    rig.produce(10, do="fail", until=1)
+    worker = rig.worker(url=rig.proxy.url, burst=True, lease=30.0, backoff=0.5)
+    rig.recorder.wait_settled(10, "retry")
+    rig.proxy.swallow(sha("due"))
+    worker.finish()
+
+    assert rig.proxy.swallowed.is_set()
+    report = rig.check()
+    assert (report.handled, report.retried) == (10, 10)
+
+
+def test_the_reply_to_a_sweep_is_lost(rig: Rig) -> None:
+    rig.produce(10, do="wait", until=1)
+    first = rig.worker(concurrency=10, lease=0.3)
+    rig.recorder.wait_begun(10)
+    first.kill()
+    rig.wait(lambda: idle_for(rig, 300), "leases to run out")
+    rig.proxy.swallow(sha("reclaim"))
+    worker = rig.worker(url=rig.proxy.url, burst=True, lease=0.3)
+    worker.finish()
+
+    assert rig.proxy.swallowed.is_set()
+    report = rig.check()
+    assert (report.handled, report.retried) == (10, 10)
+
+
+def test_the_reply_to_a_heartbeat_is_lost(rig: Rig) -> None:
+    rig.produce(4, do="wait")
+    worker = rig.worker(url=rig.proxy.url, lease=0.3)
+    rig.recorder.wait_begun(4)
+    rig.proxy.swallow(sha("extend"))
+    assert rig.proxy.swallowed.wait(20)
+    rig.gate.open()
+    rig.recorder.wait_settled(4)
+    worker.terminate()
+
+    report = rig.check()
+    assert (report.handled, report.retried) == (4, 0)
+
+
+def test_the_reply_to_a_release_is_lost(rig: Rig) -> None:
+    rig.produce(4, do="wait")
+    worker = rig.worker(url=rig.proxy.url, grace=0.1, lease=30.0)
+    rig.recorder.wait_begun(4)
+    rig.proxy.swallow(sha("settle"))
+    worker.terminate()
+    assert rig.proxy.swallowed.is_set()
+    rig.gate.open()
+    rig.drain(lease=30.0)
+
+    report = rig.check()
+    assert (report.handled, report.retried) == (4, 0)
+
+
+def test_the_reply_to_a_produce_is_lost(rig: Rig) -> None:
+    async def produce() -> None:
+        async with App(rig.proxy.url) as app:
+            rig.proxy.swallow(b"XADD")
+            with pytest.raises(OutcomeUnknown, match="is not known"):
+                await app.produce("work", n=1)
+            rig.produced.append(await app.produce("work", n=2))
+
+    asyncio.run(produce())
+    written = rig.client.xlen("jobs")
+    rig.drain()
+
+    assert written == 2  # it was written, unknown to its producer
+    assert rig.check().handled == 2
+
+
+def test_the_reply_to_a_produce_with_a_key_is_lost(rig: Rig) -> None:
+    async def produce() -> None:
+        async with App(rig.proxy.url) as app:
+            rig.proxy.swallow(sha("produce_once"))
+            rig.produced.append(await app.produce("work", n=1, key="once"))
+
+    asyncio.run(produce())
+    rig.drain()
+
+    assert rig.proxy.swallowed.is_set()
+    report = rig.check()
+    assert (report.produced, report.handled) == (1, 1)
+
+
+def test_the_reply_to_a_schedule_is_lost(rig: Rig) -> None:
+    async def produce() -> None:
+        async with App(rig.proxy.url) as app:
+            rig.proxy.swallow(sha("schedule"))
+            await app.produce("work", n=1, delay=0.1)
+
+    asyncio.run(produce())
+    rig.wait(lambda: rig.client.zcard("{jobs}:scheduled") == 1, "the schedule")
+    worker = rig.worker()
+    rig.recorder.wait_settled(1)
+    worker.terminate()
+
+    assert rig.proxy.swallowed.is_set()
+    assert rig.check().handled == 1
+
+
+def test_a_producer_that_nobody_listens_to(rig: Rig) -> None:
+    rig.proxy.refuse()
+    with pytest.raises(ServerUnavailable, match="cannot connect"):
+        asyncio.run(App(rig.proxy.url).produce("work", n=1))
+
+
+def idle_for(rig: Rig, ms: int) -> bool:
+    """Whether every pending entry has been idle for so long."""
+    rows = rig.client.xpending_range("jobs", "alpha", "-", "+", 100)
+    return all(row["time_since_delivered"] > ms for row in rows)

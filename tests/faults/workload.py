@@ -1,0 +1,306 @@
+"""The worker under test: a program of its own, run as a process that can be killed.
+
+    python -m tests.faults.workload '{"url": …, "fifo": …}'
+
+Each job says in its data what its handler is to do: ``do`` names one of :data:`ACTIONS`,
+``until`` is the last attempt at which it does that (after which it just succeeds). Every
+handler that gets to its end emits one ``effect``, written with the ack or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from streamq import App, Backoff, Dead, Job, Settings
+from streamq.app import run_async
+from streamq.events import (
+    Buried, Event, GroupCreated, HandlerStuck, LeaseLost, Reclaimed, Refused, ServerBack,
+    ServerLost, Settled, Stopping, Vanished,
+)  # fmt: skip
+from streamq.log import LogObserver
+from streamq.worker import consumer, run
+from streamq.worker.shutdown import end_with_main
+from tests.faults.recorder import Pen
+
+EFFECTS = "effects"
+"""The stream that the handlers' effects are written to."""
+
+
+@dataclass
+class Config:
+    """How a worker process is to be.
+
+    Attributes:
+        url: the server.
+        fifo: where the recorder reads.
+        gate: a unix socket; handlers that are told to ``wait`` do so until it is closed.
+        groups: group → retries.
+        clock: seconds by which this process's wall clock is wrong.
+        memory: MiB of address space that the process may use; 0 for no limit.
+        stuck_after: seconds that a cancelled handler has.
+    """
+
+    url: str = ""
+    fifo: str = ""
+    gate: str = ""
+    stream: str = "jobs"
+    groups: dict[str, int] = field(default_factory=lambda: {"alpha": 3})
+    concurrency: int = 16
+    prefetch: int = 1000
+    lease: float = 0.5
+    grace: float = 1.0
+    result_ttl: float = 600.0
+    timeout: float = 0.3
+    backoff: float = 0.02
+    burst: bool = False
+    clock: float = 0.0
+    memory: int = 0
+    stuck_after: float = 0.5
+
+    def dump(self) -> str:
+        """As the program's argument."""
+        return json.dumps(asdict(self))
+
+
+async def _wait(gate: str) -> None:
+    try:
+        reader, writer = await asyncio.open_unix_connection(gate)
+        try:
+            await reader.read()
+        finally:
+            writer.close()
+    except OSError:
+        pass  # the gate is open
+
+
+async def _ignore_cancellation(data: dict[str, Any]) -> None:
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            continue
+
+
+async def _fail(data: dict[str, Any]) -> None:
+    raise RuntimeError("told to fail")
+
+
+async def _die(data: dict[str, Any]) -> None:
+    raise Dead("told to die")
+
+
+async def _kill(data: dict[str, Any]) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _exit(data: dict[str, Any]) -> None:
+    sys.exit(3)
+
+
+async def _leave(data: dict[str, Any]) -> None:
+    os._exit(3)
+
+
+async def _block(data: dict[str, Any]) -> None:
+    time.sleep(data["seconds"])  # noqa: ASYNC251 - the fault under test
+
+
+async def _sleep(data: dict[str, Any]) -> None:
+    await asyncio.sleep(data["seconds"])
+
+
+async def _exhaust(data: dict[str, Any]) -> None:
+    hoard = []
+    while True:
+        hoard.append(bytearray(64 * 1024 * 1024))
+
+
+async def _cancelled(data: dict[str, Any]) -> None:
+    inner = asyncio.get_running_loop().create_future()
+    inner.cancel()
+    await inner
+
+
+async def _base_exception(data: dict[str, Any]) -> None:
+    raise GeneratorExit
+
+
+ACTIONS: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
+    "block": _block, "cancelled": _cancelled, "dead": _die, "base exception": _base_exception,
+    "exhaust": _exhaust, "exit": _exit, "fail": _fail, "kill": _kill, "leave": _leave,
+    "sleep": _sleep, "stubborn": _ignore_cancellation,
+}  # fmt: skip
+
+
+class Workload:
+    """The handlers, and the observer that writes down what becomes of the jobs."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.pen = Pen(config.fifo)
+        self.log = LogObserver()
+        self.app = App(config.url, stream=config.stream)
+        backoff = Backoff(base=config.backoff, cap=1.0)
+        for group, retries in config.groups.items():
+            for type, function, timeout in (
+                ("work", self.work, None),
+                ("bounded", self.work, config.timeout),
+                ("thread", self.work_in_thread, None),
+                ("bounded_thread", self.work_in_thread, config.timeout),
+            ):
+                self.app.handler(
+                    type, group=group, retries=retries, backoff=backoff, timeout=timeout
+                )(function)
+            self.app.handler("process", group=group, retries=retries, backoff=backoff, process=True)(
+                work_in_process
+            )
+            self.app.handler("batch", group=group, retries=retries, backoff=backoff, batch=10)(
+                self.work_in_batch
+            )
+            self.app.ignore("effect", group=group)
+
+    async def work(
+        self, job: Job, n: int, do: str = "", then: str = "", until: int = 1000, **data: Any
+    ) -> int:
+        """Do what the job says."""
+        self.begin(job)
+        if job.attempt <= until:
+            for action in filter(None, (do, then)):
+                if action == "wait":
+                    await _wait(self.config.gate)
+                else:
+                    await ACTIONS[action](data)
+        effect(job, n)
+        return n
+
+    def work_in_thread(self, job: Job, n: int, do: str = "", until: int = 1000) -> int:
+        """Do what the job says, in a thread."""
+        self.begin(job)
+        if job.attempt > until:
+            pass
+        elif do == "wait":
+            with socket.socket(socket.AF_UNIX) as gate:
+                try:
+                    gate.connect(self.config.gate)
+                    gate.recv(1)
+                except OSError:
+                    pass
+        elif do == "stop iteration":
+            raise StopIteration
+        effect(job, n)
+        return n
+
+    async def work_in_batch(self, jobs: list[Job]) -> None:
+        """Take several jobs at once."""
+        for job in jobs:
+            self.begin(job)
+            effect(job, job.data["n"])
+
+    def begin(self, job: Job) -> None:
+        """Write down that the handler has been entered."""
+        self.pen.write(
+            "begin", group=job.group, job=job.id, attempt=job.attempt,
+            consumer=job.consumer, pid=os.getpid(),
+        )  # fmt: skip
+
+    def observe(self, event: Event) -> None:
+        """Write down what the worker tells."""
+        self.log(event)
+        pen = self.pen
+        match event:
+            case Settled(verdicts):
+                groups: dict[tuple[str, str], list[tuple[str, int]]] = {}
+                for verdict in verdicts:
+                    place = verdict.job.group, verdict.outcome.value
+                    groups.setdefault(place, []).append((verdict.job.id, verdict.job.attempt))
+                for (group, outcome), jobs in groups.items():
+                    at = time.monotonic()
+                    pen.write_many("settled", "jobs", jobs, group=group, outcome=outcome, at=at)
+            case Refused(verdict, holder):
+                job = verdict.job
+                pen.write(
+                    "refused", group=job.group, job=job.id, attempt=job.attempt,
+                    outcome=verdict.outcome.value, holder=holder,
+                )  # fmt: skip
+            case LeaseLost(_, group, jobs):
+                pen.write_many("lease lost", "jobs", jobs, group=group)
+            case Reclaimed(_, group, jobs):
+                pen.write_many("reclaimed", "jobs", jobs, group=group)
+            case Buried(_, group, job, deliveries):
+                pen.write("buried", group=group, job=job, deliveries=deliveries)
+            case Vanished(_, group, jobs):
+                pen.write_many("vanished", "jobs", jobs, group=group)
+            case GroupCreated(_, group, again):
+                pen.write("group created", group=group, again=again)
+            case ServerLost(error):
+                pen.write("server lost", error=str(error), kind=type(error).__name__)
+            case ServerBack(seconds):
+                pen.write("server back", seconds=seconds)
+            case HandlerStuck(job):
+                pen.write("stuck", job=job.id)
+            case Stopping(running):
+                pen.write("stopping", running=running)
+
+    async def run(self) -> None:
+        """Consume until told to stop, or until nothing is left."""
+        config = self.config
+        settings = Settings(
+            concurrency=config.concurrency, prefetch=config.prefetch, lease=config.lease,
+            grace=config.grace, result_ttl=config.result_ttl, processes=1,
+        )  # fmt: skip
+        async with self.app:
+            worker = self.app.worker(
+                settings=settings, observers=[self.observe], burst=config.burst
+            )
+            self.pen.write("started", name=worker.name, pid=os.getpid())
+            await worker.run(signals=True)
+        self.pen.write("ended", pid=os.getpid())
+
+
+def effect(job: Job, n: int) -> None:
+    """Emit what the checker counts."""
+    job.emit(
+        "effect", stream=EFFECTS, job=job.id, group=job.group, consumer=job.consumer,
+        attempt=job.attempt, n=n,
+    )  # fmt: skip
+
+
+def work_in_process(job: Job, n: int, do: str = "", until: int = 1000) -> int:
+    """Do what the job says, in a process of its own."""
+    if job.attempt <= until:
+        if do == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif do == "exit":
+            sys.exit(3)
+    effect(job, n)
+    return n
+
+
+def main() -> None:
+    """Run one worker."""
+    config = Config(**json.loads(sys.argv[1]))
+    if config.clock:
+        true = time.time
+        time.time = lambda: true() + config.clock
+    run.STUCK_AFTER = consumer.STUCK_AFTER = config.stuck_after
+    if config.memory:
+        limit = config.memory * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    run_async(Workload(config).run)
+    end_with_main()  # as App.run does
+
+
+if __name__ == "__main__":
+    main()

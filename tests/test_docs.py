@@ -1,0 +1,144 @@
+"""What the documentation shows is run: its Python, and the commands of the README."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import subprocess
+import sys
+import termios
+import types
+from functools import partialmethod
+from pathlib import Path
+
+import pytest
+
+from streamq import App, Job
+from streamq.metrics import Metrics
+from tests.markdown import ROOT, Block, Likeness, Step, blocks, steps
+from tests.photographs import cut_off, photographs
+from tests.servers import RedisServer
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+async def run(module: types.ModuleType, block: Block, path: Path) -> None:
+    """Run a block as a module's code; it may use ``await``, as in an interactive Python."""
+    # The line numbers in a traceback are those of the page.
+    source = "\n" * (block.line - 1) + block.text
+    code = compile(source, path, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    running = eval(code, module.__dict__)
+    if inspect.isawaitable(running):
+        await running
+
+
+def app_of_the_reader() -> App:
+    """What a page calls ``app`` without making one."""
+    app = App()
+
+    @app.handler("*")
+    async def process(job: Job) -> None: ...
+
+    return app
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
+async def test_the_python_of_the_documentation_runs(
+    path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMQ_URL", server.unix_url)
+    # A reader's worker runs until Ctrl-C, and has the port to itself.
+    monkeypatch.setattr(App, "worker", partialmethod(App.worker, burst=True))
+    monkeypatch.setattr(Metrics, "serve", partialmethod(Metrics.serve, next_free=True))
+    module = types.ModuleType("documented")
+    module.__dict__["app"] = app_of_the_reader()
+    for block in blocks(path, "python"):
+        await run(module, block, path)
+    for value in list(vars(module).values()):
+        if isinstance(value, App):
+            await value.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the embedded server needs Linux or macOS")
+def test_the_commands_of_the_readme_print_what_it_shows(tmp_path: Path) -> None:
+    cut_off(photographs(tmp_path / "photos")[-1], tmp_path / "photos/broken.png")
+    terminal = Terminal(tmp_path)
+    likeness = Likeness()
+    try:
+        for block in blocks(ROOT / "README.md", "console"):
+            for step in steps(block):
+                compare(step, terminal.run(likeness.command(step.command)), likeness)
+    finally:
+        terminal.run("streamq server stop")
+
+
+class Terminal:
+    """Runs commands as in a terminal 100 columns wide, with an embedded server of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        mine = {name: value for name, value in os.environ.items() if "STREAMQ" not in name}
+        self.environment = mine | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "STREAMQ_HOME": str(directory / "home"),
+            "TERM": "dumb",
+        }
+
+    def run(self, command: str) -> str:
+        """Run a command, and return what a person would see."""
+        ours, theirs = os.openpty()
+        termios.tcsetwinsize(theirs, (40, 100))
+        with subprocess.Popen(
+            ["bash", "-c", command], cwd=self.directory, env=self.environment,
+            stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+        ) as process:  # fmt: skip
+            os.close(theirs)
+            seen = b""
+            try:
+                while chunk := os.read(ours, 65536):
+                    seen += chunk
+            except OSError:
+                pass  # how Linux tells the end of a terminal
+            finally:
+                os.close(ours)
+            process.wait()
+        return seen.decode().replace("\r\n", "\n")
+
+
+def compare(step: Step, printed: str, likeness: Likeness) -> None:
+    """Check a step's output line by line; a line ``…`` stands for any number of lines."""
+    lines = [line for line in printed.splitlines() if line.strip()]
+    skipping = False
+    for documented in filter(str.strip, step.output):
+        if documented.strip() == "…":
+            skipping = True
+            continue
+        while lines and skipping and not likeness.accepts(documented, lines[0]):
+            lines.pop(0)
+        skipping = False
+        if not lines or not likeness.accepts(documented, lines[0]):
+            pytest.fail(
+                f"README.md, line {step.line}: `{step.command}` should print\n  {documented}\n"
+                f"and printed\n{printed}"
+            )
+        lines.pop(0)
+    assert skipping or not lines, (
+        f"README.md, line {step.line}: `{step.command}` printed more:\n" + "\n".join(lines)
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    re.findall(r"^\| `streamq ([a-z ]+)` \|", (ROOT / "docs/cli.md").read_text("utf-8"), re.M),
+)
+def test_the_map_of_commands_is_true(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "streamq", *command.split(), "--help"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Usage: streamq {command} ")

@@ -1,0 +1,96 @@
+"""Running a worker inside a test, and waiting for what it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from streamq import App, Backoff, Settings, Worker
+from streamq.events import Event, Outcome, Settled, Verdict
+
+PATIENCE = 20.0
+"""Seconds after which a test that waits for something fails."""
+
+AT_ONCE = Backoff(base=0, cap=0)
+"""Retries without a wait."""
+
+QUIET = Settings(result_ttl=0)
+"""No records, so that nothing but the stream is left."""
+
+E = TypeVar("E")
+
+
+class Watch:
+    """An observer that remembers what it was told, and wakes those who wait for it."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._news = asyncio.Event()
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        self._news.set()
+
+    def of(self, kind: type[E]) -> list[E]:
+        """All events of a kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """All verdicts that the server has applied, in order."""
+        return [verdict for event in self.of(Settled) for verdict in event.verdicts]
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What became of each delivery, in order."""
+        return [verdict.outcome for verdict in self.verdicts]
+
+    async def until(self, done: Callable[[], Any]) -> None:
+        """Wait until ``done()``, looked at after every event."""
+        async with asyncio.timeout(PATIENCE):
+            while not done():
+                self._news.clear()
+                await self._news.wait()
+
+
+async def eventually(done: Callable[[], Any]) -> None:
+    """Wait for something that tells nobody when it happens."""
+    async with asyncio.timeout(PATIENCE):
+        while not done():
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(app: App, **options: Any) -> AsyncIterator[Worker]:
+    """A worker that works meanwhile, and is stopped in good order at the end."""
+    worker = app.worker(**options)
+    task = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        async with asyncio.timeout(PATIENCE):
+            await task
+
+
+async def drain(app: App, **options: Any) -> Watch:
+    """Work until nothing is left, and return what happened."""
+    watch = Watch()
+    options = {"settings": QUIET, "burst": True, "observers": [watch], **options}
+    async with asyncio.timeout(PATIENCE):
+        await app.worker(**options).run()
+    return watch
+
+
+async def together(waiting: asyncio.Event) -> None:
+    """Wait for an event, but not for ever."""
+    async with asyncio.timeout(PATIENCE):
+        await waiting.wait()
+
+
+__all__ = [
+    "AT_ONCE", "PATIENCE", "QUIET", "Outcome", "Watch", "drain", "eventually", "running",
+    "together",
+]  # fmt: skip
