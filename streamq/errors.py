@@ -109,6 +109,10 @@ class JobTimeout(StreamqError):
     """A handler ran longer than its timeout."""
 
 
+class HandlerFailed(StreamqError):
+    """A handler failed in its process, with an error that could not leave it."""
+
+
 class Retry(StreamqError):
     """Raised by a handler to try the job again later.
 

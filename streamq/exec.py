@@ -33,7 +33,7 @@ import shutil
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import orjson
 
@@ -110,7 +110,7 @@ class Command:
         self._refuse_scripts(words)
         self.program = words[0]
         if shutil.which(self.program) is None:
-            raise ConfigError(f"no program {printable(self.program, 100)!r} is on the PATH")
+            raise ConfigError(f"no program '{printable(self.program, 100)}' is on the PATH")
 
     def arguments(self, job: Job) -> list[bytes]:
         """The program and its arguments for one job.
@@ -256,8 +256,10 @@ _running: set[int] = set()
 
 
 async def _run(command: Command, job: Job, output: Callable[[bytes], None]) -> Any:
+    loop = asyncio.get_running_loop()
     try:
-        process = await asyncio.create_subprocess_exec(
+        transport, program = await loop.subprocess_exec(
+            lambda: _Program(output),
             *command.arguments(job),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -269,40 +271,35 @@ async def _run(command: Command, job: Job, output: Callable[[bytes], None]) -> A
     except OSError as error:
         why = f"cannot run {command.program}: {error.strerror}"
         raise (Dead if error.errno == errno.E2BIG else Retry)(why) from None
-    _running.add(process.pid)
-    stdout, stderr = _Output(output), _Tail()
-    pumps = [
-        asyncio.create_task(_feed(process.stdin, orjson.dumps(job.as_dict()) + b"\n")),
-        asyncio.create_task(_drain(process.stdout, stdout.take)),
-        asyncio.create_task(_drain(process.stderr, stderr.take)),
-    ]
+    pid = transport.get_pid()
+    _running.add(pid)
     try:
-        code = await process.wait()
-        await asyncio.wait(pumps, timeout=DRAIN)
+        stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
+        stdin.write(orjson.dumps(job.as_dict()) + b"\n")
+        stdin.close()  # once that is written
+        await asyncio.wait([program.ended])
+        await asyncio.wait([program.silent], timeout=DRAIN)
     except asyncio.CancelledError:
-        await _end(process)
+        await _end(pid, program)
         raise
     finally:
-        _running.discard(process.pid)
-        for pump in pumps:
-            pump.cancel()
-        stdout.finish()
+        _running.discard(pid)
+        transport.close()
+        program.stdout.finish()
+    code = transport.get_returncode() or 0
     if code == 0:
-        return stdout.result()
-    why = _explain(code, stderr.lines())
+        return program.stdout.result()
+    why = _explain(code, program.stderr.lines())
     raise Dead(why) if code == GIVE_UP else Retry(why)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the program and its children: politely, then not."""
+async def _end(pid: int, program: _Program) -> None:
+    """End a program and its children: politely, then not."""
     try:
-        _kill_group(process.pid, signal.SIGTERM)
-        async with asyncio.timeout(TERM_GRACE):
-            await process.wait()
-    except TimeoutError:
-        pass
+        _kill_group(pid, signal.SIGTERM)
+        await asyncio.wait([program.ended], timeout=TERM_GRACE)
     finally:
-        _kill_group(process.pid, signal.SIGKILL)
+        _kill_group(pid, signal.SIGKILL)
 
 
 def _kill_group(pid: int, number: signal.Signals) -> None:
@@ -336,21 +333,34 @@ def _explain(code: int, tail: str) -> str:
     return f"{how}: {tail}" if tail else how
 
 
-async def _feed(pipe: asyncio.StreamWriter | None, payload: bytes) -> None:
-    assert pipe is not None
-    try:
-        pipe.write(payload)
-        await pipe.drain()
-        pipe.close()
-        await pipe.wait_closed()
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # the program does not read it
+class _Program(asyncio.SubprocessProtocol):
+    """One run of a program.
 
+    Attributes:
+        ended: done when the process has ended.
+        silent: done when nothing more can come from it or its children.
+    """
 
-async def _drain(pipe: asyncio.StreamReader | None, take: Callable[[bytes], None]) -> None:
-    assert pipe is not None
-    while chunk := await pipe.read(64 * 1024):
-        take(chunk)
+    def __init__(self, output: Callable[[bytes], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self.silent: asyncio.Future[None] = loop.create_future()
+        self.stdout = _Output(output)
+        self.stderr = _Tail()
+        self._open = {1, 2}
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        (self.stdout if fd == 1 else self.stderr).take(data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        # Standard input is lost when the program does not read it: its own affair.
+        self._open.discard(fd)
+        if not self._open and not self.silent.done():
+            self.silent.set_result(None)
+
+    def process_exited(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
 
 
 class _Output:

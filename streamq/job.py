@@ -39,6 +39,7 @@ def check_id(job_id: str) -> str:
     return job_id
 
 
+@lru_cache(maxsize=1024)
 def check_type(type: str) -> str:
     """Return ``type`` if it can name a job type, else raise :class:`ConfigError`."""
     if len(type) > MAX_TYPE or printable(type) != type:

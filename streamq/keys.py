@@ -21,6 +21,7 @@ _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 
 
+@lru_cache(maxsize=1024)
 def check_stream(name: str) -> str:
     """Return ``name`` if it can name a stream, else raise :class:`ConfigError`."""
     if not 0 < len(name) <= 512 or printable(name) != name:

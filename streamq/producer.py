@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import anyio
@@ -113,36 +115,40 @@ class Producer:
     ) -> AsyncIterator[list[str]]:
         """Write jobs as they come, and yield the IDs of each chunk once it is written.
 
-        At no time is more than a chunk of them in memory.
+        At no time are more than two chunks of them in memory: one is on its way while the
+        next is made.
         """
         check_stream(stream)
-        packed: list[bytes] = []
-        try:
-            async for type, data in _as_async(jobs):
-                fields = encode(check_type(type), encode_data(data, self._max_payload))
-                packed.append(pack(("XADD", stream, "*", *fields)))
-                if len(packed) >= CHUNK:
-                    chunk, packed = packed, []
-                    yield await self._send(chunk)
-        except Exception:
+        fault: Exception | None = None
+
+        async def commands() -> AsyncIterator[tuple[bytes, int]]:
+            nonlocal fault
+            packed: list[bytes] = []
+            try:
+                async for type, data in _as_async(jobs):
+                    raw = encode_data(data, self._max_payload)
+                    packed.append(b"%b$%d\r\n%b\r\n" % (_head(stream, type), len(raw), raw))
+                    if len(packed) == CHUNK:
+                        yield b"".join(packed), len(packed)
+                        packed.clear()
+            except Exception as error:
+                fault = error  # what came before it is still to be written
             if packed:
-                await self._send(packed)  # those before a job that cannot be written are
-            raise
-        if packed:
-            yield await self._send(packed)
+                yield b"".join(packed), len(packed)
+
+        async with (
+            self._server.borrowed() as link,
+            aclosing(link.pipeline(commands())) as written,
+        ):
+            async for replies in written:
+                yield _ids(replies)
+        if fault is not None:
+            raise fault
 
     async def cancel(self, stream: str, name: str) -> bool:
         """Take a scheduled job back; ``False`` when there is none of that name any more."""
         answers = await self._server.run(scripts.unschedule(stream_keys(stream), [name]))
         return bool(answers[0])
-
-    async def _send(self, packed: list[bytes]) -> list[str]:
-        async with self._server.borrowed() as link:
-            replies = await link.exchange(b"".join(packed), len(packed))
-        for reply in replies:
-            if isinstance(reply, StreamqError):
-                raise reply
-        return [str(reply, "ascii") for reply in replies]
 
     async def _until_known(self, call: scripts.Call) -> str:
         """Run a script that does nothing the second time, until its reply arrives."""
@@ -161,6 +167,13 @@ class Producer:
                 return str(reply[0], "ascii")
 
 
+@lru_cache(maxsize=1024)
+def _head(stream: str, type: str) -> bytes:
+    """The command that writes a job, packed, up to its data."""
+    whole = pack(("XADD", stream, "*", *encode(check_type(type), b"")))
+    return whole.removesuffix(b"$0\r\n\r\n")
+
+
 async def _as_async(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterator[NewJob]:
     if isinstance(jobs, AsyncIterable):
         async for job in jobs:
@@ -168,6 +181,13 @@ async def _as_async(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIter
     else:
         for job in jobs:
             yield job
+
+
+def _ids(replies: Sequence[Any]) -> list[str]:
+    for reply in replies:
+        if isinstance(reply, StreamqError):
+            raise reply
+    return [str(reply, "ascii") for reply in replies]
 
 
 def _check_key(key: str | None) -> str | None:

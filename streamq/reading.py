@@ -13,7 +13,6 @@ from streamq.job import decode, decode_data
 from streamq.keys import check_stream
 from streamq.server import Arg, Server
 from streamq.server.packing import pack
-from streamq.server.replies import translate
 from streamq.text import printable
 
 PAGE = 100
@@ -58,7 +57,7 @@ async def ask(server: Server, *commands: Sequence[Arg], atomic: bool = False) ->
         *_, replies = await link.exchange(b"".join(packed), len(packed))
     if isinstance(replies, Exception):
         raise replies
-    return [translate(r, server.where) if isinstance(r, Exception) else r for r in replies]
+    return list(replies)
 
 
 async def pages(

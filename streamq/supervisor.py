@@ -7,8 +7,9 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from streamq.retry import Backoff
 from streamq.worker.shutdown import STOP_SIGNALS
@@ -19,19 +20,26 @@ STEADY = 10.0
 """Seconds after which a process counts as having started well."""
 
 LIFELINE = "STREAMQ_LIFELINE"
-"""Names the file descriptor that closes when the supervisor is gone, however it went."""
+"""Names the file descriptor that ends when the process is to stop: because its supervisor
+says so, or because its supervisor is gone, however it went."""
 
 _log = logging.getLogger("streamq")
 
 
+class Equipment(NamedTuple):
+    """What a process gets for its way: variables, and descriptors that it inherits."""
+
+    environment: Mapping[str, str]
+    descriptors: Sequence[int] = ()
+
+
 @dataclass(eq=False)
-class Child:
+class _Child:
     """One place in the supervisor, and the process that fills it."""
 
     number: int
     process: asyncio.subprocess.Process | None = None
     crashes: int = 0
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Supervisor:
@@ -41,85 +49,139 @@ class Supervisor:
     started again, after a pause that grows while it keeps crashing. One that ends with
     a code of ``final`` other than 0 would end so again: all are stopped then.
 
+    Each finds a pipe to watch, see :data:`LIFELINE` and
+    :func:`streamq.worker.shutdown.stop_with_supervisor`. They are not told to stop by a
+    signal, because a service manager may signal them as well, and the second one a
+    worker gets means something else.
+
     Args:
         command: what each process runs.
-        environments: one for each process, added to this process's own.
+        count: how many there are, numbered from 1.
+        equip: called before each start of a process with its number.
         final: exit codes after which a process is not started again.
     """
 
     def __init__(
         self,
         command: Sequence[str],
-        environments: Sequence[Mapping[str, str]],
+        count: int,
         *,
+        equip: Callable[[int], Equipment],
         final: frozenset[int] = frozenset({0}),
     ) -> None:
         self._command = list(command)
-        self._children = [
-            Child(number, environment=environment)
-            for number, environment in enumerate(environments, start=1)
-        ]
+        self._children = [_Child(number) for number in range(1, count + 1)]
+        self._equip = equip
         self._final = final
         self._stopping = asyncio.Event()
+        self._asked = 0
         self._exit_code = 0
+        self._watched, self._kept = -1, -1  # the two ends of the lifeline
+
+    @property
+    def pids(self) -> Mapping[int, int]:
+        """The process IDs of those that run, by number."""
+        # May be called from another thread, while a process ends.
+        running = [(child.number, child.process) for child in self._children]
+        return {number: process.pid for number, process in running if process is not None}
 
     async def run(self) -> int:
         """Run until all have ended; return the exit code for this process.
 
-        SIGINT and SIGTERM are passed on, each time they come: the children finish what
-        they are doing after the first, and leave at once after the second.
+        After the first SIGINT or SIGTERM the processes finish what they are doing, after
+        the second they leave at once, and a third kills those that still cannot.
         """
         loop = asyncio.get_running_loop()
+        self._watched, self._kept = os.pipe()
         for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self._pass_on, number)
-        lifeline, kept = os.pipe()
+            loop.add_signal_handler(number, self._receive, number)
         try:
-            await asyncio.gather(*(self._keep(child, lifeline) for child in self._children))
+            await asyncio.gather(*map(self._keep, self._children))
         finally:
-            os.close(lifeline)
-            os.close(kept)
             for number in STOP_SIGNALS:
                 loop.remove_signal_handler(number)
+            self._stop()
+            os.close(self._watched)
         return self._exit_code
 
-    async def _keep(self, child: Child, lifeline: int) -> None:
+    # -- one process ----------------------------------------------------------
+
+    async def _keep(self, child: _Child) -> None:
         while not self._stopping.is_set():
             started = time.monotonic()
+            code = await self._run(child)
+            if code in self._final or self._stopping.is_set():
+                self._ended(code)
+                return
+            child.crashes = 1 if time.monotonic() - started >= STEADY else child.crashes + 1
+            seconds = BACKOFF.delay(child.crashes)
+            _log.error(
+                "Worker process %d %s: starting it again in %.1f s",
+                child.number, _how(code), seconds,
+            )  # fmt: skip
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                pass
+
+    async def _run(self, child: _Child) -> int:
+        try:
+            environment, descriptors = self._equip(child.number)
             child.process = await asyncio.create_subprocess_exec(
                 *self._command,
-                env={**os.environ, **child.environment, LIFELINE: str(lifeline)},
-                pass_fds=[lifeline],
+                stdin=asyncio.subprocess.DEVNULL,
+                env={**os.environ, **environment, LIFELINE: str(self._watched)},
+                pass_fds=[self._watched, *descriptors],
                 # The terminal's Ctrl-C is for the supervisor alone, which passes it on.
                 start_new_session=True,
             )
-            code = await child.process.wait()
-            child.process = None
-            if code in self._final:
-                if code != 0:
-                    self._exit_code = code
-                    self._pass_on(signal.SIGTERM)
-                return
-            if self._stopping.is_set():
-                self._exit_code = self._exit_code or max(code, 0)
-                return
-            child.crashes = 1 if time.monotonic() - started >= STEADY else child.crashes + 1
-            await self._pause(child, code)
-
-    async def _pause(self, child: Child, code: int) -> None:
-        seconds = BACKOFF.delay(child.crashes)
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        _log.error("Worker process %d ended (%s): again in %.1f s", child.number, how, seconds)
+        except OSError as error:  # too many processes or open files, for example
+            _log.error("Worker process %d cannot be started: %s", child.number, error)
+            return os.EX_OSERR
         try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
+            _log.info("Worker process %d started, pid %d", child.number, child.process.pid)
+            if self._asked > 1:
+                self._hurry(child.process)
+            return await child.process.wait()
+        finally:
+            child.process = None
 
-    def _pass_on(self, number: int) -> None:
-        self._stopping.set()
-        for child in self._children:
-            if child.process is not None and child.process.returncode is None:
-                try:
-                    child.process.send_signal(number)
-                except ProcessLookupError:
-                    pass
+    def _ended(self, code: int) -> None:
+        """Take the exit code of a process that is not started again."""
+        if code != 0 and -code not in STOP_SIGNALS:
+            self._exit_code = self._exit_code or (code if code > 0 else 128 - code)
+            self._stop()
+
+    def _stop(self) -> None:
+        if not self._stopping.is_set():
+            self._stopping.set()
+            os.close(self._kept)
+
+    # -- signals --------------------------------------------------------------
+
+    def _receive(self, number: int) -> None:
+        self._asked += 1
+        self._stop()
+        if self._asked > 1:
+            self._exit_code = 128 + number
+            for child in self._children:
+                if child.process is not None:
+                    self._hurry(child.process)
+
+    def _hurry(self, process: asyncio.subprocess.Process) -> None:
+        # A worker leaves at its second signal. Of two alike it may see only one.
+        for number in STOP_SIGNALS if self._asked == 2 else (signal.SIGKILL,):
+            try:
+                process.send_signal(number)
+            except ProcessLookupError:
+                pass
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:  # one of the real-time signals
+        return f"was killed by signal {-code}"

@@ -59,3 +59,10 @@ async def app(server: RedisServer) -> AsyncIterator[App]:
     """An app on the server, without handlers."""
     async with App(server.unix_url) as app:
         yield app
+
+
+@pytest.fixture
+def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers look more often, so that tests with many short runs take less time."""
+    monkeypatch.setattr("streamq.worker.fetch.BLOCK", 0.02)
+    monkeypatch.setattr("streamq.worker.worker.BURST_POLL", 0.01)

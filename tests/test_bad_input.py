@@ -36,7 +36,7 @@ from tests.worker.support import (
     together,
 )
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("brisk")]
 
 DLQ = "{jobs}:group:default:dlq"
 ESCAPE = "\x1b]0;pwned\x07\x00\n\r\u202e\x9b2J"

@@ -186,7 +186,7 @@ async def test_a_row_that_has_changed_since_it_was_found_is_left_out(
 ) -> None:
     ids = await app.produce_many(("resize", {}) for _ in range(PAGE + 50))
     read(client, "a", len(ids))
-    found = []
+    found: list[str] = []
     async for job in inspector.pending("jobs", states=["running"]):
         if not found:
             make_idle(client, ids[PAGE + 10], 3600)
@@ -205,7 +205,8 @@ async def test_a_busy_stream_shows_no_ghosts(
         await succeed(server.unix_url)
         finished.set()
 
-    found, states = [], set()
+    found: list[PendingJob] = []
+    states: set[str] = set()
     async with anyio.create_task_group() as background:
         background.start_soon(work)
         while not finished.is_set():

@@ -24,14 +24,15 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY, CollectorRegistry
-from prometheus_client.parser import text_string_to_metric_families
 
 from streamq import App, Backoff, Dead, Job, Retry, Settings, events
-from streamq import metrics as metrics_module
 from streamq.errors import ConfigError, ServerUnavailable
 from streamq.events import Outcome, Verdict
 from streamq.job import decode
-from streamq.metrics import BUCKETS, Histogram, Metrics
+from streamq.metrics import BUCKETS, Histogram, Metrics, backlog, http
+from streamq.metrics.merge import MergedMetrics, Scoreboard
+from tests import scraping
+from tests.scraping import Scrape
 from tests.servers import RedisServer, binaries, free_port
 
 pytestmark = pytest.mark.anyio
@@ -42,26 +43,8 @@ AT_ONCE = Backoff(base=0.001, cap=0.001)
 Labels = tuple[str, ...]
 
 
-class Scrape:
-    """The samples of one scrape, as Prometheus would read them."""
-
-    def __init__(self, text: str) -> None:
-        self.families = list(text_string_to_metric_families(text))
-        self.samples: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
-        for family in self.families:
-            for sample in family.samples:
-                key = (sample.name, frozenset(sample.labels.items()))
-                assert key not in self.samples, f"{key} twice"
-                self.samples[key] = sample.value
-
-    def __call__(self, name: str, **labels: str) -> float | None:
-        return self.samples.get((name, frozenset(labels.items())))
-
-
 def scrape(metrics: Metrics) -> Scrape:
-    assert metrics.url is not None
-    with urllib.request.urlopen(metrics.url, timeout=20) as response:
-        return Scrape(response.read().decode())
+    return scraping.scrape(metrics.url)
 
 
 @contextmanager
@@ -364,7 +347,7 @@ async def test_queue_length_where_the_server_does_not_know_the_lag(
 async def test_queue_length_where_there_are_too_many_to_count(
     app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics_module, "COUNTED", 1)
+    monkeypatch.setattr(backlog, "COUNTED", 1)
     app.handler("resize", group="images")(lambda: None)
     ids = await app.produce_many([("resize", {})] * 500)
     client.xgroup_create("jobs", "images", "0")
@@ -382,14 +365,14 @@ async def test_a_consumer_that_has_long_been_silent_is_not_counted(
     client.xgroup_createconsumer("jobs", "images", "c")
     with serving(app) as metrics:
         assert scrape(metrics)("job_consumers", **IMAGES) == 1
-        monkeypatch.setattr(metrics_module, "ALIVE", 0.0)
+        monkeypatch.setattr(backlog, "ALIVE", 0.0)
         assert scrape(metrics)("job_consumers", **IMAGES) == 0
 
 
 async def test_the_number_of_groups_is_bounded(
     app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics_module, "MAX_GROUPS", 5)
+    monkeypatch.setattr(backlog, "MAX_GROUPS", 5)
     app.handler("resize", group="images")(lambda: None)
     for i in range(20):
         client.xgroup_create("jobs", f"foreign {i}\n", "0", mkstream=True)
@@ -430,7 +413,7 @@ async def test_a_scrape_of_a_server_that_was_never_there() -> None:
 async def test_a_scrape_of_a_server_that_hangs(
     make_server: Callable[..., RedisServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics_module, "SCRAPE_TIMEOUT", 0.2)
+    monkeypatch.setattr(backlog, "SCRAPE_TIMEOUT", 0.2)
     server = make_server()
     async with App(server.unix_url) as app:
         app.handler("resize", group="images")(lambda: None)
@@ -446,7 +429,7 @@ async def test_a_scrape_of_a_server_that_hangs(
 
 
 async def test_a_scrape_that_hangs_outside_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_module, "SCRAPE_TIMEOUT", 0.1)
+    monkeypatch.setattr(backlog, "SCRAPE_TIMEOUT", 0.1)
     looking_up, released = threading.Event(), threading.Event()
 
     def look_up(*_: object, **__: object) -> list[object]:
@@ -506,12 +489,12 @@ def test_a_port_in_use_is_an_error_or_the_next_free_one_is_taken(offline: App) -
             url = metrics.serve(port=port, next_free=True)
             taken = urllib.parse.urlsplit(url).port
             assert taken is not None
-            assert port < taken <= port + metrics_module.PORTS_TRIED
+            assert port < taken <= port + http.PORTS_TRIED
             assert scrape(metrics)("streamq_server_up") == 0
 
 
 def test_no_port_is_free(offline: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_module, "PORTS_TRIED", 1)
+    monkeypatch.setattr(http, "PORTS_TRIED", 1)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with (
@@ -677,7 +660,7 @@ async def test_prometheus_reads_it(any_app: App, prometheus: Callable[[str], str
 
 def test_every_metric_is_documented(offline: App) -> None:
     with closing(
-        Metrics(offline.server, offline.subscriptions(), registry=CollectorRegistry())
+        MergedMetrics(offline.server, offline.subscriptions(), scoreboard=Scoreboard(), pids=dict)
     ) as metrics:
         exposed = {
             family.name + ("_total" if family.type == "counter" else "")

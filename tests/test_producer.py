@@ -163,7 +163,7 @@ async def test_jobs_may_come_from_an_async_iterator(app: App, client: redis.Redi
     assert await app.produce_many(jobs()) == ids_of(client)
 
 
-async def test_no_more_than_a_chunk_is_in_memory(producer: Producer, client: redis.Redis) -> None:
+async def test_no_more_than_two_chunks_are_in_memory(producer: Producer, client: redis.Redis) -> None:
     drawn = 0
 
     def jobs() -> Iterator[NewJob]:
@@ -175,8 +175,9 @@ async def test_no_more_than_a_chunk_is_in_memory(producer: Producer, client: red
     written = 0
     async for chunk in producer.stream_jobs("jobs", jobs()):
         written += len(chunk)
-        assert drawn == written == client.xlen("jobs")
-    assert written == 3 * CHUNK
+        assert drawn <= written + CHUNK
+        assert client.xlen("jobs") >= written
+    assert written == drawn == 3 * CHUNK
 
 
 @pytest.mark.parametrize("before", [0, 1, CHUNK, CHUNK + 1])

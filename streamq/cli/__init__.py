@@ -10,17 +10,14 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
 
+from streamq.cli import consume, dlq, groups, info, pending, produce, server, status
 from streamq.cli.common import ExitCode, complain, exit_code, note, silence_broken_pipe
 from streamq.errors import StreamqError
 from streamq.text import printable
-
-FAMILIES = ("produce", "consume", "pending", "dlq", "status", "groups", "info", "server")
 
 EXIT_CODES = """\b
 Exit codes:
@@ -76,9 +73,8 @@ def _options(
     ctx.obj.debug |= debug
 
 
-for family in FAMILIES:
-    if find_spec(f"streamq.cli.{family}"):  # TODO: plain imports once all are written
-        import_module(f"streamq.cli.{family}").register(app)
+for family in (produce, consume, pending, dlq, status, groups, info, server):
+    family.register(app)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -189,12 +189,14 @@ async def connect(url: str | None) -> AsyncIterator[Server]:
     Raises:
         ConfigError: the URL cannot be used.
         EmbeddedServerError: the embedded server cannot be started.
+        ServerUnsupported: the server is too old.
     """
     from streamq.server import Server
 
     start_embedded(url)
     server = Server(url)
     try:
+        await server.info()
         yield server
     finally:
         await server.close()

@@ -35,6 +35,7 @@ from streamq.text import printable
 if TYPE_CHECKING:
     from streamq.app import App
     from streamq.cli.printing import Output
+    from streamq.cli.processes import Place
     from streamq.events import Observer
     from streamq.handler import Handler
     from streamq.metrics import Metrics
@@ -175,6 +176,17 @@ def consume(
         int | None,
         typer.Option("--max-jobs", metavar="N", min=1, help="Stop after so many deliveries."),
     ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            "-p",
+            metavar="N",
+            min=1,
+            help="How many processes do this, each with its own --concurrency; "
+            "one that crashes is started again.",
+        ),
+    ] = 1,
     metrics_port: Annotated[
         int | None,
         typer.Option(
@@ -210,7 +222,14 @@ def consume(
     """
     if app is not None and command is not None:
         raise ConfigError("give --app or --exec, not both")
-    set_up_logging(LogLevel.WARNING if quiet else log_level)
+    if processes > 1 and max_jobs is not None:
+        raise ConfigError("--max-jobs is for one process: leave out --processes")
+    place = None
+    if processes > 1:
+        from streamq.cli.processes import find_place
+
+        place = find_place()
+    set_up_logging(LogLevel.WARNING if quiet else log_level, place.number if place else None)
 
     from streamq.cli.printing import Output, printing_handler
     from streamq.exec import exec_handler
@@ -243,10 +262,16 @@ def consume(
         ),
         burst=burst,
         max_jobs=max_jobs,
+        processes=processes,
         metrics_port=metrics_port,
         metrics_host=metrics_host,
     )
-    run(lambda: _work(plan))
+    if place is not None:
+        run(lambda: _work_in(place, plan))
+    elif processes > 1:
+        raise typer.Exit(run(lambda: _supervise(plan)))
+    else:
+        run(lambda: _work(plan))
     if output.broken:
         silence_broken_pipe()
         raise typer.Exit(ExitCode.BROKEN_PIPE)
@@ -266,6 +291,7 @@ class Plan:
     settings: Settings
     burst: bool
     max_jobs: int | None
+    processes: int
     metrics_port: int | None
     metrics_host: str
 
@@ -281,20 +307,58 @@ async def _work(plan: Plan) -> None:
             _log.warning("%s", warning)
         tally = Tally()
         observers: list[Observer] = [LogObserver(), tally, end_programs]
-        metrics = _serve_metrics(plan, server, subscriptions)
+        metrics = _metrics(plan, server, subscriptions)
         if metrics is not None:
             observers.append(metrics)
         try:
             worker = _worker(plan, server, subscriptions, observers)
             plan.output.on_broken = partial(_nobody_reads, worker)
-            for consumer in worker.consumers:
-                await consumer.prepare()  # so that what cannot work is said before "Consuming"
+            await _prepare(worker)
             _announce(plan, server, subscriptions, metrics)
             await worker.run(signals=True)
         finally:
             if metrics is not None:
                 metrics.close()
     _log.info("%s", tally)
+    _leave_soon()
+
+
+async def _supervise(plan: Plan) -> int:
+    """Let several processes work; return the exit code."""
+    from streamq.cli.processes import Processes
+    from streamq.log import LogObserver
+
+    async with _server(plan) as server:
+        # What cannot work is said here and once, not by every process.
+        subscriptions = _subscriptions(plan)
+        for warning in (await server.info()).warnings:
+            _log.warning("%s", warning)
+        await _prepare(_worker(plan, server, subscriptions, [LogObserver()]))
+        processes = Processes(plan.processes, server, subscriptions, burst=plan.burst)
+        try:
+            _serve(plan, processes.metrics)
+            _announce(plan, server, subscriptions, processes.metrics)
+            code = await processes.run()
+        finally:
+            processes.close()
+    if code == ExitCode.OK:
+        _log.info("%s", processes.tally)
+    return code
+
+
+async def _work_in(place: Place, plan: Plan) -> None:
+    """Work as one of several processes."""
+    from streamq.exec import end_programs
+    from streamq.log import LogObserver
+
+    async with _server(plan) as server:
+        subscriptions = _subscriptions(plan)
+        observers: list[Observer] = [
+            LogObserver(), place.series(subscriptions), end_programs,
+        ]  # fmt: skip
+        worker = _worker(plan, server, subscriptions, observers)
+        plan.output.on_broken = partial(_nobody_reads, worker)
+        await place.run(worker)
     _leave_soon()
 
 
@@ -343,17 +407,31 @@ def _worker(
     )  # fmt: skip
 
 
-def _serve_metrics(
-    plan: Plan, server: Server, subscriptions: Sequence[Subscription]
-) -> Metrics | None:
+async def _prepare(worker: Worker) -> None:
+    """Create the groups now, so that what cannot work is said before "Consuming"."""
+    for consumer in worker.consumers:
+        try:
+            await consumer.prepare()
+        finally:
+            await consumer.close()
+
+
+def _metrics(plan: Plan, server: Server, subscriptions: Sequence[Subscription]) -> Metrics | None:
     if plan.metrics_port == 0:
         return None
-    from streamq.metrics import PORT, Metrics
+    from streamq.metrics import Metrics
 
     metrics = Metrics(server, subscriptions)
-    port = plan.metrics_port
-    metrics.serve(plan.metrics_host, PORT if port is None else port, next_free=port is None)
+    _serve(plan, metrics)
     return metrics
+
+
+def _serve(plan: Plan, metrics: Metrics) -> None:
+    from streamq.metrics import PORT
+
+    port = plan.metrics_port
+    if port != 0:
+        metrics.serve(plan.metrics_host, PORT if port is None else port, next_free=port is None)
 
 
 def _announce(
@@ -361,11 +439,12 @@ def _announce(
 ) -> None:
     what = ", ".join(f"{printable(s.stream)} as {s.group}" for s in subscriptions)
     _log.info(
-        "Consuming %s from %s, %d at once%s",
+        "Consuming %s from %s, %d at once%s%s",
         what,
         "the embedded server" if server.embedded else server.where,
         plan.settings.concurrency,
-        f"; metrics: {metrics.url}" if metrics is not None else "",
+        f" in each of {plan.processes} processes" if plan.processes > 1 else "",
+        f"; metrics: {metrics.url}" if metrics is not None and metrics.url else "",
     )
     if plan.prints:
         _log.info("No --app and no --exec: the built-in handler only prints each job")
@@ -376,15 +455,20 @@ def _nobody_reads(worker: Worker) -> None:
     worker.stop()
 
 
-def set_up_logging(level: LogLevel) -> None:
-    """Log to standard error, unless the App has set up logging itself."""
+def set_up_logging(level: LogLevel, process: int | None = None) -> None:
+    """Log to standard error, unless the App has set up logging itself.
+
+    Args:
+        process: which of several processes this is, for every line to say.
+    """
     logging.raiseExceptions = False  # a log that nobody reads any more is no reason to fail
     root = logging.getLogger()
     if not root.handlers:
         time_format = "%H:%M:%S" if is_terminal(sys.stderr) else "%Y-%m-%dT%H:%M:%S%z"
         output = logging.StreamHandler(sys.stderr)
+        who = "" if process is None else f"[{process}] "
         output.setFormatter(
-            logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", time_format)
+            logging.Formatter(f"%(asctime)s %(levelname)-7s {who}%(message)s", time_format)
         )
         root.addHandler(output)
         root.setLevel(max(getattr(logging, level.name), logging.INFO))

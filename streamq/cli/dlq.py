@@ -67,9 +67,7 @@ commands = family("List, show, redrive or purge dead letters: the jobs that a gr
 
 SomeIds = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[ID]...", help="IDs of the jobs, or of the letters.", show_default=False
-    ),
+    typer.Argument(metavar="ID", help="IDs of the jobs, or of the letters.", show_default=False),
 ]
 All = Annotated[bool, typer.Option("--all", help="All dead letters of the group.")]
 Type = Annotated[

@@ -23,13 +23,13 @@ def from_fields(fields: Sequence[str], type: str) -> NewJob:
         key, equals, value = field.partition("=")
         if not equals:
             raise ConfigError(
-                f"{printable(field, 60)!r} is no field: write KEY=VALUE, "
+                f"'{printable(field, 60)}' is no field: write KEY=VALUE, "
                 "or --type TYPE for the job's type"
             )
         typed = key.endswith(":")
         key = key.removesuffix(":")
         if not key:
-            raise ConfigError(f"{printable(field, 60)!r} has no key: write KEY=VALUE")
+            raise ConfigError(f"'{printable(field, 60)}' has no key: write KEY=VALUE")
         if key == "type" and not typed and "type" not in data:
             if type:
                 raise ConfigError(
@@ -39,7 +39,7 @@ def from_fields(fields: Sequence[str], type: str) -> NewJob:
             type = value
             continue
         if key in data:
-            raise ConfigError(f"{printable(key, 60)!r} is given twice")
+            raise ConfigError(f"'{printable(key, 60)}' is given twice")
         try:
             data[key] = _loads(value.encode("utf-8", "surrogateescape")) if typed else value
         except ConfigError as error:
@@ -62,7 +62,7 @@ def from_json(text: bytes, type: str) -> NewJob:
         unknown = sorted(job.keys() - {"type", "data"})
         if unknown:
             raise ConfigError(
-                f'{printable(unknown[0], 60)!r} cannot stand beside "data": put it into the data'
+                f"'{printable(unknown[0], 60)}' cannot stand beside \"data\": put it into the data"
             )
         data = job["data"]
         if not isinstance(data, dict):

@@ -54,7 +54,7 @@ def load_app(name: str, source: str = "--app") -> App:
         hint = "MODULE:NAME, such as worker:app"
         if name.endswith(".py") or os.sep in name:
             hint += " for the App called app in worker.py"
-        raise ConfigError(f"{source} {printable(name, 100)!r}: give {hint}")
+        raise ConfigError(f"{source} '{printable(name, 100)}': give {hint}")
     module_name, _, path = name.partition(":")
     module = _import(module_name, source)
     found: object = module

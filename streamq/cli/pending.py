@@ -67,7 +67,7 @@ commands = typer.Typer(
     ),
 )
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The jobs' IDs.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID", help="The jobs' IDs.")]
 
 
 @commands.callback()
@@ -128,7 +128,8 @@ def pending(
         from streamq.inspect import Inspector
 
         async with connect(url) as server:
-            inspector = Inspector(server, lease=lease, allowed=allowed_by(app))
+            allowed = allowed_by(app)
+            inspector = Inspector(server, lease=lease, allowed=allowed)
             most = limit if limit is not None or json else SHOWN
             jobs = inspector.pending(
                 stream, group, consumer=consumer, min_idle=min_idle, states=states, limit=most
@@ -140,7 +141,12 @@ def pending(
             found = [job async for job in jobs]
             about = await inspector.stream(stream)
             groups = [one for one in about.groups if group is None or one.name == group]
-            _show(found, about, groups, filtered=bool(consumer or min_idle or states))
+            _show(found, about, groups)
+            if is_terminal():
+                # Without an App, consume would only print the jobs.
+                named = app or (None if allowed else "MODULE:NAME")
+                for hint in _hints(found, groups, named):
+                    note(hint)
 
     run(main)
 
@@ -265,13 +271,7 @@ def release(
 # -- what is shown ------------------------------------------------------------
 
 
-def _show(
-    jobs: Sequence[PendingJob],
-    about: StreamInfo,
-    groups: Sequence[GroupInfo],
-    *,
-    filtered: bool,
-) -> None:
+def _show(jobs: Sequence[PendingJob], about: StreamInfo, groups: Sequence[GroupInfo]) -> None:
     total = sum(group.pending for group in groups)
     if jobs:
         say_rows(
@@ -289,9 +289,6 @@ def _show(
     pinned = who_pins(about)
     if pinned:
         say(pinned)
-    if is_terminal():
-        for hint in _hints(jobs, groups):
-            note(hint)
 
 
 def _row(job: PendingJob) -> Row:
@@ -334,11 +331,14 @@ def _summary(group: GroupInfo) -> str:
     return f"{printable(group.name)}: {', '.join((*parts, alive))}"
 
 
-def _hints(jobs: Sequence[PendingJob], groups: Sequence[GroupInfo]) -> Iterator[str]:
+def _hints(
+    jobs: Sequence[PendingJob], groups: Sequence[GroupInfo], app: str | None
+) -> Iterator[str]:
     for group in groups:
         if not group.alive and (group.pending or group.queued != 0):
             yield f"\nNobody processes {printable(group.name)}. Start a worker:"
-            yield f"  streamq consume --group {printable(group.name)}"
+            option = f"--app {app} " if app else ""
+            yield f"  streamq consume {option}--group {printable(group.name)}"
             return
     waiting = [job for job in jobs if job.state == "retrying" and job.next_retry]
     if waiting:

@@ -24,6 +24,10 @@ class Tally:
             case Buried():
                 self._counts[Outcome.DEAD.value] += 1
 
+    def add(self, outcome: Outcome, count: int) -> None:
+        """Count more deliveries of one outcome."""
+        self._counts[outcome.value] += count
+
     def __str__(self) -> str:
         counts = self._counts
         told = [

@@ -38,12 +38,16 @@ class Call(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The script's text, for ``SCRIPT LOAD``."""
+        """The script's text."""
         return self.script.source
 
     def evalsha(self) -> tuple[Arg, ...]:
-        """The command that runs it."""
+        """The command that runs it by its digest."""
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+
+    def eval(self) -> tuple[Arg, ...]:
+        """The command that runs it by its text, after which the server knows its digest."""
+        return ("EVAL", self.source, len(self.keys), *self.keys, *self.args)
 
 
 @cache
@@ -96,7 +100,7 @@ def due(keys: GroupKeys, consumer: str, most: int) -> Call:
 
 def reclaim(
     keys: GroupKeys, consumer: str, most: int, *, lease: int, pause: int, silence: int,
-    deliveries: int, deliveries_by_type: Mapping[str, int],
+    deliveries: int, deliveries_by_type: Mapping[str, int], last_chances: int = -1,
 ) -> Call:  # fmt: skip
     """Take over stalled entries.
 
@@ -107,12 +111,13 @@ def reclaim(
         silence: ms after which a consumer without entries is removed.
         deliveries: how many a job may have, by default.
         deliveries_by_type: the same for certain types.
+        last_chances: how many may be taken whose last delivery it would be; -1 for any.
     """
     by_type = [part for pair in deliveries_by_type.items() for part in pair]
     return Call(
         load("reclaim"),
         (keys.stream, keys.retry, keys.dlq, keys.sweep),
-        (keys.group, consumer, lease, most, pause, silence, deliveries, *by_type),
+        (keys.group, consumer, lease, most, pause, silence, deliveries, last_chances, *by_type),
     )
 
 

@@ -3,6 +3,10 @@
 -- died, hangs or was cut off. One whose deliveries are used up goes to the dead
 -- letters: a job that kills its worker must not kill every worker.
 --
+-- Whoever was in hand with such a job has lost a delivery too. So an entry whose last
+-- delivery it would be is taken with as few others of its kind as the caller says: by
+-- then the killers are parted from their victims.
+--
 -- They are looked for consumer by consumer, never among the parked ones, so that a
 -- million waiting retries cost nothing here; XAUTOCLAIM then takes each, and tells
 -- when its entry has been deleted.
@@ -18,7 +22,8 @@
 -- ARGV[5]   how long no other sweep is needed, ms
 -- ARGV[6]   silence after which a consumer that holds nothing is removed, ms
 -- ARGV[7]   deliveries that a job may have, by default
--- ARGV[8..] pairs: job type, deliveries that it may have
+-- ARGV[8]   how many may be taken whose last delivery it would be, -1 for any number
+-- ARGV[9..] pairs: job type, deliveries that it may have
 --
 -- Returns {{{entry ID, {field, value, ...}, delivery count}, ...},
 --          {entry ID, deliveries, ... that went to the dead letters},
@@ -44,44 +49,73 @@ if not redis.call('SET', lock, consumer, 'NX', 'PX', ARGV[5]) then
 end
 
 local allowed = {}
-for i = 8, #ARGV, 2 do
+for i = 9, #ARGV, 2 do
     allowed[ARGV[i]] = tonumber(ARGV[i + 1])
 end
 
+-- How many deliveries the entry may have; nil when it is no longer in the stream.
 local function deliveries_allowed(id)
     local entry, job_type = redis.call('XRANGE', stream, id, id)[1], ''
-    if entry then
-        for i = 1, #entry[2], 2 do
-            if entry[2][i] == 'type' then
-                job_type = entry[2][i + 1]
-            end
+    if not entry then
+        return nil
+    end
+    for i = 1, #entry[2], 2 do
+        if entry[2][i] == 'type' then
+            job_type = entry[2][i + 1]
         end
     end
     return allowed[job_type] or tonumber(ARGV[7])
 end
 
 local claimed, buried, acked, deleted, removed = {}, {}, {}, {}, {}
-local left = most
+local left, last_chances, waiting = most, tonumber(ARGV[8]), false
 
+-- Returns whether the entry has been dealt with.
 local function take(row)
     local id, count = row[1], row[4]
-    if count >= deliveries_allowed(id) and #redis.call('XRANGE', stream, id, id) > 0 then
+    local most_deliveries = deliveries_allowed(id)
+    local is_last = count + 1 == most_deliveries
+    if is_last and last_chances == 0 then
+        waiting = true
+        return false
+    end
+    if most_deliveries and count >= most_deliveries then
         bury(stream, dlq, id, count, row[2], 'worker lost',
             'its worker stopped answering during delivery ' .. count .. ', the last one allowed')
         acked[#acked + 1] = id
         buried[#buried + 1] = id
         buried[#buried + 1] = count
-        return
+        return true
     end
     local reply = redis.call('XAUTOCLAIM', stream, group, consumer, lease, id, 'COUNT', 1)
     local entry = reply[2][1]
     if entry and entry[1] == id then
         claimed[#claimed + 1] = { id, entry[2], count + 1 }
+        if is_last then
+            last_chances = last_chances - 1
+        end
     else
         for _, gone in ipairs(reply[3]) do
             deleted[#deleted + 1] = gone
         end
     end
+    return true
+end
+
+-- Take over from one consumer, past those that must wait, but not past many of them.
+local function take_from(name)
+    local start, looked_at = '-', 0
+    repeat
+        local count = left
+        local rows = redis.call('XPENDING', stream, group, 'IDLE', lease, start, '+', count, name)
+        for _, row in ipairs(rows) do
+            if take(row) then
+                left = left - 1
+            end
+            start = '(' .. row[1]
+        end
+        looked_at = looked_at + #rows
+    until #rows < count or left == 0 or looked_at >= 2 * most
 end
 
 for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
@@ -105,11 +139,7 @@ for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
             removed[#removed + 1] = name
         end
     elseif left > 0 then
-        local rows = redis.call('XPENDING', stream, group, 'IDLE', lease, '-', '+', left, name)
-        for _, row in ipairs(rows) do
-            take(row)
-        end
-        left = left - #rows
+        take_from(name)
     end
 end
 
@@ -117,7 +147,7 @@ if #acked > 0 then
     redis.call('XACK', stream, group, unpack(acked))
     remove_settled(stream, groups_of(stream), group, acked)
 end
-local more = left <= 0 and 1 or 0
+local more = (left == 0 or waiting) and 1 or 0
 if more == 1 then
     redis.call('DEL', lock)
 end

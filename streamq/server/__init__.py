@@ -69,24 +69,33 @@ class Server:
     @asynccontextmanager
     async def borrowed(self) -> AsyncIterator[Link]:
         """A connection out of the pool, for the length of a ``with`` block."""
-        link = self._idle.pop() if self._idle else self.link("streamq")
+        link = self._take()
         try:
             yield link
         finally:
-            if len(self._idle) < MAX_IDLE_LINKS:
-                self._idle.append(link)
-            else:
-                await link.close()
+            await self._put_back(link)
 
     async def call(self, *args: Arg) -> Any:
         """One command over the pool; see :meth:`Link.call`."""
-        async with self.borrowed() as link:
+        link = self._take()
+        try:
             return await link.call(*args)
+        finally:
+            await self._put_back(link)
 
     async def run(self, script: Call) -> Any:
         """One script over the pool; see :meth:`Link.run`."""
         async with self.borrowed() as link:
             return await link.run(script)
+
+    def _take(self) -> Link:
+        return self._idle.pop() if self._idle else self.link("streamq")
+
+    async def _put_back(self, link: Link) -> None:
+        if len(self._idle) < MAX_IDLE_LINKS:
+            self._idle.append(link)
+        else:
+            await link.close()
 
     async def info(self) -> ServerInfo:
         """What the server is, and what time it has; asked once, then remembered.

@@ -1,33 +1,28 @@
-"""One connection to the server: commands out, raw replies in, errors in streamq's words.
-
-Connecting, TLS and authentication are redis-py's; its command layer, with a callback
-for every reply, is left out, because a worker wants the bytes as they came.
-"""
+"""One connection to the server: commands out, raw replies in, errors in streamq's words."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import redis.exceptions as redis_errors
 from redis.asyncio.connection import AbstractConnection
 
-from streamq.errors import OutcomeUnknown, ServerUnavailable, StreamqError
+from streamq.errors import OutcomeUnknown, ServerError, ServerUnavailable, StreamqError
 from streamq.scripts import Call
 from streamq.server.packing import Arg, pack
-from streamq.server.replies import translate
-
-# uvloop has a RuntimeError for writing to a connection that broke a moment before.
-_BROKEN = (redis_errors.RedisError, OSError, EOFError, RuntimeError)
-
-# A primary that has become a replica: its address may lead to another one by now.
-_DEMOTED = (redis_errors.ReadOnlyError, redis_errors.MasterDownError)
+from streamq.server.replies import NoScript, error_reply, refused_connection
+from streamq.server.wire import Wire
 
 CONNECT_TIMEOUT = 5.0
 REPLY_TIMEOUT = 30.0
 """Seconds without a reply after which a connection counts as broken."""
+
+# uvloop has a RuntimeError for writing to a connection that broke a moment before.
+_BROKEN = (redis_errors.RedisError, OSError, EOFError, RuntimeError)
 
 
 class Link:
@@ -50,7 +45,7 @@ class Link:
     ) -> None:
         self.timeout = timeout
         self._connect = connect
-        self._connection: AbstractConnection | None = None
+        self._wire: Wire | None = None
         self._turn = asyncio.Lock()
         self._where = where
 
@@ -81,14 +76,11 @@ class Link:
         return replies[0]
 
     async def run(self, script: Call) -> Any:
-        """Run a script by its digest, loading it where the server does not know it."""
-        packed = pack(script.evalsha())
-        replies = await self.exchange(packed, 1)
-        if isinstance(replies[0], redis_errors.NoScriptError):
-            await self.call("SCRIPT", "LOAD", script.source)
-            replies = await self.exchange(packed, 1)
-        if isinstance(replies[0], redis_errors.RedisError):
-            raise translate(replies[0], self._where)
+        """Run a script by its digest, or by its text where the server does not know it."""
+        replies = await self.exchange(pack(script.evalsha()), 1)
+        if isinstance(replies[0], NoScript):
+            # In one step: between loading and running, somebody could flush it again.
+            replies = await self.exchange(pack(script.eval()), 1)
         if isinstance(replies[0], Exception):
             raise replies[0]
         return replies[0]
@@ -96,53 +88,53 @@ class Link:
     async def exchange(self, packed: bytes, count: int, *, block: float = 0.0) -> Sequence[Any]:
         """Send packed commands at once and return their ``count`` replies.
 
-        An error reply is returned in its place, as a :class:`StreamqError`; only
-        ``NOSCRIPT`` stays the exception that redis-py makes of it.
+        An error reply is returned in its place, as a :class:`StreamqError`.
+
+        Raises:
+            ServerUnavailable: the connection could not be opened.
+            OutcomeUnknown: it broke after the commands were sent.
         """
         async with self._turn:
-            connection = await self._ready()
-            replies = []
-            demoted = False
-            timeout = self.timeout + block
+            wire = await self._ready()
+            return await self._read(wire, count, send=packed, block=block)
+
+    async def pipeline(
+        self, commands: AsyncIterable[tuple[bytes, int]]
+    ) -> AsyncGenerator[Sequence[Any], None]:
+        """Send several lots of packed commands, each before the replies to the last are in.
+
+        Args:
+            commands: packed commands, and how many they are.
+
+        Yields:
+            The replies to each lot; errors as for :meth:`exchange`.
+        """
+        async with self._turn:
+            wire = await self._ready()
+            waiting: deque[int] = deque()
             try:
-                async with asyncio.timeout(timeout):
-                    await connection.send_packed_command(packed, check_health=False)
-                    for _ in range(count):
-                        try:
-                            reply = await connection.read_response(
-                                disable_decoding=True, timeout=math.inf
-                            )
-                        except redis_errors.NoScriptError as error:
-                            reply = error
-                        except redis_errors.ResponseError as error:
-                            reply = translate(error, self._where)
-                            demoted = demoted or isinstance(error, _DEMOTED)
-                        replies.append(reply)
-            except (redis_errors.BusyLoadingError, redis_errors.AuthenticationError) as error:
-                await self._drop()
-                raise translate(error, self._where) from None
-            except _BROKEN as error:
-                await self._drop()
-                what = f"no reply within {timeout:g} s" if _timed_out(error) else "connection lost"
-                raise OutcomeUnknown(
-                    f"{what} from {self._where}: whether the server has carried out "
-                    "the command is not known"
-                ) from error
-            except BaseException:
-                await self._drop()
-                raise
-            if demoted:
-                await self._drop()
-            return replies
+                async for packed, count in commands:
+                    if waiting:
+                        yield await self._read(wire, waiting[0], send=packed)
+                        waiting.popleft()
+                    else:
+                        wire.send(packed)
+                    waiting.append(count)
+                if waiting:
+                    yield await self._read(wire, waiting[0])
+                    waiting.popleft()
+            finally:
+                if waiting:
+                    await self._drop()  # its replies must reach nobody else
 
     async def close(self) -> None:
         """Close the connection; a later call opens it again."""
         await self._drop()
 
-    async def _ready(self) -> AbstractConnection:
-        if self._connection is not None:
-            if not await _closed(self._connection):
-                return self._connection
+    async def _ready(self) -> Wire:
+        if self._wire is not None:
+            if self._wire.usable:
+                return self._wire
             await self._drop()
         connection = self._connect()
         try:
@@ -154,19 +146,45 @@ class Link:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        self._connection = connection
-        return connection
+        self._wire = Wire(connection, partial(error_reply, where=self._where))
+        return self._wire
+
+    async def _read(
+        self, wire: Wire, count: int, *, send: bytes = b"", block: float = 0.0
+    ) -> Sequence[Any]:
+        timeout = self.timeout + block
+        try:
+            if send:
+                wire.send(send)
+            async with asyncio.timeout(timeout):
+                replies = await wire.read(count)
+        except _BROKEN as error:
+            await self._drop()
+            what = f"no reply within {timeout:g} s" if _timed_out(error) else "connection lost"
+            raise OutcomeUnknown(
+                f"{what} from {self._where}: whether the server has carried out "
+                "the command is not known"
+            ) from error
+        except BaseException:
+            await self._drop()
+            raise
+        for reply in replies:
+            if isinstance(reply, ServerError) and reply.passing:
+                # After a failover the address may lead to another server by now.
+                await self._drop()
+                break
+        return replies
 
     async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()
 
     def _unreachable(self, error: Exception) -> StreamqError:
-        # A plain ConnectionError is the network's, unless it carries the server's code.
-        network = type(error) is redis_errors.ConnectionError and not error.status_code
-        if isinstance(error, redis_errors.RedisError) and not (network or _timed_out(error)):
-            return translate(error, self._where)
+        if isinstance(error, redis_errors.RedisError):
+            said = refused_connection(error, self._where)
+            if said is not None:
+                return said
         if _timed_out(error):
             return ServerUnavailable(
                 f"no answer from {self._where} within {CONNECT_TIMEOUT:g} s: "
@@ -175,14 +193,6 @@ class Link:
         return ServerUnavailable(
             f"cannot connect to {self._where}: check the address and that the server is running"
         )
-
-
-async def _closed(connection: AbstractConnection) -> bool:
-    """Whether the other side has closed the connection while it lay unused."""
-    writer = connection._writer  # redis-py does not tell of one that was reset
-    if writer is None or writer.is_closing():
-        return True
-    return bool(await connection.can_read())
 
 
 def _timed_out(error: BaseException) -> bool:

@@ -28,39 +28,53 @@ _PASSING = {
     "UNBLOCKED": "has interrupted the command",
 }
 
-_CODES: dict[type[Exception], str] = {
-    redis_errors.BusyLoadingError: "LOADING",
-    redis_errors.ClusterDownError: "CLUSTERDOWN",
-    redis_errors.MasterDownError: "MASTERDOWN",
-    redis_errors.OutOfMemoryError: "OOM",
-    redis_errors.ReadOnlyError: "READONLY",
-    redis_errors.TryAgainError: "TRYAGAIN",
-}
+_REJECTED = (
+    "the server at {where} does not accept the user name or the password: "
+    "check the URL, redis://USER:PASSWORD@HOST:PORT"
+)
 
 
-def translate(error: Exception, where: str) -> StreamqError:
-    """The :class:`StreamqError` for an exception of redis-py's.
+class NoScript(StreamqError):
+    """The server does not know a script by that digest (``NOSCRIPT``)."""
+
+
+def error_reply(text: str, where: str) -> StreamqError:
+    """The :class:`StreamqError` for an error reply.
 
     Args:
-        error: what redis-py raised or returned.
+        text: the reply, which begins with its code.
         where: the server's address, without credentials.
     """
-    text = printable(error, 300)
-    code = _CODES.get(type(error)) or text.partition(" ")[0]
+    code, _, rest = text.partition(" ")
+    shown = printable(text, 300)
+    # An error inside a script brings its own code along, behind the script's.
     if code in _PASSING:
         kind = ServerUnavailable if code in ("LOADING", "MASTERDOWN") else ServerRefused
         return kind(f"the server at {where} {_PASSING[code]} ({code})", passing=True)
+    if code == "NOSCRIPT":
+        return NoScript(shown)
+    if code == "NOPERM":
+        return AuthenticationFailed(f"the server at {where} does not permit it: {shown}")
+    if code in ("NOAUTH", "WRONGPASS"):
+        return AuthenticationFailed(_REJECTED.format(where=where))
+    if "WRONGTYPE" in text:
+        return WrongKeyType("the key holds another type than a stream: choose another stream name")
+    if "NOGROUP" in text:
+        return GroupNotFound(printable(rest if code == "NOGROUP" else text, 300))
+    return ServerRefused(f"the server at {where} refused: {shown}")
+
+
+def refused_connection(error: redis_errors.RedisError, where: str) -> StreamqError | None:
+    """What the server said when redis-py connected; ``None`` if it said nothing."""
+    text = printable(error, 300)
+    if isinstance(error, redis_errors.AuthenticationError):
+        return AuthenticationFailed(_REJECTED.format(where=where))
+    if isinstance(error, redis_errors.BusyLoadingError):
+        return error_reply("LOADING", where)
     if isinstance(error, redis_errors.NoPermissionError):
         return AuthenticationFailed(f"the server at {where} does not permit it: {text}")
-    if isinstance(error, redis_errors.AuthenticationError):
-        return AuthenticationFailed(
-            f"the server at {where} does not accept the user name or the password: "
-            "check the URL, redis://USER:PASSWORD@HOST:PORT"
-        )
-    if code == "WRONGTYPE" or "WRONGTYPE" in text:
-        return WrongKeyType("the key holds another type than a stream: choose another stream name")
-    if code == "NOGROUP" or "NOGROUP" in text:
-        return GroupNotFound(text.removeprefix("NOGROUP "))
     if isinstance(error, redis_errors.ResponseError):
-        return ServerRefused(f"the server at {where} refused: {text}")
-    return ServerUnavailable(f"the connection to {where} failed: {text}", passing=True)
+        return error_reply(text, where)
+    if "max number of clients" in text:
+        return ServerUnavailable(f"the server at {where} has too many clients: {text}")
+    return None

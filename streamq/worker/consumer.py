@@ -96,7 +96,8 @@ class Consumer:
         self._writing = server.link(name, timeout)
         self.settler = Settler(
             self.keys, name, link=self._writing, hand=self.hand, result_ttl=settings.result_ttl,
-            outage=outage, events=events, parked=lambda delay: self.fetcher.due_in(delay),
+            clock=server.clock, outage=outage, events=events,
+            parked=lambda delay: self.fetcher.due_in(delay),
         )  # fmt: skip
         self.runners = Runners(
             self.keys, name, hand=self.hand, handlers=handlers, caller=caller,
@@ -106,7 +107,7 @@ class Consumer:
         self.fetcher = Fetcher(
             self.keys, name, link=self._reading, hand=self.hand, handlers=handlers,
             lease=settings.lease, budget=budget, outage=outage, events=events,
-            wake=self.runners.wake,
+            wake=self.runners.wake, alive=lambda: self._heartbeat.alive,
         )  # fmt: skip
         self._heartbeat = Heartbeat(
             self.keys, name, link=self._writing, hand=self.hand, lease=settings.lease,
@@ -136,6 +137,11 @@ class Consumer:
             background.cancel_scope.cancel()
         await self.runners.close()
         await self._retire()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._reading.close()
+        await self._writing.close()
 
     def stop(self) -> None:
         """Begin to stop."""
@@ -175,7 +181,8 @@ class Consumer:
             await self.hand.empty()
         self.runners.cancel(Cause.SHUTDOWN)
         with anyio.move_on_after(STUCK_AFTER + POLL):
-            while self.runners.running:
+            # Once in a worker's life; an event for it would cost something at every job.
+            while self.runners.running:  # noqa: ASYNC110
                 await anyio.sleep(POLL)
         with anyio.move_on_after(CLOSE_TIMEOUT):
             await self.hand.empty()
@@ -187,13 +194,13 @@ class Consumer:
 
     async def _retire(self) -> None:
         try:
+            if self.hand.held:
+                return
             with anyio.move_on_after(CLOSE_TIMEOUT):
                 # What the server gave away and never reached us is not ours to keep.
-                if not self.hand.held:
-                    await self._writing.run(scripts.release(self.keys, self.name, 1000))
+                await self._writing.run(scripts.release(self.keys, self.name, 1000))
                 await self._writing.run(scripts.retire(self.keys, self.name))
         except StreamqError:
             pass  # a consumer that holds nothing is removed by the others, later
         finally:
-            await self._reading.close()
-            await self._writing.close()
+            await self.close()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamq import scripts
-from streamq.errors import GroupNotFound, StreamqError
+from streamq.errors import GroupNotFound, OutcomeUnknown, StreamqError
 from streamq.events import Buried, Events, GroupCreated, Reclaimed, Vanished
 from streamq.keys import GroupKeys, stream_keys
 from streamq.server.group import create_group
@@ -26,10 +26,13 @@ BLOCK = 0.25
 """Seconds that one read waits for new entries: a retry parked meanwhile is late by no more."""
 
 MOST = 500
-"""Entries that one read takes at the most."""
+"""Entries that one read takes at the most; fewer for a while after one that was lost."""
 
 HANDFUL = 8
 """Entries up to which latency counts for more than a busy connection."""
+
+TURN = 0.05
+"""Seconds between looks at whether the next stalled entry may have its last chance."""
 
 POLL = 1.0
 """Seconds between looks for retries that other workers have parked."""
@@ -46,7 +49,7 @@ class Budget:
 
     def allow(self, wanted: int) -> int:
         """How many of ``wanted`` may be fetched."""
-        return wanted if self.left is None else min(wanted, self.left)
+        return wanted if self.left is None else min(wanted, max(self.left, 0))
 
     def spend(self, count: int) -> None:
         """Count what was fetched."""
@@ -56,7 +59,8 @@ class Budget:
     @property
     def spent(self) -> bool:
         """Whether nothing may be fetched any more."""
-        return self.left == 0
+        # Consumers that read at the same time may overdraw it.
+        return self.left is not None and self.left <= 0
 
 
 class Fetcher:
@@ -65,6 +69,8 @@ class Fetcher:
     Args:
         link: the connection for reads that block; closed by the owner.
         wake: called when the hand has been given something.
+        alive: whether the leases of what is in hand have been renewed of late; without
+            that, a sweep could rob this very consumer.
     """
 
     def __init__(
@@ -80,8 +86,10 @@ class Fetcher:
         outage: Outage,
         events: Events,
         wake: Callable[[], None],
+        alive: Callable[[], bool],
     ) -> None:
         self._keys = keys
+        self._stage = f"fetch {keys.stream} {keys.group}"
         self._consumer = consumer
         self._link = link
         self._hand = hand
@@ -91,12 +99,16 @@ class Fetcher:
         self._outage = outage
         self._events = events
         self._wake = wake
+        self._alive = alive
         self._stop = asyncio.Event()
         self._suspect = False
+        self._turn = 1
+        self._most = self._room = MOST
         self._stream_keys = stream_keys(keys.stream)
         self._promote_at = 0.0
         self._due_at = 0.0
         self._sweep_at = 0.0
+        self._last_chance = "", 0
 
     async def run(self) -> None:
         """Fetch until :meth:`stop`."""
@@ -109,7 +121,7 @@ class Fetcher:
                 await _first(self._hand.empty(), self._stop.wait())
                 return
             try:
-                await self._outage.persist("fetch", self._fetch, stop=self._stop)
+                await self._outage.persist(self._stage, self._fetch, stop=self._stop)
             except StreamqError:
                 return  # only when stopping: whatever the server gave away comes back
 
@@ -126,21 +138,28 @@ class Fetcher:
         except GroupNotFound:
             await create_group(self._link, self._keys.stream, self._keys.group)
             self._events.tell(GroupCreated(self._keys.stream, self._keys.group, again=True))
-        except BaseException:
-            # The server may have given entries away that never arrived.
+        except BaseException as error:
+            # The server may have given entries away that never arrived: too many at once
+            # for its output buffers, or for the network in the time that there was.
             self._suspect = True
+            if isinstance(error, OutcomeUnknown):
+                self._most = max(self._room // 2, 1)
             raise
+        else:
+            self._most = min(self._most + 1, MOST)
 
     async def _fetch_from_all(self) -> None:
-        room = self._budget.allow(self._hand.free)
+        self._room = room = min(self._budget.allow(self._hand.free), self._most)
         now = asyncio.get_running_loop().time()
         taken = 0
         if now >= self._promote_at:
             await self._promote()
         if now >= self._due_at:
-            # Half of the room, so that retries cannot starve new entries, nor these them.
-            taken += await self._claim_due(max(room // 2, 1))
-        if now >= self._sweep_at and taken < room:
+            # Half of the room, so that retries cannot starve new entries, nor these them;
+            # where there is room for one, by turns.
+            taken += await self._claim_due((room + self._turn) // 2)
+            self._turn = 1 - self._turn
+        if now >= self._sweep_at and taken < room and self._alive():
             taken += await self._sweep(room - taken)
         if taken < room and not self._stop.is_set():
             next_at = min(self._promote_at, self._due_at, self._sweep_at)
@@ -152,7 +171,7 @@ class Fetcher:
     async def _read(self, room: int, wait: float) -> int:
         block = ("BLOCK", max(int(wait * 1000), 1)) if wait > 0 else ()
         reply = await self._link.call(
-            "XREADGROUP", "GROUP", self._keys.group, self._consumer, "COUNT", min(room, MOST),
+            "XREADGROUP", "GROUP", self._keys.group, self._consumer, "COUNT", room,
             *block, "STREAMS", self._keys.stream, ">", block=wait,
         )  # fmt: skip
         if not reply:
@@ -166,7 +185,7 @@ class Fetcher:
         self._promote_at = 0.0 if written == MOST else asyncio.get_running_loop().time() + pause
 
     async def _claim_due(self, most: int) -> int:
-        call = scripts.due(self._keys, self._consumer, min(most, MOST))
+        call = scripts.due(self._keys, self._consumer, most)
         next_in, claimed, deleted = await self._link.run(call)
         now = asyncio.get_running_loop().time()
         self._due_at = now + (POLL if next_in < 0 else min(next_in / 1000, POLL))
@@ -176,10 +195,11 @@ class Fetcher:
     async def _sweep(self, most: int) -> int:
         pause = self._lease / 4
         call = scripts.reclaim(
-            self._keys, self._consumer, min(most, MOST),
+            self._keys, self._consumer, most,
             lease=_ms(self._lease), pause=_ms(pause), silence=_ms(SILENCE),
             deliveries=self._handlers.deliveries,
             deliveries_by_type=self._handlers.deliveries_by_type,
+            last_chances=int(self._last_chance not in self._hand.held.items()),
         )  # fmt: skip
         reply = await self._link.run(call)
         now = asyncio.get_running_loop().time()
@@ -188,7 +208,7 @@ class Fetcher:
             return 0  # another worker has just swept
         claimed, buried, deleted, _removed, more = reply
         if more:
-            self._sweep_at = now
+            self._sweep_at = now if claimed or buried or deleted else now + TURN
         stream, group = self._keys.stream, self._keys.group
         for id, deliveries in zip(buried[::2], buried[1::2], strict=True):
             self._events.tell(Buried(stream, group, id.decode(), deliveries))
@@ -196,6 +216,9 @@ class Fetcher:
         if claimed:
             ids = [id.decode() for id, _, _ in claimed]
             self._events.tell(Reclaimed(stream, group, ids))
+        for id, fields, count in claimed:
+            if self._handlers.is_last(fields, count):
+                self._last_chance = id.decode(), count
         return self._give([(id.decode(), fields, count) for id, fields, count in claimed])
 
     async def _give_back_unknown(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from streamq.errors import InvalidEntry
 from streamq.handler import ANY, Handler
+from streamq.job import decode
 
 
 class Handlers:
@@ -38,3 +40,11 @@ class Handlers:
     def deliveries_by_type(self) -> dict[str, int]:
         """How many deliveries a job may have, by its type."""
         return {type: handler.retries + 1 for type, handler in self.by_type.items()}
+
+    def is_last(self, fields: Sequence[bytes], attempt: int) -> bool:
+        """Whether an entry may have no delivery after this one."""
+        try:
+            type = decode(fields)[0]
+        except InvalidEntry:
+            type = ""
+        return attempt >= self.deliveries_by_type.get(type, self.deliveries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 from streamq import scripts
@@ -39,6 +40,7 @@ class Heartbeat:
         lost: Callable[[Sequence[str]], None],
     ) -> None:
         self._keys = keys
+        self._stage = f"heartbeat {keys.stream} {keys.group}"
         self._consumer = consumer
         self._link = link
         self._hand = hand
@@ -46,14 +48,22 @@ class Heartbeat:
         self._outage = outage
         self._events = events
         self._lost = lost
+        self._renewed_at = time.monotonic()
+
+    @property
+    def alive(self) -> bool:
+        """Whether what is in hand has been renewed so lately that it cannot have stalled."""
+        return time.monotonic() - self._renewed_at < self._lease * 2 / 3
 
     async def run(self) -> None:
         """Renew until cancelled."""
         while True:
             await asyncio.sleep(self._lease / 3)
+            now = time.monotonic()
             held = list(self._hand.held.items())
             for start in range(0, len(held), CHUNK):
                 await self._renew(held[start : start + CHUNK])
+            self._renewed_at = now
 
     async def _renew(self, held: Sequence[tuple[str, int]]) -> None:
         pairs: list[Arg] = [part for pair in held for part in pair]
@@ -65,7 +75,7 @@ class Heartbeat:
             except GroupNotFound:
                 return {id for id, _ in held}
 
-        refused = await self._outage.persist("heartbeat", send)
+        refused = await self._outage.persist(self._stage, send)
         # What was settled while the call was under way is not lost.
         lost = [
             (id, attempt)

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from streamq.errors import InvalidEntry
@@ -184,7 +185,7 @@ class Runners:
                     job = self._job(delivery[0], delivery[2], _NO_FIELDS)
                     self._put(verdicts.dead(job, "internal error", repr(error)))
                 if copy_context() != clean:
-                    self._replace(slot)
+                    clean.run(self._replace, slot)
                     return
         finally:
             self._slots.discard(slot)
@@ -234,14 +235,15 @@ class Runners:
     ) -> None:  # fmt: skip
         slot.handler = handler
         slot.jobs = jobs
-        slot.started = started = time.time()
-        if handler.timeout is not None:
-            self._deadlines.set(slot, handler.timeout)
+        slot.started = 0.0
         try:
             if handler.mode is Mode.ASYNC:
+                self._begun(slot, handler)
                 result = await handler.function(*args, **kwargs)
             else:
-                result = await self._caller.call(handler, jobs, args, kwargs)
+                # The timeout does not count the wait for a thread or a process.
+                begun = partial(self._begun, slot, handler)
+                result = await self._caller.call(handler, jobs, args, kwargs, begun)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -254,11 +256,11 @@ class Runners:
                 # Otherwise the handler has awaited something that somebody else cancelled.
             if not slot.stuck:
                 for job in jobs:
-                    self._put(verdicts.failed(job, handler, started, error))
+                    self._put(verdicts.failed(job, handler, slot.started, error))
         else:
             if not slot.stuck:
                 for job in jobs:
-                    self._put(verdicts.succeeded(job, started, result, self._keep_results))
+                    self._put(verdicts.succeeded(job, slot.started, result, self._keep_results))
         finally:
             slot.jobs = ()
             slot.deadline = NEVER
@@ -266,6 +268,11 @@ class Runners:
                 slot.cause = None
                 if slot.task is not None:
                     slot.task.uncancel()
+
+    def _begun(self, slot: Slot, handler: Handler) -> None:
+        slot.started = time.time()
+        if handler.timeout is not None and slot.cause is None:
+            self._deadlines.set(slot, handler.timeout)
 
     def _job(self, id: str, attempt: int, fields: list[bytes]) -> Job:
         return Job(id, self._stream, self._group, self._consumer, attempt, decode(fields))
@@ -315,10 +322,12 @@ class Runners:
             self.wake()
 
     def _settle_cancelled(self, slot: Slot) -> None:
-        if slot.stuck or slot.handler is None or slot.cause is Cause.LEASE_LOST:
+        if slot.stuck or slot.handler is None:
             return
         for job in slot.jobs:
-            if slot.cause is Cause.SHUTDOWN:
+            if self._hand.held.get(job.id) != job.attempt:
+                continue  # lost
+            if slot.cause is not Cause.TIMEOUT:
                 self._put(verdicts.released(job, slot.started))
             else:
                 self._put(verdicts.timed_out(job, slot.handler, slot.started))

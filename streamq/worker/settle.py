@@ -16,7 +16,7 @@ from streamq.events import Events, Outcome, Refused, Settled, Vanished, Verdict
 from streamq.job import encode
 from streamq.keys import PARKED, GroupKeys
 from streamq.scripts import Arg
-from streamq.server.link import Link
+from streamq.server import Clock, Link
 from streamq.text import printable
 from streamq.worker.hand import Hand
 from streamq.worker.outage import Outage
@@ -36,6 +36,7 @@ class Settler:
     Args:
         link: the connection for its calls; closed by the owner.
         result_ttl: seconds for which a finished job's record is kept; 0 leaves none.
+        clock: how far the server's clock is ahead of ours.
         parked: called with the seconds until a retry that was parked is due.
     """
 
@@ -47,15 +48,18 @@ class Settler:
         link: Link,
         hand: Hand,
         result_ttl: float,
+        clock: Clock,
         outage: Outage,
         events: Events,
         parked: Callable[[float], None],
     ) -> None:
         self._keys = keys
+        self._stage = f"settle {keys.stream} {keys.group}"
         self._consumer = consumer
         self._link = link
         self._hand = hand
         self._record_ttl = int(result_ttl * 1000)
+        self._clock = clock
         self._outage = outage
         self._events = events
         self._parked = parked
@@ -95,7 +99,7 @@ class Settler:
                 return [part for i in range(len(batch)) for part in (i + 1, b"")]
             return reply
 
-        reply = await self._outage.persist("settle", send)
+        reply = await self._outage.persist(self._stage, send)
         refused = {
             position - 1: why.decode("utf-8", "backslashreplace")  # who holds it may be anybody
             for position, why in zip(reply[::2], reply[1::2], strict=True)
@@ -156,9 +160,13 @@ class Settler:
         raw = job.raw
         return (
             "S", _RECORDED[verdict.outcome], job.type, raw if len(raw) <= KEEP_DATA else b"",
-            int(verdict.started * 1000), int(verdict.finished * 1000),
+            self._server_ms(verdict.started), self._server_ms(verdict.finished),
             verdict.result, verdict.error,
         )  # fmt: skip
+
+    def _server_ms(self, seconds: float) -> int:
+        """A time of this machine's by the server's clock, as entry IDs have it."""
+        return int((seconds + self._clock.ahead) * 1000)
 
     def _tell_refused(self, batch: Sequence[Verdict], refused: dict[int, str]) -> None:
         for i, why in refused.items():

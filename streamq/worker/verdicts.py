@@ -7,7 +7,14 @@ from typing import Any
 
 import orjson
 
-from streamq.errors import Dead, InvalidArguments, InvalidEntry, JobTimeout, Retry
+from streamq.errors import (
+    Dead,
+    HandlerFailed,
+    InvalidArguments,
+    InvalidEntry,
+    JobTimeout,
+    Retry,
+)
 from streamq.events import Outcome, Verdict
 from streamq.handler import Handler
 from streamq.job import Job
@@ -105,7 +112,7 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the handler called sys.exit({printable(error.code, 100)})"
     text = printable(error, MAX_ERROR)
-    if text and isinstance(error, Dead | Retry | JobTimeout):
+    if text and isinstance(error, Dead | HandlerFailed | JobTimeout | Retry):
         return text
     name = type(error).__name__
     return f"{name}: {text}" if text else name

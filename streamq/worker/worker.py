@@ -94,8 +94,15 @@ class Worker:
                 worker waits for a lost server to come back.
         """
         await self.server.info()
-        for consumer in self.consumers:
-            await consumer.prepare()
+        try:
+            for consumer in self.consumers:
+                await consumer.prepare()
+            await self._work(signals)
+        finally:
+            for consumer in self.consumers:
+                await consumer.close()
+
+    async def _work(self, signals: bool) -> None:
         async with self._lifespan(), anyio.create_task_group() as background:
             if signals:
                 background.start_soon(stop_on_signals, self.stop, self._leave)

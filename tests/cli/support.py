@@ -140,11 +140,19 @@ def read_one_line(*args: str) -> tuple[int, str]:
         return process.wait(PATIENCE), complaints
 
 
-def at_terminal(args: Sequence[str], typed: str = "", columns: int = 80) -> tuple[int, str]:
-    """Run a command at a terminal; return its exit code and all that appeared there."""
+def at_terminal(
+    args: Sequence[str], typed: str = "", columns: int = 80, setup: str = ""
+) -> tuple[int, str]:
+    """Run a command at a terminal; return its exit code and all that appeared there.
+
+    Args:
+        args: of ``streamq``.
+        typed: what the person types.
+        setup: Python to be run before.
+    """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamq", *args],
+        [sys.executable, "-c", f"{setup}\nfrom streamq.cli import main\nmain({list(args)!r})"],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

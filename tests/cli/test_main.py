@@ -9,7 +9,6 @@ from collections.abc import Callable
 import pytest
 
 from streamq import __version__
-from streamq.cli import main
 from streamq.cli.common import CommandError, ExitCode, confirm, duration, exit_code, memory
 from streamq.errors import (
     AuthenticationFailed,
@@ -76,7 +75,8 @@ def test_wrong_usage_is_told_in_a_line_with_the_way_to_the_help(
     problem, hint = err.splitlines()
     assert (code, out) == (2, "")
     assert problem.startswith(f"streamq: {message}")
-    assert hint.startswith("Try 'streamq") and hint.endswith("--help'.")
+    assert hint.startswith("Try 'streamq")
+    assert hint.endswith("--help'.")
 
 
 # -- errors -------------------------------------------------------------------

@@ -10,7 +10,9 @@ from pathlib import Path
 import anyio
 import pytest
 import redis
+import typer
 
+from streamq.cli.common import seconds
 from tests.cli.support import Result, at_terminal, read_one_line
 from tests.servers import RedisServer
 from tests.situations import GROUP, add, fail, make_idle, read
@@ -74,6 +76,36 @@ def test_it_fits_a_terminal_of_80_columns(streamq: Streamq, three: list[str]) ->
     assert "    consumer  web-2 (alive)" in rows
     assert f"  streamq pending retry {three[0]}" in rows
     assert max(len(row) for row in rows[1:10]) <= 80
+
+
+def test_a_group_that_nobody_processes(
+    streamq: Streamq, three: list[str], scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, shown = at_terminal(["pending", "--lease", "0"])
+    assert "Nobody processes images. Start a worker:" in shown.splitlines()
+    # Without an App, it would print the jobs and call them done.
+    assert "  streamq consume --app MODULE:NAME --group images" in shown.splitlines()
+    (scratch / "shop_two.py").write_text(APP)
+    _, shown = at_terminal(["pending", "--lease", "0", "--app", "shop_two:app"])
+    assert "  streamq consume --app shop_two:app --group images" in shown.splitlines()
+    monkeypatch.setenv("STREAMQ_APP", "shop_two:app")
+    _, shown = at_terminal(["pending", "--lease", "0"])
+    assert "  streamq consume --group images" in shown.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("30", 30), ("30s", 30), ("1.5s", 1.5), ("250ms", 0.25), ("5m", 300), ("2h", 7200),
+     ("1d", 86400), ("1 h", 3600)],
+)  # fmt: skip
+def test_time_spans(text: str, expected: float) -> None:
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "1w", "1h30m", "inf", "nan", "1e9"])
+def test_what_is_no_time_span(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="give 30, 30s, 5m, 2h or 1d"):
+        seconds(text)
 
 
 def test_it_is_one_line_a_job_on_a_wide_terminal(streamq: Streamq, three: list[str]) -> None:
@@ -158,7 +190,7 @@ def test_no_stream_and_no_group(streamq: Streamq, client: redis.Redis) -> None:
     assert result.err == "streamq: the stream jobs has no group images: its only group is audit\n"
 
 
-def test_what_is_no_time_span(streamq: Streamq) -> None:
+def test_a_wrong_time_span_is_wrong_usage(streamq: Streamq) -> None:
     result = streamq("pending", "--min-idle", "soon")
     assert result.code == 2
     assert "'soon' is no time span: give 30, 30s, 5m, 2h or 1d" in result.err

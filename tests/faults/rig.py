@@ -110,7 +110,9 @@ class Rig:
         self.recorder = Recorder(self.directory / "events")
         self.gate = Gate(self.directory / "gate")
         # Told of every error, but for a connection that broke while it lay unused.
-        self.client: redis.Redis = server.client(retry=Retry(NoBackoff(), 1))
+        self.client: redis.Redis = server.client(
+            retry=Retry(NoBackoff(), 1), encoding_errors="backslashreplace"
+        )
         self.produced: list[str] = []
         self.workers: list[WorkerProcess] = []
         self._proxy: Proxy | None = None

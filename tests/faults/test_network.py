@@ -85,7 +85,7 @@ def test_connections_fall_silent_and_stay_open(rig: Rig) -> None:
 
 def test_a_slow_network(rig: Rig) -> None:
     rig.produce(200)
-    rig.proxy.delay = 0.05
+    rig.proxy.delay = 0.01
     worker = rig.worker(url=rig.proxy.url, burst=True)
     worker.finish()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from streamq import App, StreamqError
+from streamq import App
 from streamq.errors import OutcomeUnknown, ServerUnavailable
 from tests.faults.rig import Rig
 
@@ -122,10 +122,10 @@ def test_verdicts_wait_for_the_server(make_rig: Callable[..., Rig]) -> None:
     assert {d.job for d in rig.recorder.outcomes["dead"]} == set(dead)
 
 
-def test_a_worker_resumes_while_the_server_is_still_loading(make_rig: Callable[..., Rig]) -> None:
+def test_producing_while_the_server_loads_is_an_error(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig("--loading-process-events-interval-bytes", "1024")
-    rig.produce(50)
-    rig.client.mset({f"ballast:{n}": "x" * 100 for n in range(500)})
+    rig.produce(20)
+    rig.client.mset({f"ballast:{n}": "x" * 100 for n in range(300)})
     rig.client.save()
     rig.server.kill()
     rig.server.options += ["--key-load-delay", "2000"]
@@ -134,15 +134,11 @@ def test_a_worker_resumes_while_the_server_is_still_loading(make_rig: Callable[.
 
     with pytest.raises(ServerUnavailable, match="LOADING"):
         rig.produce(1)
-    worker = rig.worker()
-    code = worker.wait()
-    assert code != 0  # at the start an unusable server is an error
-    assert "Loading" in worker.said() or "LOADING" in worker.said()
 
     rig.server.wait()
-    rig.client.delete(*(f"ballast:{n}" for n in range(500)))
+    rig.client.delete(*(f"ballast:{n}" for n in range(300)))
     rig.drain()
-    assert rig.check().handled == 50
+    assert rig.check().handled == 20
 
 
 def test_running_workers_wait_while_the_server_loads(make_rig: Callable[..., Rig]) -> None:
@@ -162,7 +158,7 @@ def test_running_workers_wait_while_the_server_loads(make_rig: Callable[..., Rig
         lambda r: len({d.job for d in r.outcomes["succeeded"]}) == 50, "all to succeed"
     )
     worker.terminate()
-    assert "LOADING" in worker.said() or rig.recorder.events["server lost"] == 1
+    assert rig.recorder.events["server lost"] == 1
 
 
 @pytest.mark.parametrize("how", ["crashed", "hung"])
@@ -220,6 +216,3 @@ def is_loading(rig: Rig) -> bool:
     except Exception as error:
         return "oading" in str(error)
     return False
-
-
-assert StreamqError

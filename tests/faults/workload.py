@@ -150,6 +150,7 @@ class Workload:
         self.config = config
         self.pen = Pen(config.fifo)
         self.log = LogObserver()
+        self.counted = 0
         self.app = App(config.url, stream=config.stream)
         backoff = Backoff(base=config.backoff, cap=1.0)
         for group, retries in config.groups.items():
@@ -162,9 +163,10 @@ class Workload:
                 self.app.handler(
                     type, group=group, retries=retries, backoff=backoff, timeout=timeout
                 )(function)
-            self.app.handler("process", group=group, retries=retries, backoff=backoff, process=True)(
-                work_in_process
-            )
+            self.app.handler(
+                "process", group=group, retries=retries, backoff=backoff, process=True
+            )(work_in_process)
+            self.app.handler("quiet", group=group, retries=retries)(self.count)
             self.app.handler("batch", group=group, retries=retries, backoff=backoff, batch=10)(
                 self.work_in_batch
             )
@@ -200,6 +202,10 @@ class Workload:
             raise StopIteration
         effect(job, n)
         return n
+
+    async def count(self) -> None:
+        """Count the job and no more, where there are very many."""
+        self.counted += 1
 
     async def work_in_batch(self, jobs: list[Job]) -> None:
         """Take several jobs at once."""
@@ -265,7 +271,7 @@ class Workload:
             )
             self.pen.write("started", name=worker.name, pid=os.getpid())
             await worker.run(signals=True)
-        self.pen.write("ended", pid=os.getpid())
+        self.pen.write("ended", counted=self.counted)
 
 
 def effect(job: Job, n: int) -> None:

@@ -1,0 +1,116 @@
+"""``streamq consume --processes N``: the same command N times, under a supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from streamq.cli.common import ExitCode
+from streamq.cli.tally import Tally
+from streamq.metrics.merge import MergedMetrics, Scoreboard
+from streamq.metrics.series import Series, outcomes
+from streamq.metrics.sheet import Sheet
+from streamq.server import Server
+from streamq.supervisor import LIFELINE, Equipment, Supervisor
+from streamq.worker import Subscription, Worker
+from streamq.worker.shutdown import stop_with_supervisor
+
+NUMBER = "STREAMQ_PROCESS"
+SHEET = "STREAMQ_SHEET"
+
+# Another start would end the same way: an option or the App is wrong, or nobody reads.
+FINAL = frozenset({ExitCode.USAGE, ExitCode.AUTHENTICATION, ExitCode.BROKEN_PIPE})
+
+
+class Processes:
+    """The supervisor's side: N processes that run the command line of this one.
+
+    Args:
+        count: how many.
+        server: asked for the gauges of the metrics.
+        subscriptions: what each process consumes.
+        burst: whether a process may end by itself.
+
+    Attributes:
+        metrics: those of all processes together.
+        tally: what all of them did, once they have ended.
+    """
+
+    def __init__(
+        self, count: int, server: Server, subscriptions: Sequence[Subscription], *, burst: bool
+    ) -> None:
+        self._scoreboard = Scoreboard()
+        self._supervisor = Supervisor(
+            # Not sys.argv, which does not tell how Python was started.
+            [sys.executable, *sys.orig_argv[1:]],
+            count,
+            equip=self._equip,
+            final=FINAL | {ExitCode.OK} if burst else FINAL,
+        )
+        self.metrics = MergedMetrics(
+            server,
+            subscriptions,
+            scoreboard=self._scoreboard,
+            pids=lambda: self._supervisor.pids,
+        )
+        self.tally = Tally()
+
+    async def run(self) -> int:
+        """Run until all have ended; return the exit code for this process."""
+        code = await self._supervisor.run()
+        for outcome, count in outcomes(self._scoreboard.counts()).items():
+            self.tally.add(outcome, count)
+        return code
+
+    def close(self) -> None:
+        """Serve no metrics any more."""
+        self.metrics.close()
+        self._scoreboard.close()
+
+    def _equip(self, number: int) -> Equipment:
+        sheet = self._scoreboard.sheet(number)
+        return Equipment({NUMBER: str(number), SHEET: str(sheet)}, [sheet])
+
+
+class Place(NamedTuple):
+    """A process's own side: its place under the supervisor.
+
+    Attributes:
+        number: which of the processes it is, from 1.
+        lifeline: the descriptor that ends when it is to stop.
+        sheet: the descriptor of the file for its counts.
+    """
+
+    number: int
+    lifeline: int
+    sheet: int
+
+    def series(self, subscriptions: Sequence[Subscription]) -> Series:
+        """The observer that counts for the supervisor."""
+        sheet = Sheet(self.sheet, Series(subscriptions).counts())
+        return Series(subscriptions, sheet.write)
+
+    async def run(self, worker: Worker) -> None:
+        """Run the worker until it ends or the supervisor wants it to."""
+        watching = asyncio.create_task(stop_with_supervisor(self.lifeline, worker.stop))
+        try:
+            await worker.run(signals=True)
+        finally:
+            watching.cancel()
+
+
+def find_place() -> Place | None:
+    """This process's place, or ``None`` where no supervisor has started it.
+
+    It is taken out of the environment, so that no program started from here has it too.
+    """
+    given = [os.environ.pop(name, None) for name in (NUMBER, LIFELINE, SHEET)]
+    if None in given:
+        return None
+    place = Place(*(int(value) for value in given if value is not None))
+    for descriptor in (place.lifeline, place.sheet):
+        os.set_inheritable(descriptor, False)
+    return place
