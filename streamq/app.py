@@ -10,9 +10,11 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from streamq.dlq import DeadLetters
 from streamq.errors import ConfigError
 from streamq.events import Observer
 from streamq.handler import ANY, Handler, make_handler
+from streamq.inspect import Inspector
 from streamq.job import MAX_PAYLOAD, check_type
 from streamq.keys import check_group, check_stream
 from streamq.producer import NewJob, Producer
@@ -221,6 +223,26 @@ class App:
             StreamqError: see :meth:`streamq.producer.Producer.produce_many`.
         """
         return await self._producer().produce_many(stream or self.stream, jobs)
+
+    # -- looking at jobs ------------------------------------------------------
+
+    @property
+    def inspector(self) -> Inspector:
+        """What is queued, running, retrying, stalled or settled, on the app's server."""
+        return Inspector(self.server, allowed=self.deliveries_allowed)
+
+    def dead_letters(self, group: str, *, stream: str | None = None) -> DeadLetters:
+        """The dead letters of a group: to look at, redrive or purge."""
+        return DeadLetters(self.server, stream or self.stream, group)
+
+    def deliveries_allowed(self, stream: str, group: str, type: str) -> int | None:
+        """How many deliveries a job may have; ``None`` where the app has no handler for it."""
+        try:
+            [found] = self.subscriptions([group], [stream])
+        except ConfigError:
+            return None
+        handler = found.handlers.find(type)
+        return None if handler is None else handler.retries + 1
 
     # -- the server -----------------------------------------------------------
 

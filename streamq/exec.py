@@ -275,8 +275,9 @@ async def _run(command: Command, job: Job, output: Callable[[bytes], None]) -> A
     _running.add(pid)
     try:
         stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
-        stdin.write(orjson.dumps(job.as_dict()) + b"\n")
-        stdin.close()  # once that is written
+        if not stdin.is_closing():  # as it is when the program has ended already
+            stdin.write(orjson.dumps(job.as_dict()) + b"\n")
+            stdin.close()  # once that is written
         await asyncio.wait([program.ended])
         await asyncio.wait([program.silent], timeout=DRAIN)
     except asyncio.CancelledError:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Sequence
 
 from streamq import events
+from streamq.errors import StreamqError
 from streamq.events import Event, Outcome, Verdict
 from streamq.text import printable
 
@@ -15,7 +17,8 @@ log = logging.getLogger("streamq")
 class LogObserver:
     """Logs what an operator wants to know: failures, losses, recoveries.
 
-    Jobs that succeed are logged at DEBUG. Text from payloads and servers is escaped.
+    At DEBUG also jobs that succeed, and where a handler failed. Text from payloads and
+    servers is escaped.
     """
 
     def __call__(self, event: Event) -> None:
@@ -81,14 +84,24 @@ class LogObserver:
             elif verdict.outcome is Outcome.RETRY:
                 log.warning(
                     "Retrying job %s in %.1f s (attempt %d): %s",
-                    job.id, verdict.delay, job.attempt, verdict.error,
+                    job.id, verdict.delay, job.attempt, _error(verdict, verbose),
                 )  # fmt: skip
             elif verdict.outcome is Outcome.DEAD:
-                log.error("Job %s moved to DLQ: %s: %s", job.id, verdict.reason, verdict.error)
+                error = _error(verdict, verbose)
+                log.error("Job %s moved to DLQ: %s: %s", job.id, verdict.reason, error)
             elif verdict.outcome is Outcome.EXPIRED:
                 log.warning("Job %s expired before its turn came", job.id)
             elif verbose:
                 log.debug("Job %s %s", job.id, verdict.outcome.value)
+
+
+def _error(verdict: Verdict, verbose: bool) -> str:
+    """What went wrong; on request also where, if it was not foreseen."""
+    error = verdict.exception
+    if not verbose or error is None or isinstance(error, StreamqError):
+        return verdict.error
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return "\n".join([verdict.error, *map(printable, lines)])
 
 
 def _some(job_ids: Sequence[str]) -> str:

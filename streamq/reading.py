@@ -188,3 +188,8 @@ def plain_data(raw: bytes | None) -> dict[str, Any]:
         return {"data": decode_data(raw)}
     except InvalidEntry:
         return {"data": None, "raw": text(raw)}
+
+
+def count_of(raw: bytes) -> int | None:
+    """A small number out of a status record, which anybody may have written."""
+    return int(raw) if raw.isdigit() and len(raw) < 10 else None

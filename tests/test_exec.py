@@ -15,6 +15,7 @@ from streamq.errors import ConfigError, Dead, InvalidArguments, InvalidEntry, Re
 from streamq.events import Leaving
 from streamq.exec import Command, end_programs, exec_handler
 from streamq.job import Job, decode
+from tests.cli.support import has_ended
 
 
 def job(data: Any = None, *, raw: bytes | None = None, type: str = "resize") -> Job:
@@ -244,16 +245,6 @@ class TestRunning:
 
 
 async def gone(pid: int) -> None:
-    """Wait until a process has ended; one that nobody has reaped counts as ended."""
-    while True:
-        try:
-            os.kill(pid, 0)
-            with open(f"/proc/{pid}/stat") as file:  # noqa: ASYNC230 - never blocks
-                state = file.read().rpartition(") ")[2][0]
-        except ProcessLookupError:
-            return
-        except FileNotFoundError:
-            state = "R"  # a system without /proc
-        if state in "ZX":
-            return
+    """Wait until a process has ended."""
+    while not has_ended(pid):
         await asyncio.sleep(0.01)

@@ -14,7 +14,6 @@ from streamq.text import printable
 
 if TYPE_CHECKING:
     from streamq.inspect.pending import Allowed
-    from streamq.worker import Handlers
 
 AppOption = Annotated[
     str | None,
@@ -45,20 +44,4 @@ def allowed_by(name: str | None) -> Allowed | None:
             raise
         note(f"The number of deliveries allowed is not known: {printable(error)}")
         return None
-    if app is None:
-        return None
-
-    @cache
-    def handlers(stream: str, group: str) -> Handlers | None:
-        try:
-            [subscription] = app.subscriptions([group], [stream])
-        except ConfigError:
-            return None
-        return subscription.handlers
-
-    def allowed(stream: str, group: str, type: str) -> int | None:
-        known = handlers(stream, group)
-        handler = None if known is None else known.find(type)
-        return None if handler is None else handler.retries + 1
-
-    return allowed
+    return None if app is None else cache(app.deliveries_allowed)

@@ -10,7 +10,7 @@ from streamq import scripts
 from streamq.errors import ConfigError, GroupNotFound
 from streamq.inspect.groups import consumers_of
 from streamq.keys import PARKED, group_keys
-from streamq.reading import PAGE, content, pending_pages, text
+from streamq.reading import PAGE, content, count_of, pending_pages, text
 from streamq.server import Server
 from streamq.text import printable
 
@@ -125,7 +125,7 @@ async def _look(
         for id, row in zip(ids, rows, strict=False):
             if row == 0:
                 continue
-            raw_consumer, idle, deliveries, due, error, fields = row
+            raw_consumer, idle, deliveries, due, error, fields, noted = row
             consumer = text(raw_consumer)
             if not wanted.has(consumer, idle):
                 continue
@@ -138,7 +138,9 @@ async def _look(
                     consumer_alive=None if parked else alive.get(consumer, True),
                     idle=idle / 1000,
                     deliveries=deliveries,
-                    deliveries_allowed=allowed(stream, group, job.type) if fields else None,
+                    deliveries_allowed=(
+                        allowed(stream, group, job.type) if fields else None
+                    ) or count_of(noted),
                     state=state_of(consumer, idle, wanted.lease),
                     next_retry=max(float(due) - now, 0) / 1000 if parked and due else None,
                     error=text(error) or None,

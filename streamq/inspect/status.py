@@ -16,7 +16,7 @@ from streamq.inspect.groups import consumers_of
 from streamq.inspect.pending import Allowed, State, state_of
 from streamq.job import created_at, id_key
 from streamq.keys import PARKED, group_keys
-from streamq.reading import Content, ask, content, named, plain_data, text
+from streamq.reading import Content, ask, content, count_of, named, plain_data, text
 from streamq.server import Arg, Server
 from streamq.text import printable
 
@@ -178,8 +178,12 @@ async def job_status(
     type, raw, only_for, origin = job or (None, None, None, None)
     if type is not None:
         statuses = [
-            replace(status, attempts_allowed=allowed(stream, status.group, type))
-            if status.attempts is not None else status
+            replace(
+                status,
+                attempts_allowed=allowed(stream, status.group, type) or status.attempts_allowed,
+            )
+            if status.attempts is not None
+            else status
             for status in statuses
         ]  # fmt: skip
     return JobStatus(
@@ -239,6 +243,7 @@ def _pending(trace: _Trace, entry: Content | None, lease: float) -> GroupStatus 
         consumer_alive=None if parked else trace.alive,
         idle=idle / 1000,
         next_retry=max(trace.due - trace.now, 0) / 1000 if parked and trace.due else None,
+        attempts_allowed=count_of(trace.record.get(b"deliveries", b"")),
         failed_at=trace.time(b"failed_at"),
         error=trace.text(b"error"),
         note=None if entry else "its entry has been deleted from the stream by somebody else",

@@ -11,7 +11,8 @@
 --
 -- Returns {the server's time in ms, then for each entry that was looked at:
 --          {consumer, idle ms, delivery count, due time in ms or '', last error or '',
---           {field, value, ...}, empty when it is no longer in the stream},
+--           {field, value, ...}, empty when it is no longer in the stream,
+--           deliveries that it may have, or '' where no failure has told},
 --          or 0 when it is not pending in this group}.
 --@include clock
 --@include cut
@@ -29,10 +30,10 @@ for i = 3, #ARGV do
         if entry then
             fields, size = cut(entry[2], bytes)
         end
-        local err = redis.pcall('HGET', KEYS[i], 'error')
+        local noted = redis.pcall('HMGET', KEYS[i], 'error', 'deliveries')
         answer = {
             row[2], row[3], row[4], redis.call('ZSCORE', retry, id) or '',
-            type(err) == 'string' and err or '', fields,
+            noted[1] or '', fields, noted[2] or '',
         }
         read = read + size
     end

@@ -17,7 +17,9 @@
 --   s                      succeeded, no record
 --   S state type data started finished result note
 --                          done, and the record says how   [1 key: record]
---   r delay_ms error       failed, to be tried again       [1 key: record]
+--   r delay_ms error deliveries
+--                          failed, to be tried again; how many deliveries it may
+--                          have is noted for those who look  [1 key: record]
 --   d reason error         dead                            [1 key: record, deleted]
 --   b                      given back: this delivery does not count
 --   f for                  not for this group, but for another one
@@ -107,13 +109,16 @@ for i = 1, n do
             now = now or now_ms()
             local delay, record = tonumber(ARGV[arg + 1]), KEYS[key]
             if park(stream, retry, group, id, now + delay) then
-                redis.pcall('HSET', record, 'error', ARGV[arg + 2], 'failed_at', now)
+                redis.pcall(
+                    'HSET', record, 'error', ARGV[arg + 2], 'failed_at', now,
+                    'deliveries', ARGV[arg + 3]
+                )
                 redis.pcall('PEXPIRE', record, delay + 86400000)
             else
                 refuse(i, '!deleted')
             end
         end
-        arg, key = arg + 3, key + 1
+        arg, key = arg + 4, key + 1
     elseif verdict == 'd' then
         if ours then
             bury(stream, dlq, id, deliveries[i], consumer, ARGV[arg + 1], ARGV[arg + 2])

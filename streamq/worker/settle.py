@@ -140,7 +140,7 @@ class Settler:
                     verdicts += self._record(verdict)
                     keys.append(job_prefix + job.id)
             elif outcome is Outcome.RETRY:
-                verdicts += ("r", int(verdict.delay * 1000), verdict.error)
+                verdicts += ("r", int(verdict.delay * 1000), verdict.error, job.retries + 1)
                 keys.append(job_prefix + job.id)
             elif outcome is Outcome.DEAD:
                 verdicts += ("d", verdict.reason, verdict.error)

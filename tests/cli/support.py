@@ -128,6 +128,18 @@ class Program:
                 raise AssertionError(f"never printed {text!r}, but {self._text}") from None
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has reaped has, too."""
+    try:
+        os.kill(pid, 0)
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(") ")[2][0] in "ZX"
+    except ProcessLookupError:
+        return True
+    except FileNotFoundError:
+        return False  # a system without /proc
+
+
 def read_one_line(*args: str) -> tuple[int, str]:
     """Run a command, read a line of its output and go; return its exit code and complaints."""
     command = [sys.executable, "-m", "streamq", *args]

@@ -50,7 +50,7 @@ def recorded(
 
 
 def failed(id: str, count: int = 1, *, delay: int = 0, error: str = "oops") -> Verdict:
-    return Verdict(id, count, ("r", delay, error), record=True)
+    return Verdict(id, count, ("r", delay, error, 4), record=True)
 
 
 def dead(id: str, count: int = 1, *, reason: str = "gave up", error: str = "oops") -> Verdict:
