@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,9 +26,13 @@ class Block:
     line: int
 
 
-def blocks(path: Path, language: str) -> list[Block]:
-    """The blocks of one language in a Markdown file."""
-    content = path.read_text(encoding="utf-8")
+def read(path: Path) -> str:
+    """The text of a page."""
+    return path.read_text(encoding="utf-8")
+
+
+def blocks(content: str, language: str) -> list[Block]:
+    """The blocks of one language in Markdown text."""
     return [
         Block(match[1], match[2], content.count("\n", 0, match.start(2)) + 1)
         for match in _BLOCK.finditer(content)
@@ -36,22 +42,19 @@ def blocks(path: Path, language: str) -> list[Block]:
 
 @dataclass(frozen=True)
 class Step:
-    """A command of a ``console`` block, and the output that follows it there."""
+    """A command, and the output that follows it."""
 
     command: str
     output: tuple[str, ...]
     line: int
 
 
-def steps(block: Block) -> list[Step]:
-    """The commands of a ``console`` block: ``$`` begins one, a backslash continues it."""
+def steps(block: Block, prompt: str = "$ ") -> list[Step]:
+    """The commands of a block with commands and their output: a prompt begins each."""
     found: list[Step] = []
     for number, text in enumerate(block.text.splitlines(), block.line):
-        if text.startswith("$ "):
-            found.append(Step(text[2:], (), number))
-        elif found and found[-1].command.endswith("\\") and not found[-1].output:
-            last = found.pop()
-            found.append(Step(last.command + "\n" + text, (), last.line))
+        if text.startswith(prompt):
+            found.append(Step(text.removeprefix(prompt), (), number))
         elif found:
             last = found.pop()
             found.append(Step(last.command, (*last.output, text), last.line))
@@ -71,8 +74,6 @@ _VARIES = [
 ]
 """What is different each time: durations, dates, times, sizes, ports, versions."""
 
-_TOKENS = re.compile(f"({_NAME}|{'|'.join(_VARIES)}|…| +)")
-
 
 class Likeness:
     """Compares what was printed with what the documentation shows.
@@ -80,9 +81,14 @@ class Likeness:
     What varies by nature may vary, a run of spaces may be any, and ``…`` is any text. Names
     are remembered: what is the same in the documentation must be the same in reality, and
     a later command is given the real one.
+
+    Args:
+        also: what else varies: a pattern for the documentation, and one for reality.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, also: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._varies = {varies: f"(?:{varies}|now)" for varies in _VARIES} | dict(also)
+        self._tokens = re.compile(f"({_NAME}|{'|'.join(self._varies)}|…| +)")
         self._real: dict[str, str] = {}
 
     def command(self, command: str) -> str:
@@ -91,7 +97,7 @@ class Likeness:
 
     def accepts(self, documented: str, printed: str) -> bool:
         """Whether a line that was printed is like the documented one."""
-        tokens = _TOKENS.split(documented.strip())
+        tokens = self._tokens.split(documented.strip())
         names = [token for token in tokens if self._is_new(token)]
         match = re.fullmatch("".join(map(self._pattern, tokens)), printed.strip())
         if match is None:
@@ -111,7 +117,7 @@ class Likeness:
             return ".*"
         if token and not token.strip():
             return " +"
-        for varies in _VARIES:
+        for varies, real in self._varies.items():
             if re.fullmatch(varies, token):
-                return f"(?:{varies}|now)"
+                return real
         return re.escape(token)

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import termios
 import types
 from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 
+from examples.thumbnails import app as thumbnails
 from streamq import App, Job
 from streamq.metrics import Metrics
-from tests.markdown import ROOT, Block, Likeness, Step, blocks, steps
+from tests.markdown import ROOT, Block, Likeness, Step, blocks, read, steps
 from tests.photographs import cut_off, photographs
 from tests.servers import RedisServer
 
@@ -45,7 +50,9 @@ def app_of_the_reader() -> App:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("path", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", [p for p in PAGES if blocks(read(p), "python")], ids=lambda p: p.name
+)
 async def test_the_python_of_the_documentation_runs(
     path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,11 +62,11 @@ async def test_the_python_of_the_documentation_runs(
     monkeypatch.setattr(Metrics, "serve", partialmethod(Metrics.serve, next_free=True))
     module = types.ModuleType("documented")
     module.__dict__["app"] = app_of_the_reader()
-    for block in blocks(path, "python"):
+    for block in blocks(read(path), "python"):
         await run(module, block, path)
-    for value in list(vars(module).values()):
-        if isinstance(value, App):
-            await value.close()
+        for value in list(vars(module).values()):
+            if isinstance(value, App):
+                await value.close()  # it can be used again
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the embedded server needs Linux or macOS")
@@ -68,9 +75,10 @@ def test_the_commands_of_the_readme_print_what_it_shows(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     likeness = Likeness()
     try:
-        for block in blocks(ROOT / "README.md", "console"):
+        for block in blocks(read(ROOT / "README.md"), "console"):
             for step in steps(block):
-                compare(step, terminal.run(likeness.command(step.command)), likeness)
+                printed = terminal.run(likeness.command(step.command))
+                compare("README.md", step, printed, likeness)
     finally:
         terminal.run("streamq server stop")
 
@@ -109,7 +117,7 @@ class Terminal:
         return seen.decode().replace("\r\n", "\n")
 
 
-def compare(step: Step, printed: str, likeness: Likeness) -> None:
+def compare(page: str, step: Step, printed: str, likeness: Likeness) -> None:
     """Check a step's output line by line; a line ``…`` stands for any number of lines."""
     lines = [line for line in printed.splitlines() if line.strip()]
     skipping = False
@@ -122,18 +130,62 @@ def compare(step: Step, printed: str, likeness: Likeness) -> None:
         skipping = False
         if not lines or not likeness.accepts(documented, lines[0]):
             pytest.fail(
-                f"README.md, line {step.line}: `{step.command}` should print\n  {documented}\n"
+                f"{page}, line {step.line}: `{step.command}` should print\n  {documented}\n"
                 f"and printed\n{printed}"
             )
         lines.pop(0)
     assert skipping or not lines, (
-        f"README.md, line {step.line}: `{step.command}` printed more:\n" + "\n".join(lines)
+        f"{page}, line {step.line}: `{step.command}` printed more:\n" + "\n".join(lines)
     )
+
+
+@pytest.mark.anyio
+async def test_redis_cli_answers_as_its_page_shows(
+    server: RedisServer, client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMQ_URL", server.unix_url)
+    monkeypatch.chdir(tmp_path)
+    cut_off(photographs(Path("photos"))[-1], Path("photos/broken.png"))
+    # ms vary; whatever else is counted on the page is less than ten.
+    likeness = Likeness(also={r"\b\d{2,}\b": r"\d+"})
+    page = read(ROOT / "docs/redis-cli.md")
+    parts: dict[int, Block | str] = {block.line: block for block in blocks(page, "")}
+    for mark in re.finditer(r"<!-- test: (\w+) -->", page):
+        parts[page.count("\n", 0, mark.start())] = mark[1]
+    connection: Any = client.connection_pool.get_connection()  # which redis-py leaves untyped
+    async with thumbnails:
+        for _, part in sorted(parts.items()):
+            if part == "deliver":
+                await thumbnails.worker(groups=["images"], max_jobs=2).run()
+            elif part == "exhaust":
+                await thumbnails.worker(groups=["images"], burst=True).run()
+            elif isinstance(part, Block):
+                for step in steps(part, "> "):
+                    connection.send_command(*shlex.split(likeness.command(step.command)))
+                    compare("redis-cli.md", step, as_shown(connection.read_response()), likeness)
+
+
+def as_shown(reply: object, indent: str = "") -> str:
+    """A reply as redis-cli shows it."""
+    match reply:
+        case None:
+            return "(nil)"
+        case int():
+            return f"(integer) {reply}"
+        case "OK":
+            return "OK"
+        case list():
+            width = len(str(len(reply)))
+            heads = [f"{number:>{width}}) " for number in range(1, len(reply) + 1)]
+            items = [as_shown(item, indent + " " * (width + 2)) for item in reply]
+            return f"\n{indent}".join(map("".join, zip(heads, items, strict=True)))
+        case _:
+            return json.dumps(reply)
 
 
 @pytest.mark.parametrize(
     "command",
-    re.findall(r"^\| `streamq ([a-z ]+)` \|", (ROOT / "docs/cli.md").read_text("utf-8"), re.M),
+    re.findall(r"^\| `streamq ([a-z ]+)` \|", read(ROOT / "docs/cli.md"), re.M),
 )
 def test_the_map_of_commands_is_true(command: str) -> None:
     done = subprocess.run(

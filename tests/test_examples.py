@@ -13,7 +13,6 @@ from PIL import Image
 
 from examples.thumbnails import app as thumbnails
 from streamq import App
-from streamq.dlq import DeadLetters
 from tests.photographs import cut_off, photographs
 from tests.servers import RedisServer
 
@@ -70,7 +69,7 @@ async def test_a_broken_photograph_dies_is_repaired_redriven_and_succeeds(
 ) -> None:
     whole = photographs(Path("photos"))[0]
     broken = cut_off(whole, Path("photos/broken.png"))
-    dead_letters = DeadLetters(app.server, "jobs", "images")
+    dead_letters = app.dead_letters("images")
 
     job_id = await app.produce("photo_added", file=str(broken))
     await app.worker(burst=True).run()
@@ -89,8 +88,8 @@ async def test_a_broken_photograph_dies_is_repaired_redriven_and_succeeds(
     assert redriven.new_id is not None
     await app.worker(burst=True).run()
     assert await dead_letters.count() == 0
-    record = client.hgetall("{jobs}:group:images:job:" + redriven.new_id)
-    assert (record["state"], record["attempts"]) == ("succeeded", "1")
+    [status] = (await app.inspector.status("jobs", redriven.new_id, "images")).groups
+    assert (status.state, status.attempts) == ("succeeded", 1)
     assert audit_log() == {
         before,  # and not again: the redriven job was for `images` alone
         audited("thumbnail_ready", Path("photos/thumbnails/broken.jpg")),

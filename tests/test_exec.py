@@ -246,5 +246,5 @@ class TestRunning:
 
 async def gone(pid: int) -> None:
     """Wait until a process has ended."""
-    while not has_ended(pid):
+    while not has_ended(pid):  # noqa: ASYNC110 - the end of a stranger is no event
         await asyncio.sleep(0.01)

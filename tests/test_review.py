@@ -6,12 +6,21 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 import redis
 
-from streamq import App, Job, Settings
+from streamq import App, Job, Retry, Settings, scripts
+from streamq.errors import ConfigError
 from streamq.events import Event, LeaseLost, Outcome, ServerBack, ServerLost, Settled
+from streamq.handler import make_handler
+from streamq.server import Link
+from streamq.server.address import Address
+from streamq.server.wire import Wire
+from streamq.worker import Handlers
+from streamq.worker.fetch import BLOCK
+from tests.servers import RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -125,3 +134,184 @@ async def test_the_wait_for_a_thread_is_not_counted_by_the_timeout(app: App) -> 
     worker = app.worker(burst=True, settings=Settings(concurrency=1), observers=[observe])
     await worker.run()
     assert outcomes == [Outcome.SUCCEEDED] * 4
+
+
+def _dead_letters(client: redis.Redis, group: str) -> list[tuple[str, str]]:
+    letters: Any = client.xrange(f"{{jobs}}:group:{group}:dlq")
+    return [(fields["type"], fields["error"]) for _, fields in letters]
+
+
+async def test_an_event_that_the_user_may_not_write_holds_up_nobody(
+    server: RedisServer, client: redis.Redis
+) -> None:
+    client.acl_setuser(
+        "w", enabled=True, passwords="+pw", keys=["jobs", "{jobs}*"], commands=["+@all"]
+    )
+    done: list[int] = []
+    async with App(f"unix://w:pw@{server.socket}") as app:
+
+        @app.handler("good", group="g")
+        async def good(i: int) -> None:
+            done.append(i)
+
+        @app.handler("bad", group="g")
+        async def bad(job: Job) -> None:
+            await job.emit("x", stream="elsewhere")
+
+        await app.produce_many([("bad" if i == 3 else "good", {"i": i}) for i in range(20)])
+        async with asyncio.timeout(20):
+            await app.worker(burst=True).run()
+    client.acl_deluser("w")
+    assert sorted(done) == [i for i in range(20) if i != 3]
+    [(type, error)] = _dead_letters(client, "g")
+    assert type == "bad"
+    assert "could not be written" in error
+    assert "does not permit it" in error
+
+
+async def test_an_event_that_the_server_refuses_leaves_the_others_written_once(
+    app: App, client: redis.Redis
+) -> None:
+    client.xadd("full", {"a": "1"}, id=f"{2**64 - 1}-{2**64 - 1}")
+
+    @app.handler("good", group="g")
+    async def good(job: Job) -> None:
+        await job.emit("x", stream="out")
+
+    @app.handler("bad", group="g")
+    async def bad(job: Job) -> None:
+        await job.emit("x", stream="full")
+
+    await app.produce_many([("good", {}), ("bad", {}), ("good", {})])
+    async with asyncio.timeout(20):
+        await app.worker(burst=True).run()
+    assert client.xlen("out") == 2
+    [(type, error)] = _dead_letters(client, "g")
+    assert type == "bad"
+    assert "last possible ID" in error
+
+
+async def test_what_was_not_for_this_group_is_no_victim_of_a_lost_worker(
+    app: App, client: redis.Redis
+) -> None:
+    for group in ("g", "other"):
+        client.xgroup_create("jobs", group, mkstream=True)
+    await app.produce("thumbnail_made")
+    client.xadd("jobs", {"type": "x", "data": "{}", "for": "other"})
+    own = client.xadd("jobs", {"type": "x", "data": "{}"})
+    client.xreadgroup("g", "lost-worker", {"jobs": ">"})
+
+    @app.handler("x", group="g", retries=0)
+    async def handle() -> None: ...
+
+    app.ignore("thumbnail_*", group="g")
+    async with asyncio.timeout(20):
+        await app.worker(burst=True, settings=Settings(lease=0.05)).run()
+    letters: Any = client.xrange("{jobs}:group:g:dlq")
+    assert [fields["id"] for _, fields in letters] == [own]
+
+
+def test_the_handler_of_the_rest_is_found_in_any_iterable() -> None:
+    handler = make_handler("*", lambda: None)
+    assert Handlers(iter([handler])).find("x") is handler
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://user:se/cret@host", "redis://:se#cret@host:1", "redis://:se?cret@host"]
+)
+def test_a_password_with_characters_of_the_url_is_not_shown(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Address(url)
+    assert "se" not in str(caught.value).replace("server", "").replace("user", "")
+
+
+def test_a_client_name_in_the_url_gives_way_to_the_consumers() -> None:
+    assert Address("redis://h?client_name=mine").connection("worker-1").client_name == "worker-1"
+    assert Address("redis://h?client_name=mine").connection().client_name == "mine"
+
+
+async def test_a_retry_that_never_comes_is_parked_like_any_other(
+    app: App, client: redis.Redis
+) -> None:
+    @app.handler("x", group="g")
+    async def handle() -> None:
+        raise Retry(delay=1e306)
+
+    await app.produce("x")
+    worker = app.worker(settings=Settings(grace=0))
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(worker.run())
+        await _until(lambda: bool(client.zcard("{jobs}:group:g:retry")))
+        worker.stop()
+
+
+async def test_a_slow_handler_gets_whole_batches(app: App) -> None:
+    sizes: list[int] = []
+
+    @app.handler("x", group="g", batch=50)
+    async def handle(jobs: list[Job]) -> None:
+        sizes.append(len(jobs))
+        await asyncio.sleep(0.1)
+
+    await app.produce_many([("x", {})] * 200)
+    await app.worker(burst=True, settings=Settings(concurrency=2)).run()
+    assert sizes == [50] * 4
+
+
+async def test_a_connection_that_breaks_at_the_end_leaves_no_consumer(
+    app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @app.handler("x", group="g")
+    async def handle() -> None: ...
+
+    await app.produce("x")
+    worker = app.worker(burst=True)
+    run, broken = Link.run, [scripts.load("release")]
+
+    async def break_once(link: Link, call: scripts.Call) -> Any:
+        if call.script in broken:
+            broken.remove(call.script)
+            client.client_kill_filter(skipme=True)
+        return await run(link, call)
+
+    monkeypatch.setattr(Link, "run", break_once)
+    # The connection is found broken before it is used, or after: both must do.
+    monkeypatch.setattr(Wire, "usable", True)
+    async with asyncio.timeout(20):
+        await worker.run()
+    assert client.xinfo_consumers("jobs", "g") == []
+
+
+async def test_a_burst_sees_what_is_emitted_to_a_stream_that_it_has_just_looked_at(
+    app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, ran = asyncio.Event(), list[str]()
+
+    @app.handler("x", group="g", stream="first")
+    async def first(job: Job) -> None:
+        ran.append("first")
+        await asyncio.sleep(2 * BLOCK)
+        await job.emit("x", stream="second", again=False)
+
+    @app.handler("x", group="g", stream="second")
+    async def second(job: Job, again: bool) -> None:
+        ran.append("second")
+        if again:
+            await looked.wait()
+            await job.emit("x", stream="first")
+
+    await app.produce("x", stream="second", again=True)
+    worker = app.worker(burst=True)
+    idle = worker.consumers[0].idle
+
+    async def look() -> bool:
+        found = await idle()
+        if found and not looked.is_set():
+            looked.set()
+            await _until(lambda: client.xlen("second") == 0 and not worker.consumers[1].hand.held)
+        return found
+
+    monkeypatch.setattr(worker.consumers[0], "idle", look)
+    async with asyncio.timeout(20):
+        await worker.run()
+    assert ran == ["second", "first", "second"]

@@ -339,7 +339,7 @@ def say_fields(fields: Mapping[str, object]) -> None:
 def duration(seconds: float) -> str:
     """A time span for a person: ``0.25 s``, ``42 s``, ``3 min 5 s``, ``3 d 4 h``."""
     if seconds < 10:
-        return f"{seconds:.3g} s"
+        return f"{seconds:.2g} s"
     whole = round(seconds)
     for unit, size, below, below_size in (
         ("d", 86400, "h", 3600),

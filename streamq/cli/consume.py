@@ -213,15 +213,18 @@ def consume(
 
     With an App, its handlers process them. With --exec, a program does: it gets the job
     as a JSON object on standard input and fields of its data as arguments, which no
-    shell reads. Exit code 0 is success, 75 asks for another try, 65 gives the job up,
-    and any other is a failure, whose reason is the end of standard error. With neither,
-    each job is only printed.
+    shell reads; a value that begins with - is only taken after a -- in the command. Exit
+    code 0 is success, 75 asks for another try, 65 gives the job up, and any other is a
+    failure, whose reason is the end of standard error. With neither, each job is only
+    printed.
 
     At Ctrl-C or SIGTERM, running jobs are finished and the others given back; a second
     one leaves at once.
     """
     if app is not None and command is not None:
         raise ConfigError("give --app or --exec, not both")
+    if timeout is not None and not 0 < timeout < float("inf"):
+        raise ConfigError(f"--timeout {timeout:g}: give seconds, more than zero")
     if processes > 1 and max_jobs is not None:
         raise ConfigError("--max-jobs is for one process: leave out --processes")
     place = None

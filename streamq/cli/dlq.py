@@ -59,6 +59,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(
         commands,
         name="dlq",
+        short_help="List, show, redrive or purge dead letters.",
         epilog=examples("streamq dlq list", "streamq dlq redrive --all --group images"),
     )
 

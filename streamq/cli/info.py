@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "info",
+        short_help="Show the server, its streams and their groups.",
         epilog=examples(
             "streamq info",
             "streamq info --json | jq '.streams[] | {name, length, pinned_by}'",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import stat
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -17,11 +17,13 @@ from streamq.cli.common import (
     ExitCode,
     Stream,
     Url,
+    complain,
     connect,
     examples,
     exit_code,
     note,
     run,
+    seconds,
 )
 from streamq.cli.jobs import from_fields, from_json
 from streamq.cli.report import Report
@@ -38,6 +40,9 @@ MIB = 1024 * 1024
 BATCH = 500
 """Copies written at once."""
 
+HINT_AFTER = 1.0
+"""Seconds after Ctrl-C that a silent server is told of."""
+
 HINT = """\
 Give the data of a job as key=value, for example:
 
@@ -48,6 +53,14 @@ or many jobs, one JSON object a line:  streamq produce --file jobs.ndjson
 All of it:  streamq produce --help"""
 
 
+class Terms(NamedTuple):
+    """What may be asked for one job; times are in seconds."""
+
+    key: str | None = None
+    delay: float | None = None
+    expires: float | None = None
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
@@ -56,6 +69,7 @@ def register(app: typer.Typer) -> None:
             "streamq produce file=image_1.png action=process_image",
             "streamq produce --type resize file=image_1.png width:=256 tags:='[\"a\"]'",
             'streamq produce --json \'{"type": "resize", "data": {"file": "image_1.png"}}\'',
+            "streamq produce --type remind user:=7 --delay 2h --key remind-7",
             "streamq produce --file jobs.ndjson --skip-bad",
             "tail -f events.ndjson | streamq produce -",
         ),
@@ -66,9 +80,9 @@ def produce(
     fields: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY=VALUE]...",
-            help="The job's data: KEY=VALUE for text, KEY:=JSON for any other value; "
-            "or - to read lines of JSON from standard input.",
+            metavar="KEY=VALUE",
+            help="The job's data: KEY=VALUE for text, KEY:=JSON for any other value; type=TYPE "
+            "is like --type. Or - to read lines of JSON from standard input.",
             show_default=False,
         ),
     ] = None,
@@ -97,6 +111,24 @@ def produce(
         int,
         typer.Option("--max-payload", metavar="BYTES", min=1, help="The largest data of one job."),
     ] = MIB,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", metavar="KEY", help="For a day, the same key writes the same job only once."
+        ),
+    ] = None,
+    delay: Annotated[
+        float | None,
+        typer.Option(
+            "--delay", metavar="TIME", parser=seconds, help="When it is to be run: in 30, 5m, 2h."
+        ),
+    ] = None,
+    expires: Annotated[
+        float | None,
+        typer.Option(
+            "--expires", metavar="TIME", parser=seconds, help="Run it within 30, 5m, 2h or never."
+        ),
+    ] = None,
     json_output: Annotated[
         bool, typer.Option("--json-output", help="Print a JSON object for each job.")
     ] = False,
@@ -117,17 +149,20 @@ def produce(
     if sum((bool(fields), json is not None, file is not None)) > 1:
         raise ConfigError("give the job as KEY=VALUE, with --json or with --file: one of them")
     report = Report(stream, json_output=json_output, quiet=quiet)
+    terms = Terms(key, delay, expires)
+    if terms != Terms() and (count > 1 or not (fields or json is not None or type)):
+        raise ConfigError("--key, --delay and --expires are for one job, not for many")
     if fields or json is not None:
         job = from_fields(fields, type) if json is None else _from_option(json, type)
         report.many = count > 1
-        run(lambda: _write_copies(url, stream, job, count, max_payload, report))
+        _run(_write_copies(url, stream, job, count, max_payload, terms, report), report)
     elif file is not None or _is_fed():
         if count > 1:
             raise ConfigError("--count is for one job, not for a file")
-        run(lambda: _write_lines(url, stream, file, type, max_payload, skip_bad, report))
+        _run(_write_lines(url, stream, file, type, max_payload, skip_bad, report), report)
     elif type:
         report.many = count > 1
-        run(lambda: _write_copies(url, stream, (type, {}), count, max_payload, report))
+        _run(_write_copies(url, stream, (type, {}), count, max_payload, terms, report), report)
     else:
         note(HINT)
         raise typer.Exit(ExitCode.USAGE)
@@ -143,6 +178,14 @@ def _from_option(json: str, type: str) -> NewJob:
         raise ConfigError(f"--json: {error}") from None
 
 
+def _run(writing: Coroutine[None, None, None], report: Report) -> None:
+    try:
+        run(lambda: writing)
+    except KeyboardInterrupt:
+        complain(f"interrupted: {report.so_far()}, perhaps some more")
+        raise
+
+
 # -- writing ------------------------------------------------------------------
 
 
@@ -154,13 +197,20 @@ def _check(job: NewJob, max_payload: int) -> None:
 
 
 async def _write_copies(
-    url: str | None, stream: str, job: NewJob, count: int, max_payload: int, report: Report
-) -> None:
+    url: str | None, stream: str, job: NewJob, count: int, max_payload: int, terms: Terms,
+    report: Report,
+) -> None:  # fmt: skip
     from streamq.producer import Producer
 
     _check(job, max_payload)
     async with connect(url) as server:
         producer = Producer(server, max_payload)
+        if terms != Terms():
+            id = await producer.produce(
+                stream, *job, key=terms.key, delay=terms.delay, expires=terms.expires
+            )
+            report.wrote([id], [job])
+            return
         async with _interruptible(report):
             while report.written < count and not report.interrupted:
                 await _write(producer, [job] * min(BATCH, count - report.written), report)
@@ -240,10 +290,13 @@ async def _interruptible(report: Report, lines: LineReader | None = None) -> Asy
     import asyncio
 
     loop = asyncio.get_running_loop()
+    hint: asyncio.TimerHandle | None = None
 
     def stop() -> None:
+        nonlocal hint
         loop.remove_signal_handler(signal.SIGINT)  # a second one ends it at once
         report.interrupted = True
+        hint = loop.call_later(HINT_AFTER, note, "Waiting for the server; Ctrl-C leaves at once")
         if lines is not None:
             lines.stop()
 
@@ -252,6 +305,8 @@ async def _interruptible(report: Report, lines: LineReader | None = None) -> Asy
         yield
     finally:
         loop.remove_signal_handler(signal.SIGINT)
+        if hint is not None:
+            hint.cancel()
         report.close()
 
 

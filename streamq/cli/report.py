@@ -44,7 +44,8 @@ class Report:
             say("\n".join(ids))
         else:
             for id in ids[: max(SHOWN - self.written, 0)]:
-                say(f"Enqueued job: {id}")
+                # Only a job for later has a name instead of an entry ID.
+                say(f"Scheduled job: {id}" if id.startswith("s-") else f"Enqueued job: {id}")
         sys.stdout.flush()
         self.written += len(ids)
 

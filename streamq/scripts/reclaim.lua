@@ -48,6 +48,7 @@ if not redis.call('SET', lock, consumer, 'NX', 'PX', ARGV[5]) then
     return nil
 end
 
+local UNSEEN = 10 -- deliveries of an entry that is for another group: it is settled unseen
 local allowed = {}
 for i = 9, #ARGV, 2 do
     allowed[ARGV[i]] = tonumber(ARGV[i + 1])
@@ -55,16 +56,18 @@ end
 
 -- How many deliveries the entry may have; nil when it is no longer in the stream.
 local function deliveries_allowed(id)
-    local entry, job_type = redis.call('XRANGE', stream, id, id)[1], ''
+    local entry, job_type, only_for_another = redis.call('XRANGE', stream, id, id)[1], '', false
     if not entry then
         return nil
     end
     for i = 1, #entry[2], 2 do
         if entry[2][i] == 'type' then
             job_type = entry[2][i + 1]
+        elseif entry[2][i] == 'for' and entry[2][i + 1] ~= group then
+            only_for_another = is_native(entry[2], 1)
         end
     end
-    return allowed[job_type] or tonumber(ARGV[7])
+    return only_for_another and UNSEEN or allowed[job_type] or tonumber(ARGV[7])
 end
 
 local claimed, buried, acked, deleted, removed = {}, {}, {}, {}, {}

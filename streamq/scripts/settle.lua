@@ -28,7 +28,7 @@
 --
 -- Returns a flat list of those refused: position (from 1), why. Why is '' (pending no
 -- more), '=' .. consumer (who holds it), '!deleted' (no longer in the stream), or
--- '!emit' (a target is not a stream).
+-- '!emit' and what is known of it (a target takes no event).
 --@include held
 --@include remove
 --@include clock
@@ -74,6 +74,18 @@ for i = 1, n do
     elseif not targets_fit then
         refuse(i, '!emit')
         ours = false
+    end
+    if ours and events then
+        for _, event in ipairs(events) do
+            -- An error that stopped the script would leave the events of other jobs
+            -- behind, and do so again each time the batch is sent.
+            local written = redis.pcall('XADD', event[1], '*', unpack(ARGV, event[2], event[3]))
+            if type(written) ~= 'string' then
+                refuse(i, '!emit' .. written.err)
+                ours = false
+                break
+            end
+        end
     end
     local verdict = ARGV[arg]
     if verdict == 's' then
@@ -149,11 +161,6 @@ for i = 1, n do
             acked[#acked + 1] = id
         end
         arg = arg + 2
-    end
-    if ours and events then
-        for _, event in ipairs(events) do
-            redis.call('XADD', event[1], '*', unpack(ARGV, event[2], event[3]))
-        end
     end
 end
 

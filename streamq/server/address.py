@@ -44,10 +44,11 @@ class Address:
             self.shown = _without_password(url, options)
             if "path" not in options and not _DATABASE.fullmatch(urlsplit(url).path):
                 raise ValueError("what follows the host must be the number of a database")
-        except ValueError as error:
+        except ValueError:
+            # What the library says of it may quote a piece of the password.
             raise ConfigError(
-                f"not a server's URL: {printable(error, 200)}; "
-                "give redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH"
+                "not a server's URL: give redis://HOST:PORT/DATABASE, rediss://HOST:PORT or "
+                "unix:///PATH, and write '/', '#', '?' and '@' in a password as %2F, %23, %3F, %40"
             ) from None
         self._kind: Callable[..., AbstractConnection] = options.pop("connection_class", Connection)
         unknown = sorted(set(options) - _OPTIONS)
@@ -70,10 +71,11 @@ class Address:
         Args:
             name: what ``CLIENT LIST`` shows.
         """
+        named = {"client_name": name} if name else {}
         # Timeouts are the Link's own: redis-py's would start a task for every write.
         return self._kind(
-            socket_timeout=None, socket_connect_timeout=None, protocol=2, client_name=name,
-            **self._options,
+            **{**self._options, **named},
+            socket_timeout=None, socket_connect_timeout=None, protocol=2,
         )  # fmt: skip
 
 

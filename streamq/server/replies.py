@@ -66,6 +66,8 @@ def error_reply(text: str, where: str) -> StreamqError:
 
 def refused_connection(error: redis_errors.RedisError, where: str) -> StreamqError | None:
     """What the server said when redis-py connected; ``None`` if it said nothing."""
+    if isinstance(error.__cause__, redis_errors.ResponseError):
+        error = error.__cause__  # some of them redis-py takes for the network's fault
     text = printable(error, 300)
     if isinstance(error, redis_errors.AuthenticationError):
         return AuthenticationFailed(_REJECTED.format(where=where))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import anyio
 
 from streamq import scripts
-from streamq.errors import GroupNotFound, StreamqError
+from streamq.errors import GroupNotFound, OutcomeUnknown, StreamqError
 from streamq.events import Events, GroupCreated
 from streamq.keys import GroupKeys, group_keys
 from streamq.server import Server
@@ -85,10 +85,10 @@ class Consumer:
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
-        self.hand = Hand(settings.concurrency, settings.prefetch)
+        self.hand = Hand(settings.concurrency, settings.prefetch, handlers.largest_batch)
         self._settings = settings
         self._events = events
-        self._fetching = anyio.CancelScope()
+        self._fetching: anyio.CancelScope | None = None
         # One connection for reads that block, one for everything else. Each is given up
         # early enough for a heartbeat on the next one to save the leases.
         timeout = min(max(settings.lease / 2, MIN_TIMEOUT), REPLY_TIMEOUT)
@@ -130,7 +130,7 @@ class Consumer:
         async with anyio.create_task_group() as background:
             background.start_soon(self.settler.run)
             background.start_soon(self._heartbeat.run)
-            with self._fetching:
+            with anyio.CancelScope() as self._fetching:
                 await self.fetcher.run()
             self.runners.give_back()
             await self._drain()
@@ -147,7 +147,11 @@ class Consumer:
         """Begin to stop."""
         self.fetcher.stop()
         # A read under way ends by itself, if the server answers.
-        asyncio.get_running_loop().call_later(BLOCK + CLOSE_TIMEOUT, self._fetching.cancel)
+        asyncio.get_running_loop().call_later(BLOCK + CLOSE_TIMEOUT, self._cut_off)
+
+    def _cut_off(self) -> None:
+        if self._fetching is not None:
+            self._fetching.cancel()
 
     async def idle(self) -> bool:
         """Whether the group has nothing queued, retrying or pending, with any consumer.
@@ -197,10 +201,16 @@ class Consumer:
             if self.hand.held:
                 return
             with anyio.move_on_after(CLOSE_TIMEOUT):
-                # What the server gave away and never reached us is not ours to keep.
-                await self._writing.run(scripts.release(self.keys, self.name, 1000))
-                await self._writing.run(scripts.retire(self.keys, self.name))
+                try:
+                    await self._leave_group()
+                except OutcomeUnknown:
+                    await self._leave_group()  # over a new connection
         except StreamqError:
             pass  # a consumer that holds nothing is removed by the others, later
         finally:
             await self.close()
+
+    async def _leave_group(self) -> None:
+        # What the server gave away and never reached us is not ours to keep.
+        await self._writing.run(scripts.release(self.keys, self.name, 1000))
+        await self._writing.run(scripts.retire(self.keys, self.name))

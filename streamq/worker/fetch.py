@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from streamq import scripts
@@ -41,15 +41,20 @@ SILENCE = 3600.0
 """Seconds after which a silent consumer that holds nothing is removed."""
 
 
-@dataclass
 class Budget:
     """How many more deliveries a worker may start; ``None`` for no limit."""
 
-    left: int | None = None
+    def __init__(self, left: int | None = None) -> None:
+        self.left = left
+        self._lock = asyncio.Lock()
+
+    def turn(self) -> AbstractAsyncContextManager[object]:
+        """While there is a limit, consumers read one after the other, or they overdraw it."""
+        return nullcontext() if self.left is None else self._lock
 
     def allow(self, wanted: int) -> int:
         """How many of ``wanted`` may be fetched."""
-        return wanted if self.left is None else min(wanted, max(self.left, 0))
+        return wanted if self.left is None else min(wanted, self.left)
 
     def spend(self, count: int) -> None:
         """Count what was fetched."""
@@ -59,8 +64,7 @@ class Budget:
     @property
     def spent(self) -> bool:
         """Whether nothing may be fetched any more."""
-        # Consumers that read at the same time may overdraw it.
-        return self.left is not None and self.left <= 0
+        return self.left == 0
 
 
 class Fetcher:
@@ -134,7 +138,8 @@ class Fetcher:
         try:
             if self._suspect:
                 await self._give_back_unknown()
-            await self._fetch_from_all()
+            async with self._budget.turn():
+                await self._fetch_from_all()
         except GroupNotFound:
             await create_group(self._link, self._keys.stream, self._keys.group)
             self._events.tell(GroupCreated(self._keys.stream, self._keys.group, again=True))

@@ -24,9 +24,10 @@ class Hand:
     Args:
         concurrency: how many handlers run at once.
         prefetch: how many entries may wait for one at the most.
+        batch: how many entries one handler takes at the most.
     """
 
-    def __init__(self, concurrency: int, prefetch: int) -> None:
+    def __init__(self, concurrency: int, prefetch: int, batch: int = 1) -> None:
         self.concurrency = concurrency
         self.prefetch = prefetch
         self.held: dict[str, int] = {}
@@ -36,7 +37,9 @@ class Hand:
         self.finished = 0
         """How many have left the hand, ever."""
         self._closed = False
-        self._limit = concurrency
+        # Handlers that take batches have them waiting, however slow they are.
+        self._least = min(concurrency * (batch - 1), prefetch)
+        self._limit = concurrency + self._least
         self._pace_from = (time.monotonic(), 0)
         self._room_waiter: asyncio.Future[None] | None = None
         self._empty_waiters: list[asyncio.Future[None]] = []
@@ -96,7 +99,7 @@ class Hand:
         now = time.monotonic()
         if now - since >= AHEAD:
             pace = (self.finished - finished) / (now - since)
-            self._limit = self.concurrency + min(int(pace * AHEAD), self.prefetch)
+            self._limit = self.concurrency + min(max(int(pace * AHEAD), self._least), self.prefetch)
             self._pace_from = (now, self.finished)
 
 

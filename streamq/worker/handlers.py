@@ -9,6 +9,10 @@ from streamq.errors import InvalidEntry
 from streamq.handler import ANY, Handler
 from streamq.job import decode
 
+UNSEEN = 10
+"""Deliveries of a job that no handler takes: not its fault, if it was in hand when a worker
+died; but one that is too large to be read has to end somewhere, too."""
+
 
 class Handlers:
     """The handlers of one group on one stream.
@@ -19,8 +23,9 @@ class Handlers:
     """
 
     def __init__(self, handlers: Iterable[Handler], ignored: Iterable[str] = ()) -> None:
-        self.by_type: Mapping[str, Handler] = {h.type: h for h in handlers if h.type != ANY}
-        self.rest = next((h for h in handlers if h.type == ANY), None)
+        by_type = {handler.type: handler for handler in handlers}
+        self.rest = by_type.pop(ANY, None)
+        self.by_type: Mapping[str, Handler] = by_type
         self._ignored = tuple(ignored)
 
     def find(self, type: str) -> Handler | None:
@@ -32,9 +37,15 @@ class Handlers:
         return any(fnmatchcase(type, pattern) for pattern in self._ignored)
 
     @property
+    def largest_batch(self) -> int:
+        """How many jobs one call takes at the most."""
+        every = [*self.by_type.values(), *([self.rest] if self.rest is not None else [])]
+        return max((handler.batch for handler in every), default=0) or 1
+
+    @property
     def deliveries(self) -> int:
         """How many deliveries a job may have whose type has no handler of its own."""
-        return self.rest.retries + 1 if self.rest is not None else 1
+        return self.rest.retries + 1 if self.rest is not None else UNSEEN
 
     @property
     def deliveries_by_type(self) -> dict[str, int]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from streamq import scripts
-from streamq.errors import GroupNotFound
+from streamq.errors import AuthenticationFailed, GroupNotFound, ServerRefused
 from streamq.events import Events, Outcome, Refused, Settled, Vanished, Verdict
 from streamq.job import encode
 from streamq.keys import PARKED, GroupKeys
@@ -23,6 +23,9 @@ from streamq.worker.outage import Outage
 
 MOST = 500
 """Verdicts in one call at the most; Lua's ``unpack`` takes a few thousand values."""
+
+FOREVER = 1e10
+"""Seconds that a retry may be put off at the most: some 300 years."""
 
 KEEP_DATA = 1024
 """Bytes of a job's data up to which its status record keeps them."""
@@ -89,7 +92,7 @@ class Settler:
         call = self._call(batch)
         tries = 0
 
-        async def send() -> list[Any]:
+        async def send() -> list[Any] | None:
             nonlocal tries
             tries += 1
             try:
@@ -97,9 +100,19 @@ class Settler:
             except GroupNotFound:
                 # The group is gone, and with it every claim to these entries.
                 return [part for i in range(len(batch)) for part in (i + 1, b"")]
+            except (AuthenticationFailed, ServerRefused) as error:
+                if error.passing or not any(verdict.job.emitted for verdict in batch):
+                    raise
+                # A target out of reach, by the ACL or in another slot of a Cluster, has
+                # the whole call refused: one job must not hold up all others for ever.
+                return [1, f"!emit{error}".encode()] if len(batch) == 1 else None
             return reply
 
         reply = await self._outage.persist(self._stage, send)
+        if reply is None:
+            for verdict in batch:
+                await self._settle([verdict])
+            return
         refused = {
             position - 1: why.decode("utf-8", "backslashreplace")  # who holds it may be anybody
             for position, why in zip(reply[::2], reply[1::2], strict=True)
@@ -140,7 +153,12 @@ class Settler:
                     verdicts += self._record(verdict)
                     keys.append(job_prefix + job.id)
             elif outcome is Outcome.RETRY:
-                verdicts += ("r", int(verdict.delay * 1000), verdict.error, job.retries + 1)
+                verdicts += (
+                    "r",
+                    int(min(verdict.delay, FOREVER) * 1000),
+                    verdict.error,
+                    job.retries + 1,
+                )
                 keys.append(job_prefix + job.id)
             elif outcome is Outcome.DEAD:
                 verdicts += ("d", verdict.reason, verdict.error)
@@ -174,8 +192,8 @@ class Settler:
             if why == "!deleted":
                 job_ids = [verdict.job.id]
                 self._events.tell(Vanished(self._keys.stream, self._keys.group, job_ids))
-            elif why == "!emit":
-                self.put(_unsent(verdict))
+            elif why.startswith("!emit"):
+                self.put(_unsent(verdict, why.removeprefix("!emit")))
                 self._hand.held[verdict.job.id] = verdict.job.attempt
             else:
                 self._events.tell(Refused(verdict, printable(why.removeprefix("="))))
@@ -188,10 +206,12 @@ def _applied(verdict: Verdict, why: str) -> bool:
     return why == ""
 
 
-def _unsent(verdict: Verdict) -> Verdict:
+def _unsent(verdict: Verdict, why: str) -> Verdict:
     """The verdict on a job whose events could not be written: dead, and it says why."""
     targets = ", ".join(sorted({event.stream for event in verdict.job.emitted or ()}))
+    verdict.job.emitted = None
     dead = Verdict(verdict.job, Outcome.DEAD, verdict.started, verdict.finished)
     dead.reason = "emit failed"
-    dead.error = f"an event could not be written: one of the keys {targets} is not a stream"
+    why = printable(why, 300) or f"one of the keys {targets} is not a stream"
+    dead.error = f"an event could not be written: {why}"
     return dead

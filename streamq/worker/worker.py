@@ -132,6 +132,10 @@ class Worker:
         """Whether the worker has been told to stop."""
         return self._stop.is_set()
 
+    @property
+    def _finished(self) -> int:
+        return sum(consumer.hand.finished for consumer in self.consumers)
+
     def _leave(self) -> None:
         running = sum(consumer.runners.running for consumer in self.consumers)
         self._events.tell(Leaving(running, self.settings.lease))
@@ -144,11 +148,14 @@ class Worker:
     async def _watch_burst(self) -> None:
         while True:
             await anyio.sleep(BURST_POLL)
+            finished = self._finished
             try:
-                if all([await consumer.idle() for consumer in self.consumers]):
-                    break
+                idle = all([await consumer.idle() for consumer in self.consumers])
             except StreamqError:
                 continue  # the stages wait for the server, and so does this
+            # A job that ended meanwhile may have emitted to a stream looked at before.
+            if idle and finished == self._finished:
+                break
         for consumer in self.consumers:
             consumer.stop()
 

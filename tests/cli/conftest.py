@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,16 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return work
 
 
+@pytest.fixture(autouse=True)
+def logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a command changes in this process's logging is changed back."""
+    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
+    logger = logging.getLogger("streamq")
+    level = logger.level
+    yield
+    logger.setLevel(level)
+
+
 @pytest.fixture
 def streamq(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -45,9 +56,7 @@ def streamq(
 
 
 @pytest.fixture
-def start(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Program]]:
+def start(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Program]]:
     """Start a command in a process of its own, on the server: ``start("consume")``."""
     monkeypatch.setenv("STREAMQ_URL", server.unix_url)
     started: list[Program] = []

@@ -11,7 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
@@ -74,8 +74,7 @@ def worker(consume: Start, scratch: Path) -> Start:
 
 def add(client: redis.Redis, type: str = "", stream: str = "jobs", **data: Any) -> str:
     """Write a job."""
-    job_id: Any = client.xadd(stream, {"type": type, "data": json.dumps(data)})
-    return str(job_id)
+    return cast("str", client.xadd(stream, {"type": type, "data": json.dumps(data)}))
 
 
 def dead(client: redis.Redis, group: str = "default") -> list[dict[str, str]]:
@@ -95,7 +94,8 @@ def record(client: redis.Redis, job_id: str, group: str = "default") -> dict[str
 
 def test_without_an_app_each_job_is_printed(consume: Start, client: redis.Redis) -> None:
     first = add(client, "resize", file="image_1.png", text="\x1b[31m\x85")
-    second = client.xadd("jobs", {"file": "a b", "action": "process_image"})
+    foreign: Any = {"file": "a b", "action": "process_image"}
+    second = cast("str", client.xadd("jobs", foreign))
 
     code, out, err = consume("--burst").end()
 
@@ -190,7 +190,7 @@ def test_debug_logs_where_a_handler_failed(worker: Start, client: redis.Redis) -
         (["--group", "a b"], "'a b' cannot name a group"),
         (["--stream", "a\nb"], "cannot name a stream"),
         (["--lease", "0"], "lease=0: give seconds"),
-        (["--timeout", "0"], "timeout=0.0: give seconds"),
+        (["--timeout", "0"], "streamq: --timeout 0: give seconds"),
         (["--from", "yesterday"], "start='yesterday': give 0, $ or an entry ID"),
         (["--metrics-host", "nowhere.invalid", "--metrics-port", "1"], "cannot serve metrics at"),
     ],

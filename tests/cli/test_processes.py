@@ -16,7 +16,7 @@ import redis
 
 from streamq.cli.common import ExitCode
 from streamq.keys import PARKED
-from tests.cli.support import PATIENCE, Program, Result, read_one_line
+from tests.cli.support import PATIENCE, Program, read_one_line
 from tests.scraping import Scrape, scrape
 from tests.servers import RedisServer, free_port
 
@@ -109,7 +109,10 @@ def test_a_process_is_killed_in_the_middle_of_its_jobs(
     gate.wait_for(1)
 
     holder = max(client.xinfo_consumers("jobs", "images"), key=lambda row: row["pending"])
-    os.kill(int(holder["name"].split("-")[-2]), signal.SIGKILL)
+    pid = int(holder["name"].split("-")[-2])
+    os.kill(pid, signal.SIGSTOP)
+    assert scrape(url)("job_success_total", **WORK) == 100  # it is not asked
+    os.kill(pid, signal.SIGKILL)
     program.wait_for("was killed by SIGKILL: starting it again in")
     gate.open()
     found = until(url, lambda found: found("job_success_total", **WORK) == 200)
@@ -202,21 +205,20 @@ def test_processes_end_in_good_order_without_their_supervisor(
     ],
 )
 def test_a_mistake_is_one_line(
-    streamq: Callable[..., Result], client: redis.Redis,
-    args: Sequence[str], code: int, complaint: str,
-) -> None:  # fmt: skip
+    start: Start, client: redis.Redis, args: Sequence[str], code: int, complaint: str
+) -> None:
     client.set("a-string", "no stream")
 
-    found = streamq("consume", "--processes", "4", "--quiet", *args)
+    found = start("consume", "--processes", "4", "--quiet", *args).end()
 
     assert (found.code, found.out) == (code, "")
     assert re.fullmatch(f"streamq: {complaint}\n", found.err)
 
 
-def test_a_port_in_use_is_one_line(streamq: Callable[..., Result]) -> None:
+def test_a_port_in_use_is_one_line(start: Start) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         port = str(other.getsockname()[1])
-        found = streamq("consume", "--processes", "2", "-q", "--metrics-port", port)
+        found = start("consume", "--processes", "2", "-q", "--metrics-port", port).end()
 
     assert found.code == 2
     assert re.fullmatch(f"streamq: cannot serve metrics at .* port {port} is in use.*\n", found.err)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -197,6 +198,23 @@ def test_a_slow_pipe_is_written_as_it_comes_and_interrupted_cleanly(
     program.signal(signal.SIGINT)
     code, _, err = program.end()
     assert (code, err) == (130, "streamq: interrupted: 1 job was written\n")
+
+
+def test_a_second_interrupt_does_not_wait_for_a_server_that_hangs(
+    start: Start, make_server: Callable[..., RedisServer]
+) -> None:
+    server = make_server()
+    program = start("produce", "a=1", "--count", "10000000", "--url", server.unix_url)
+    program.wait_for("Enqueued job: ")
+    server.signal(signal.SIGSTOP)
+
+    program.signal(signal.SIGINT)
+    program.wait_for("Waiting for the server")
+    program.signal(signal.SIGINT)
+
+    code, _, err = program.end()
+    assert code == 130
+    assert re.search(r"streamq: interrupted: [\d,]+ jobs were written, perhaps some more\n$", err)
 
 
 def test_without_anything_it_explains_itself_at_a_terminal() -> None:

@@ -52,6 +52,8 @@ class Evidence:
         produced: the IDs of the jobs whose production was acknowledged.
         begins: handler entries.
         released: the deliveries that were given back, which do not count.
+        stopped: the consumers that were told to stop; what they gave back last, nobody may
+            have heard of.
         effects: what the handlers emitted.
         letters: the dead letters.
         succeeded: by group, the jobs with a record of success → attempts in the record.
@@ -62,6 +64,7 @@ class Evidence:
     produced: Sequence[str]
     begins: Sequence[Begin] = ()
     released: Collection[Delivery] = ()
+    stopped: Collection[str] = ()
     effects: Sequence[Effect] = ()
     letters: Sequence[Letter] = ()
     succeeded: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -98,7 +101,7 @@ def collect(
     letters, succeeded = [], {}
     for group in retries:
         keys = group_keys(stream, group)
-        for _, fields in _entries(client, keys.dlq):
+        for _, fields in entries(client, keys.dlq):
             letters.append(
                 Letter(group, fields["id"], int(fields["attempts"]), fields.get("reason", ""))
             )
@@ -113,7 +116,7 @@ def collect(
             if state == "succeeded"
         }
     effects = []
-    for _, fields in _entries(client, EFFECTS):
+    for _, fields in entries(client, EFFECTS):
         data = orjson.loads(fields["data"])
         effects.append(
             Effect(Delivery(data["group"], data["job"], data["attempt"]), data["consumer"])
@@ -123,6 +126,7 @@ def collect(
         produced=produced,
         begins=list(recorder.begins),
         released=list(recorder.outcomes["released"]),
+        stopped={note["consumer"] for note in recorder.told("stopping")},
         effects=effects,
         letters=letters,
         succeeded=succeeded,
@@ -159,7 +163,7 @@ def violations(evidence: Evidence, *, lost: Collection[str] = ()) -> list[str]:
     found = list(evidence.leftovers)
     effects = Counter((e.delivery.group, e.delivery.job) for e in evidence.effects)
     letters = Counter((letter.group, letter.job) for letter in evidence.letters)
-    for group, retries in evidence.retries.items():
+    for group in evidence.retries:
         records = evidence.succeeded.get(group, {})
         for job in evidence.produced:
             place = group, job
@@ -173,12 +177,8 @@ def violations(evidence: Evidence, *, lost: Collection[str] = ()) -> list[str]:
                 found.append(f"{group}: {job} has {letters[place]} dead letters")
             if effects[place] > 1:
                 found.append(f"{group}: {job} took effect {effects[place]} times")
-        runs = Counter(b.delivery.job for b in evidence.begins if b.delivery.group == group)
-        runs.subtract(d.job for d in evidence.released if d.group == group)
-        for job, count in runs.items():
-            if count > retries + 1:
-                found.append(f"{group}: {job} ran {count} times, {retries} retries are allowed")
     found += _beyond_retries(evidence)
+    found += _begun_twice(evidence)
     found += _settled_by_zombies(evidence)
     found += [
         f"{letter.group}: the dead letter of {letter.job} gives no reason"
@@ -193,6 +193,14 @@ def _beyond_retries(evidence: Evidence) -> Iterable[str]:
         group, job, attempt = begin.delivery
         if attempt > evidence.retries[group] + 1:
             yield f"{group}: {job} was begun at delivery {attempt}"
+
+
+def _begun_twice(evidence: Evidence) -> Iterable[str]:
+    begun = Counter(b.delivery for b in evidence.begins if b.consumer not in evidence.stopped)
+    begun.subtract(evidence.released)
+    for (group, job, attempt), count in begun.items():
+        if count > 1:
+            yield f"{group}: {job} was begun {count} times at delivery {attempt}"
 
 
 def _settled_by_zombies(evidence: Evidence) -> Iterable[str]:
@@ -238,7 +246,8 @@ def _escaped(pattern: str) -> str:
     return "".join("\\" + c if c in "*?[]\\" else c for c in pattern)
 
 
-def _entries(client: redis.Redis, stream: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
+def entries(client: redis.Redis, stream: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """All entries of a stream, which need not exist."""
     if client.type(stream) != "stream":
         return
     start = "-"

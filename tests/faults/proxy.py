@@ -103,6 +103,8 @@ class Proxy:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _listen(self) -> None:
+        if self._listener is not None:
+            return
         self._listener = await asyncio.start_server(
             self._serve, "127.0.0.1", self.port, reuse_address=True, backlog=512
         )

@@ -55,6 +55,8 @@ class Recorder:
         self.notes: list[Mapping[str, Any]] = []
         self.settled_at: list[float] = []
         """Monotonic times at which batches were settled."""
+        self.context: Callable[[], str] = str
+        """What else to show when a wait was in vain."""
         self._changed = threading.Condition()
         os.mkfifo(path)
         # Opened for both, so that the last writer's leaving is not the end.
@@ -82,7 +84,7 @@ class Recorder:
 
     def wait_event(self, kind: str, count: int = 1) -> None:
         """Wait until an event has been told ``count`` times."""
-        self.wait(lambda _: self.events[kind] >= count, f"{count} × {kind}")
+        self.wait(lambda _: self.events[kind] >= count, f"{count} times {kind!r}")
 
     def wait_settled(self, count: int, outcome: str = "succeeded") -> None:
         """Wait until ``count`` verdicts of an outcome have been applied."""
@@ -101,11 +103,10 @@ class Recorder:
         ]
 
     def summary(self) -> str:
-        """What has been seen, in a line."""
+        """What has been seen, and what the workers have logged."""
         outcomes = {name: len(found) for name, found in self.outcomes.items()}
-        return f"{len(self.begins)} begun, {outcomes}, {len(self.refused)} refused, " + str(
-            dict(self.events)
-        )
+        seen = f"{len(self.begins)} begun, {outcomes}, {len(self.refused)} refused"
+        return f"{seen}, {dict(self.events)}{self.context()}"
 
     def _read(self) -> None:
         with os.fdopen(os.dup(self._fd), "rb") as lines:

@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from streamq import App
+from streamq.scripts import load
 from tests.faults.checker import Report, check, collect
 from tests.faults.proxy import Proxy
 from tests.faults.recorder import PATIENCE, Recorder
@@ -116,6 +117,7 @@ class Rig:
         self.produced: list[str] = []
         self.workers: list[WorkerProcess] = []
         self._proxy: Proxy | None = None
+        self.recorder.context = self.said
         self.config = Config(
             url=server.unix_url, fifo=str(self.recorder.path), gate=str(self.gate.path)
         )
@@ -144,6 +146,12 @@ class Rig:
         self.produced += ids
         return ids
 
+    def swallow(self, script: str) -> None:
+        """Let the proxy drop the reply to the next call of a script that does its work."""
+        loaded = load(script)
+        self.client.script_load(loaded.source)
+        self.proxy.swallow(loaded.sha.encode())
+
     def drain(self, **options: Any) -> None:
         """Let a new worker do whatever is left to do."""
         self.worker(burst=True, **options).finish()
@@ -162,6 +170,10 @@ class Rig:
             if time.monotonic() > end:
                 raise AssertionError(f"waited in vain for {what}: {self.recorder.summary()}")
             time.sleep(0.01)
+
+    def said(self) -> str:
+        """The last that each worker has logged."""
+        return "".join(f"\n--- {worker.log.name}\n{worker.said()}" for worker in self.workers)
 
     def close(self) -> None:
         """End all that was started."""

@@ -15,33 +15,32 @@ from tests.servers import RedisServer
 
 @pytest.fixture
 def make_small_rig(shared_server: RedisServer) -> Iterator[Callable[[str], Rig]]:
-    """Make a rig whose server keeps its append-only file on a disk of 2 MiB."""
-    made: list[tuple[Rig, Path]] = []
+    """Make a rig whose server keeps its files on a disk of 2 MiB."""
+    rigs: list[Rig] = []
 
     def make(policy: str) -> Rig:
         options = ["--appendonly", "yes", "--appendfsync", policy]
         server = RedisServer(shared_server.binary, options)
-        disk = server.directory / "appendonlydir"
-        disk.mkdir()
+        disk = server.directory
         mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
         if subprocess.run(mount, capture_output=True).returncode != 0:
             server.stop()
             pytest.skip("mounting a small disk takes root")
         rig = Rig(server.start())
-        made.append((rig, disk))
+        rigs.append(rig)
         return rig
 
     yield make
-    for rig, disk in made:
+    for rig in rigs:
         rig.close()
         rig.server.kill()
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", str(rig.server.directory)], check=True)
         rig.server.stop()
 
 
 def fill(rig: Rig) -> Path:
     """Leave no room on the disk."""
-    ballast = rig.server.directory / "appendonlydir" / "ballast"
+    ballast = rig.server.directory / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:
             while True:

@@ -6,14 +6,9 @@ import asyncio
 
 import pytest
 
-from streamq import App, scripts
+from streamq import App
 from streamq.errors import OutcomeUnknown, ServerUnavailable
 from tests.faults.rig import Rig
-
-
-def sha(script: str) -> bytes:
-    """How a call of a script can be recognized on the wire."""
-    return scripts.load(script).sha.encode()
 
 
 def test_connections_are_cut_again_and_again(rig: Rig) -> None:
@@ -110,7 +105,7 @@ def test_the_reply_to_a_settlement_is_lost(rig: Rig) -> None:
     rig.produce(5)
     rig.produce(5, do="fail", until=1)
     rig.produce(5, do="dead")
-    rig.proxy.swallow(sha("settle"))
+    rig.swallow("settle")
     worker = rig.worker(url=rig.proxy.url, burst=True, lease=30.0)
     worker.finish()
 
@@ -136,7 +131,7 @@ def test_the_reply_to_a_claim_of_due_retries_is_lost(rig: Rig) -> None:
     rig.produce(10, do="fail", until=1)
     worker = rig.worker(url=rig.proxy.url, burst=True, lease=30.0, backoff=0.5)
     rig.recorder.wait_settled(10, "retry")
-    rig.proxy.swallow(sha("due"))
+    rig.swallow("due")
     worker.finish()
 
     assert rig.proxy.swallowed.is_set()
@@ -150,7 +145,7 @@ def test_the_reply_to_a_sweep_is_lost(rig: Rig) -> None:
     rig.recorder.wait_begun(10)
     first.kill()
     rig.wait(lambda: idle_for(rig, 300), "leases to run out")
-    rig.proxy.swallow(sha("reclaim"))
+    rig.swallow("reclaim")
     worker = rig.worker(url=rig.proxy.url, burst=True, lease=0.3)
     worker.finish()
 
@@ -163,7 +158,7 @@ def test_the_reply_to_a_heartbeat_is_lost(rig: Rig) -> None:
     rig.produce(4, do="wait")
     worker = rig.worker(url=rig.proxy.url, lease=0.3)
     rig.recorder.wait_begun(4)
-    rig.proxy.swallow(sha("extend"))
+    rig.swallow("extend")
     assert rig.proxy.swallowed.wait(20)
     rig.gate.open()
     rig.recorder.wait_settled(4)
@@ -177,7 +172,7 @@ def test_the_reply_to_a_release_is_lost(rig: Rig) -> None:
     rig.produce(4, do="wait")
     worker = rig.worker(url=rig.proxy.url, grace=0.1, lease=30.0)
     rig.recorder.wait_begun(4)
-    rig.proxy.swallow(sha("settle"))
+    rig.swallow("settle")
     worker.terminate()
     assert rig.proxy.swallowed.is_set()
     rig.gate.open()
@@ -206,7 +201,7 @@ def test_the_reply_to_a_produce_is_lost(rig: Rig) -> None:
 def test_the_reply_to_a_produce_with_a_key_is_lost(rig: Rig) -> None:
     async def produce() -> None:
         async with App(rig.proxy.url) as app:
-            rig.proxy.swallow(sha("produce_once"))
+            rig.swallow("produce_once")
             rig.produced.append(await app.produce("work", n=1, key="once"))
 
     asyncio.run(produce())
@@ -220,7 +215,7 @@ def test_the_reply_to_a_produce_with_a_key_is_lost(rig: Rig) -> None:
 def test_the_reply_to_a_schedule_is_lost(rig: Rig) -> None:
     async def produce() -> None:
         async with App(rig.proxy.url) as app:
-            rig.proxy.swallow(sha("schedule"))
+            rig.swallow("schedule")
             await app.produce("work", n=1, delay=0.1)
 
     asyncio.run(produce())

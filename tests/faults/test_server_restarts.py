@@ -12,6 +12,7 @@ from streamq import App
 from streamq.errors import OutcomeUnknown, ServerUnavailable
 from tests.faults.rig import Rig
 
+BALLAST = [f"ballast:{n}" for n in range(1000)]
 AOF = ("--appendonly", "yes", "--appendfsync")
 
 
@@ -125,18 +126,14 @@ def test_verdicts_wait_for_the_server(make_rig: Callable[..., Rig]) -> None:
 def test_producing_while_the_server_loads_is_an_error(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig("--loading-process-events-interval-bytes", "1024")
     rig.produce(20)
-    rig.client.mset({f"ballast:{n}": "x" * 100 for n in range(300)})
-    rig.client.save()
-    rig.server.kill()
-    rig.server.options += ["--key-load-delay", "2000"]
-    rig.server.start(wait=False)
-    rig.wait(lambda: is_loading(rig), "the server to load")
+    load_slowly(rig)
 
     with pytest.raises(ServerUnavailable, match="LOADING"):
         rig.produce(1)
 
+    rig.client.config_set("key-load-delay", 0)
     rig.server.wait()
-    rig.client.delete(*(f"ballast:{n}" for n in range(300)))
+    rig.client.delete(*BALLAST)
     rig.drain()
     assert rig.check().handled == 20
 
@@ -144,16 +141,13 @@ def test_producing_while_the_server_loads_is_an_error(make_rig: Callable[..., Ri
 def test_running_workers_wait_while_the_server_loads(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig("--loading-process-events-interval-bytes", "1024")
     rig.produce(50, do="sleep", seconds=0.001)
-    rig.client.mset({f"ballast:{n}": "x" * 100 for n in range(300)})
     worker = rig.worker(concurrency=2)
     rig.recorder.wait_begun(10)
-    rig.client.save()
-    rig.server.kill()
-    rig.server.options += ["--key-load-delay", "2000"]
-    rig.server.start(wait=False)
-    rig.wait(lambda: is_loading(rig), "the server to load")
+    load_slowly(rig)
+    rig.recorder.wait_event("server lost")
+    rig.client.config_set("key-load-delay", 0)
     rig.server.wait()
-    rig.client.delete(*(f"ballast:{n}" for n in range(300)))
+    rig.client.delete(*BALLAST)
     rig.recorder.wait(
         lambda r: len({d.job for d in r.outcomes["succeeded"]}) == 50, "all to succeed"
     )
@@ -208,6 +202,16 @@ def test_an_idle_producer_does_not_notice_a_restart(rig: Rig) -> None:
 
 def lost_leases(rig: Rig) -> int:
     return sum(len(note["jobs"]) for note in rig.recorder.told("lease lost"))
+
+
+def load_slowly(rig: Rig) -> None:
+    """Restart the server on a snapshot that it takes long to load."""
+    rig.client.mset(dict.fromkeys(BALLAST, "x" * 100))
+    rig.client.save()
+    rig.server.kill()
+    rig.server.options += ["--key-load-delay", "2000"]
+    rig.server.start(wait=False)
+    rig.wait(lambda: is_loading(rig), "the server to load")
 
 
 def is_loading(rig: Rig) -> bool:

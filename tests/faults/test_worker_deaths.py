@@ -6,10 +6,7 @@ import signal
 
 import pytest
 
-from streamq import scripts
 from tests.faults.rig import Rig
-
-SETTLE = scripts.load("settle").sha.encode()
 
 
 # -- kill -9 ------------------------------------------------------------------
@@ -55,7 +52,7 @@ def test_killed_in_the_middle_of_its_handlers(rig: Rig) -> None:
 def test_killed_between_the_handler_and_the_settlement(rig: Rig) -> None:
     rig.produce(20)
     # The server does the work only after the worker is gone.
-    rig.proxy.swallow(SETTLE)
+    rig.swallow("settle")
     rig.server.signal(signal.SIGSTOP)
     first = rig.worker(url=rig.proxy.url)
     rig.server.signal(signal.SIGCONT)
@@ -71,7 +68,7 @@ def test_killed_between_the_handler_and_the_settlement(rig: Rig) -> None:
 
 def test_killed_after_a_settlement_whose_reply_it_never_saw(rig: Rig) -> None:
     rig.produce(20)
-    rig.proxy.swallow(SETTLE)
+    rig.swallow("settle")
     first = rig.worker(url=rig.proxy.url, concurrency=32)
     assert rig.proxy.swallowed.wait(30)
     rig.proxy.refuse()

@@ -36,6 +36,9 @@ from tests.faults.recorder import Pen
 EFFECTS = "effects"
 """The stream that the handlers' effects are written to."""
 
+FIFO = "STREAMQ_TEST_FIFO"
+"""Tells the handlers that run in a process where the recorder reads."""
+
 
 @dataclass
 class Config:
@@ -151,6 +154,7 @@ class Workload:
         self.pen = Pen(config.fifo)
         self.log = LogObserver()
         self.counted = 0
+        self.name = ""
         self.app = App(config.url, stream=config.stream)
         backoff = Backoff(base=config.backoff, cap=1.0)
         for group, retries in config.groups.items():
@@ -215,10 +219,7 @@ class Workload:
 
     def begin(self, job: Job) -> None:
         """Write down that the handler has been entered."""
-        self.pen.write(
-            "begin", group=job.group, job=job.id, attempt=job.attempt,
-            consumer=job.consumer, pid=os.getpid(),
-        )  # fmt: skip
+        _begin(self.pen, job)
 
     def observe(self, event: Event) -> None:
         """Write down what the worker tells."""
@@ -256,7 +257,7 @@ class Workload:
             case HandlerStuck(job):
                 pen.write("stuck", job=job.id)
             case Stopping(running):
-                pen.write("stopping", running=running)
+                pen.write("stopping", running=running, consumer=self.name)
 
     async def run(self) -> None:
         """Consume until told to stop, or until nothing is left."""
@@ -269,9 +270,17 @@ class Workload:
             worker = self.app.worker(
                 settings=settings, observers=[self.observe], burst=config.burst
             )
-            self.pen.write("started", name=worker.name, pid=os.getpid())
+            self.name = worker.name
+            self.pen.write("started", consumer=self.name, pid=os.getpid())
             await worker.run(signals=True)
         self.pen.write("ended", counted=self.counted)
+
+
+def _begin(pen: Pen, job: Job) -> None:
+    pen.write(
+        "begin", group=job.group, job=job.id, attempt=job.attempt,
+        consumer=job.consumer, pid=os.getpid(),
+    )  # fmt: skip
 
 
 def effect(job: Job, n: int) -> None:
@@ -284,6 +293,7 @@ def effect(job: Job, n: int) -> None:
 
 def work_in_process(job: Job, n: int, do: str = "", until: int = 1000) -> int:
     """Do what the job says, in a process of its own."""
+    _begin(Pen(os.environ[FIFO]), job)
     if job.attempt <= until:
         if do == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -296,6 +306,7 @@ def work_in_process(job: Job, n: int, do: str = "", until: int = 1000) -> int:
 def main() -> None:
     """Run one worker."""
     config = Config(**json.loads(sys.argv[1]))
+    os.environ[FIFO] = config.fifo
     if config.clock:
         true = time.time
         time.time = lambda: true() + config.clock

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from streamq import App, Backoff, Settings, Worker
 from streamq.events import Event, Outcome, Settled, Verdict
 
-PATIENCE = 20.0
+PATIENCE = 10.0
 """Seconds after which a test that waits for something fails."""
 
 AT_ONCE = Backoff(base=0, cap=0)

@@ -1,0 +1,47 @@
+"""Jobs for later, from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import redis
+
+from tests.cli.support import Result
+from tests.scripts.support import raw_entries
+
+Streamq = Callable[..., Result]
+
+
+def test_a_job_for_later_can_be_taken_back(streamq: Streamq, client: redis.Redis) -> None:
+    written = streamq("produce", "--type", "remind", "user:=7", "--delay", "2h")
+    assert written.code == 0
+    name = written.out.removeprefix("Scheduled job: ").strip()
+    assert client.zscore("{jobs}:scheduled", name) is not None
+
+    assert streamq("cancel", name).out == f"Cancelled {name}\n"
+    assert client.keys("*") == []
+
+    again = streamq("cancel", name)
+    assert (again.code, again.out) == (1, "")
+    assert name in again.err
+
+
+def test_the_same_key_is_the_same_job(streamq: Streamq, client: redis.Redis) -> None:
+    first = streamq("produce", "n=1", "--key", "order-1")
+    again = streamq("produce", "n=1", "--key", "order-1")
+    assert first.code == again.code == 0
+    assert first.out == again.out
+    assert client.xlen("jobs") == 1
+
+
+def test_a_job_that_expires_says_so_in_its_entry(streamq: Streamq, client: redis.Redis) -> None:
+    assert streamq("produce", "n=1", "--expires", "5m").code == 0
+    [(_, fields)] = raw_entries(client, "jobs")
+    assert ("expires", "300000") in fields
+
+
+def test_the_terms_are_for_one_job(streamq: Streamq) -> None:
+    for option in (("--key", "k"), ("--delay", "5"), ("--expires", "5")):
+        refused = streamq("produce", "n=1", "--count", "2", *option)
+        assert refused.code == 2
+        assert "for one job" in refused.err
