@@ -19,7 +19,16 @@ async def create_group(link: Link, stream: str, group: str, start: str = "0") ->
     try:
         await link.call("XGROUP", "CREATE", stream, group, start, "MKSTREAM")
     except ServerRefused as error:
-        if "BUSYGROUP" in str(error):
+        # A server without memory to spare refuses even to say that the group exists.
+        if "BUSYGROUP" in str(error) or (error.passing and await _exists(link, stream, group)):
             return False
         raise
     return True
+
+
+async def _exists(link: Link, stream: str, group: str) -> bool:
+    try:
+        groups = await link.call("XINFO", "GROUPS", stream)
+    except ServerRefused:
+        return False
+    return group.encode() in (flat[1] for flat in groups)

@@ -113,6 +113,7 @@ class Consumer:
             self.keys, name, link=self._writing, hand=self.hand, lease=settings.lease,
             outage=outage, events=events,
             lost=lambda ids: self.runners.cancel(Cause.LEASE_LOST, ids),
+            in_doubt=self.settler.in_doubt,
         )  # fmt: skip
 
     async def prepare(self) -> None:
@@ -146,6 +147,7 @@ class Consumer:
     def stop(self) -> None:
         """Begin to stop."""
         self.fetcher.stop()
+        self.runners.give_back()
         # A read under way ends by itself, if the server answers.
         asyncio.get_running_loop().call_later(BLOCK + CLOSE_TIMEOUT, self._cut_off)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from streamq import scripts
 from streamq.errors import GroupNotFound
@@ -25,6 +25,7 @@ class Heartbeat:
     Args:
         lease: seconds that a delivery stays ours without a heartbeat.
         lost: called with the jobs that are no longer ours.
+        in_doubt: entry ID and delivery count of those that may be settled already.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Heartbeat:
         outage: Outage,
         events: Events,
         lost: Callable[[Sequence[str]], None],
+        in_doubt: Container[tuple[str, int]],
     ) -> None:
         self._keys = keys
         self._stage = f"heartbeat {keys.stream} {keys.group}"
@@ -48,6 +50,7 @@ class Heartbeat:
         self._outage = outage
         self._events = events
         self._lost = lost
+        self._in_doubt = in_doubt
         self._renewed_at = time.monotonic()
 
     @property
@@ -76,11 +79,14 @@ class Heartbeat:
                 return {id for id, _ in held}
 
         refused = await self._outage.persist(self._stage, send)
-        # What was settled while the call was under way is not lost.
+        # What was settled is not lost: not while the call was under way, and not by a call
+        # whose reply was.
         lost = [
             (id, attempt)
             for id, attempt in held
-            if id in refused and self._hand.held.get(id) == attempt
+            if id in refused
+            and self._hand.held.get(id) == attempt
+            and (id, attempt) not in self._in_doubt
         ]
         if lost:
             ids = [id for id, _ in lost]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from streamq import scripts
-from streamq.errors import AuthenticationFailed, GroupNotFound, ServerRefused
+from streamq.errors import AuthenticationFailed, GroupNotFound, OutcomeUnknown, ServerRefused
 from streamq.events import Events, Outcome, Refused, Settled, Vanished, Verdict
 from streamq.job import encode
 from streamq.keys import PARKED, GroupKeys
@@ -67,6 +67,9 @@ class Settler:
         self._events = events
         self._parked = parked
         self._gathered: list[Verdict] = []
+        self.in_doubt: set[tuple[str, int]] = set()
+        """Entry ID and delivery count of those whose settling may have been carried out,
+        by a call whose reply was lost."""
         self._waiter: asyncio.Future[None] | None = None
 
     def put(self, verdict: Verdict) -> None:
@@ -90,16 +93,17 @@ class Settler:
 
     async def _settle(self, batch: Sequence[Verdict]) -> None:
         call = self._call(batch)
-        tries = 0
+        deliveries = [(verdict.job.id, verdict.job.attempt) for verdict in batch]
 
         async def send() -> list[Any] | None:
-            nonlocal tries
-            tries += 1
             try:
                 reply: list[Any] = await self._link.run(call)
             except GroupNotFound:
                 # The group is gone, and with it every claim to these entries.
                 return [part for i in range(len(batch)) for part in (i + 1, b"")]
+            except OutcomeUnknown:
+                self.in_doubt.update(deliveries)
+                raise
             except (AuthenticationFailed, ServerRefused) as error:
                 if error.passing or not any(verdict.job.emitted for verdict in batch):
                     raise
@@ -117,10 +121,14 @@ class Settler:
             position - 1: why.decode("utf-8", "backslashreplace")  # who holds it may be anybody
             for position, why in zip(reply[::2], reply[1::2], strict=True)
         }
-        if tries > 1:
-            # An earlier call, whose reply was lost, may have been carried out.
-            refused = {i: why for i, why in refused.items() if not _applied(batch[i], why)}
-        self._hand.let_go([(v.job.id, v.job.attempt) for v in batch])
+        if self.in_doubt:
+            refused = {
+                i: why
+                for i, why in refused.items()
+                if deliveries[i] not in self.in_doubt or not _applied(batch[i], why)
+            }
+            self.in_doubt.difference_update(deliveries)
+        self._hand.let_go(deliveries)
         if refused:
             self._tell_refused(batch, refused)
             batch = [verdict for i, verdict in enumerate(batch) if i not in refused]

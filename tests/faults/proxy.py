@@ -152,10 +152,8 @@ class Proxy:
         try:
             # The end of one direction is passed on; the other may still have something to say.
             await asyncio.gather(*pair.tasks)
-        except OSError:
-            pass
-        except asyncio.CancelledError:
-            pass
+        except (OSError, RuntimeError, asyncio.CancelledError):
+            pass  # broken, written to after its end, or told to stop
         finally:
             self._pairs.discard(pair)
             pair.reset()

@@ -238,8 +238,9 @@ class Storm:
     def _heal(self) -> None:
         rig, server = self.rig, self.rig.server
         for worker in self._alive:
-            worker.signal(signal.SIGCONT)
-        server.signal(signal.SIGCONT)
+            worker.signal(signal.SIGCONT)  # nothing happens to one that has died
+        with suppress(ProcessLookupError):
+            server.signal(signal.SIGCONT)
         rig.proxy.delay, rig.proxy.trickle, rig.proxy.reject = 0.0, 0, False
         rig.proxy.accept()
         if server.process is None or server.process.poll() is not None:
@@ -262,8 +263,7 @@ class Storm:
 
     def _drain(self) -> None:
         for worker in self._alive:
-            with suppress(ProcessLookupError):
-                worker.signal(signal.SIGTERM)
+            worker.signal(signal.SIGTERM)
         for worker in self._alive:
             worker.wait()
         # The last poison may still be about: as a supervisor would, start again.

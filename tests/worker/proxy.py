@@ -20,7 +20,8 @@ class Proxy:
         self.lost = asyncio.Event()
         self._lose: Wish | None = None
         self._times = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._open: set[asyncio.Event] = set()
 
     @property
     def url(self) -> str:
@@ -37,46 +38,41 @@ class Proxy:
         self._times = times
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+        """One connection, until either side ends it."""
         server_reader, server_writer = await asyncio.open_unix_connection(str(self.target))
         losing = asyncio.Event()
-        back = asyncio.create_task(self._back(server_reader, writer, losing))
-        try:
+
+        async def there() -> None:
             while sent := await reader.read(65536):
                 if self._times and self._lose is not None and self._lose(sent):
                     self._times -= 1
                     losing.set()
                 server_writer.write(sent)
-        except (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            server_writer.close()
-            writer.close()
-            await asyncio.wait([back])
-            self._tasks.discard(task)
 
-    async def _back(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, losing: asyncio.Event
-    ) -> None:
-        try:
-            while replied := await reader.read(65536):
+        async def back() -> None:
+            while replied := await server_reader.read(65536):
                 if losing.is_set():
                     self.lost.set()
-                    break
+                    return
                 writer.write(replied)
-        except OSError:
-            pass
-        writer.close()
+
+        ways = {asyncio.ensure_future(way()) for way in (there, back)}
+        self._writers |= {writer, server_writer}
+        self._open.add(ended := asyncio.Event())
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for end in (writer, server_writer):
+            end.close()
+        await asyncio.gather(*ways, return_exceptions=True)
+        self._writers -= {writer, server_writer}
+        self._open.discard(ended)
+        ended.set()
 
     async def close(self) -> None:
         """End all connections."""
-        for task in self._tasks:
-            task.cancel()
-        while self._tasks:
-            await asyncio.sleep(0)
+        for writer in self._writers:
+            writer.close()
+        for ended in list(self._open):
+            await ended.wait()
 
 
 @asynccontextmanager
