@@ -32,6 +32,9 @@ KEY_TTL = 24 * 3600.0
 PATIENCE = 10.0
 """Seconds for which a write that may safely be repeated is repeated."""
 
+REMEMBERED = 60_000
+"""Milliseconds within which a schedule may become an entry while its call is repeated."""
+
 BACKOFF = Backoff(base=0.05, cap=1.0)
 
 MAX_KEY = 512
@@ -94,6 +97,8 @@ class Producer:
         keys, ttl = stream_keys(stream), _ms("key_ttl", key_ttl) or 1
         if when is not None:
             name = f"s-{secrets.token_hex(8)}"
+            if key is None and _is_soon(when):
+                key, ttl = name, REMEMBERED
             call = scripts.schedule(keys, name, when, key, ttl, fields)
         else:
             assert key is not None
@@ -147,8 +152,10 @@ class Producer:
 
     async def cancel(self, stream: str, name: str) -> bool:
         """Take a scheduled job back; ``False`` when there is none of that name any more."""
-        answers = await self._server.run(scripts.unschedule(stream_keys(stream), [name]))
-        return bool(answers[0])
+        keys = stream_keys(stream)
+        key = await self._server.call("HGET", keys.scheduled_jobs, f"{name}:key")
+        unique = None if key is None else key.decode()
+        return bool(await self._server.run(scripts.unschedule(keys, name, unique)))
 
     async def _until_known(self, call: scripts.Call) -> str:
         """Run a script that does nothing the second time, until its reply arrives."""
@@ -210,6 +217,11 @@ def _ms(name: str, seconds: float | None) -> int | None:
     if not 0 <= seconds < 1e10:
         raise ConfigError(f"{name}={seconds!r}: give seconds, zero or more")
     return int(seconds * 1000)
+
+
+def _is_soon(when: tuple[str, int]) -> bool:
+    kind, ms = when
+    return ms - (time.time() * 1000 if kind == "at" else 0) < REMEMBERED
 
 
 def _when(delay: float | None, at: datetime | None) -> tuple[str, int] | None:

@@ -51,10 +51,12 @@ def letters(server: RedisServer, group: str = "default") -> list[dict[bytes, byt
 
 
 def assert_safe(caplog: pytest.LogCaptureFixture) -> None:
-    """Every line of the log is one line, without control characters."""
+    """The log has no control characters, and only the lines of a traceback beside its own."""
     assert caplog.records
     for record in caplog.records:
-        assert record.getMessage().isprintable(), record.getMessage()
+        first, *more = record.getMessage().split("\n")
+        assert all(line.isprintable() for line in (first, *more)), record.getMessage()
+        assert not more or more[0].lstrip(" +|").startswith("Traceback")
 
 
 # -- garbage in the stream ----------------------------------------------------

@@ -101,6 +101,7 @@ def due(keys: GroupKeys, consumer: str, most: int) -> Call:
 def reclaim(
     keys: GroupKeys, consumer: str, most: int, *, lease: int, pause: int, silence: int,
     deliveries: int, deliveries_by_type: Mapping[str, int], last_chances: int = -1,
+    heal_from: str = "-",
 ) -> Call:  # fmt: skip
     """Take over stalled entries.
 
@@ -112,13 +113,17 @@ def reclaim(
         deliveries: how many a job may have, by default.
         deliveries_by_type: the same for certain types.
         last_chances: how many may be taken whose last delivery it would be; -1 for any.
+        heal_from: where the last sweep left off looking at parked entries.
     """
     by_type = [part for pair in deliveries_by_type.items() for part in pair]
     return Call(
         load("reclaim"),
         (keys.stream, keys.retry, keys.dlq, keys.sweep),
-        (keys.group, consumer, lease, most, pause, silence, deliveries, last_chances, *by_type),
-    )
+        (
+            keys.group, consumer, lease, most, pause, silence, deliveries, last_chances,
+            heal_from, *by_type,
+        ),
+    )  # fmt: skip
 
 
 def release(keys: GroupKeys, consumer: str, most: int, known: Iterable[str | bytes] = ()) -> Call:
@@ -168,13 +173,15 @@ def schedule(
 
     Args:
         when: ``("in", ms)`` or ``("at", Unix time in ms)``.
+        key: an idempotency key. The schedule's own name serves as one for a job that may
+            be written before a repeated call arrives.
         key_ttl: how long ``key`` is remembered after the due time, ms.
     """
     unique = () if key is None else (keys.unique(key),)
     return Call(
         load("schedule"),
         (keys.scheduled, keys.scheduled_jobs, *unique),
-        (*when, name, key_ttl, *fields),
+        (*when, name, key_ttl, key or "", *fields),
     )
 
 
@@ -183,9 +190,10 @@ def promote(keys: StreamKeys, most: int) -> Call:
     return Call(load("promote"), (keys.stream, keys.scheduled, keys.scheduled_jobs), (most,))
 
 
-def unschedule(keys: StreamKeys, names: Sequence[str]) -> Call:
-    """Take scheduled jobs back."""
-    return Call(load("unschedule"), (keys.scheduled, keys.scheduled_jobs), names)
+def unschedule(keys: StreamKeys, name: str, key: str | None) -> Call:
+    """Take a scheduled job back, and forget its idempotency key."""
+    unique = () if key is None else (keys.unique(key),)
+    return Call(load("unschedule"), (keys.scheduled, keys.scheduled_jobs, *unique), (name,))
 
 
 def page(

@@ -14,7 +14,7 @@ for _, name in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIM
     local packed = redis.call('HGET', KEYS[3], name)
     if packed then
         redis.call('XADD', KEYS[1], '*', unpack(cmsgpack.unpack(packed)))
-        redis.call('HDEL', KEYS[3], name)
+        redis.call('HDEL', KEYS[3], name, name .. ':key')
         written = written + 1
     end
     redis.call('ZREM', KEYS[2], name)

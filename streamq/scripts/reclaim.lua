@@ -23,13 +23,16 @@
 -- ARGV[6]   silence after which a consumer that holds nothing is removed, ms
 -- ARGV[7]   deliveries that a job may have, by default
 -- ARGV[8]   how many may be taken whose last delivery it would be, -1 for any number
--- ARGV[9..] pairs: job type, deliveries that it may have
+-- ARGV[9]   where to go on looking for parked entries without a time: what the last
+--           sweep returned, or '-'
+-- ARGV[10..] pairs: job type, deliveries that it may have
 --
 -- Returns {{{entry ID, {field, value, ...}, delivery count}, ...},
 --          {entry ID, deliveries, ... that went to the dead letters},
 --          {entry IDs that are no longer in the stream},
 --          {consumers removed},
---          1 when more may be left, else 0}
+--          1 when more may be left, else 0,
+--          where the next sweep is to go on looking for parked entries}
 -- or nil when another sweep has just been.
 --@include clock
 --@include bury
@@ -50,7 +53,7 @@ end
 
 local UNSEEN = 10 -- deliveries of an entry that is for another group: it is settled unseen
 local allowed = {}
-for i = 9, #ARGV, 2 do
+for i = 10, #ARGV, 2 do
     allowed[ARGV[i]] = tonumber(ARGV[i + 1])
 end
 
@@ -70,6 +73,8 @@ local function deliveries_allowed(id)
     return only_for_another and UNSEEN or allowed[job_type] or tonumber(ARGV[7])
 end
 
+local HEALED = 1000 -- parked entries looked at in one sweep
+local heal_from = '-'
 local claimed, buried, acked, deleted, removed = {}, {}, {}, {}, {}
 local left, last_chances, waiting = most, tonumber(ARGV[8]), false
 
@@ -132,8 +137,12 @@ for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
         -- that lacks one a time, a bounded number at a sweep.
         if pending > redis.call('ZCARD', retry) then
             local now = now_ms()
-            for _, row in ipairs(redis.call('XPENDING', stream, group, '-', '+', 1000, PARKED)) do
+            local rows = redis.call('XPENDING', stream, group, ARGV[9], '+', HEALED, PARKED)
+            for _, row in ipairs(rows) do
                 redis.call('ZADD', retry, 'NX', now, row[1])
+            end
+            if #rows == HEALED then
+                heal_from = '(' .. rows[HEALED][1]
             end
         end
     elseif pending == 0 then
@@ -154,4 +163,4 @@ local more = (left == 0 or waiting) and 1 or 0
 if more == 1 then
     redis.call('DEL', lock)
 end
-return { claimed, buried, deleted, removed, more }
+return { claimed, buried, deleted, removed, more, heal_from }

@@ -3,12 +3,13 @@
 --
 -- KEYS[1]   scheduled set of the stream
 -- KEYS[2]   scheduled jobs of the stream
--- KEYS[3]   the idempotency key's string, if the job has one
+-- KEYS[3]   the idempotency key's string; may be left out
 -- ARGV[1]   'in' or 'at'
 -- ARGV[2]   ms from now, or Unix time in ms
 -- ARGV[3]   the schedule's name
 -- ARGV[4]   how long the idempotency key is remembered after the due time, ms
--- ARGV[5..] field, value, ... of the entry
+-- ARGV[5]   the idempotency key, to be forgotten when the schedule is cancelled, or ''
+-- ARGV[6..] field, value, ... of the entry
 --
 -- Returns {name of the schedule or ID of the entry that the key stands for,
 --          1 when this call made it, else 0}.
@@ -28,6 +29,9 @@ if KEYS[3] then
     end
     redis.call('SET', KEYS[3], ARGV[3], 'PX', math.max(due - now, 0) + tonumber(ARGV[4]))
 end
-redis.call('HSET', KEYS[2], ARGV[3], cmsgpack.pack({ unpack(ARGV, 5) }))
+redis.call('HSET', KEYS[2], ARGV[3], cmsgpack.pack({ unpack(ARGV, 6) }))
+if ARGV[5] ~= '' then
+    redis.call('HSET', KEYS[2], ARGV[3] .. ':key', ARGV[5])
+end
 redis.call('ZADD', KEYS[1], due, ARGV[3])
 return { ARGV[3], 1 }

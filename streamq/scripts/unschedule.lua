@@ -1,15 +1,17 @@
 #!lua flags=allow-oom
--- Take scheduled jobs back before their time comes.
+-- Take a scheduled job back before its time comes.
 --
 -- KEYS[1]   scheduled set of the stream
 -- KEYS[2]   scheduled jobs of the stream
--- ARGV[1..] names of schedules
+-- KEYS[3]   the string of its idempotency key, if it has one
+-- ARGV[1]   the schedule's name
 --
--- Returns for each: 1 when it was taken back, 0 when there is none of that name.
+-- Returns 1 when it was taken back, 0 when there is none of that name.
 
-local answers = {}
-for i = 1, #ARGV do
-    redis.call('HDEL', KEYS[2], ARGV[i])
-    answers[i] = redis.call('ZREM', KEYS[1], ARGV[i])
+local name = ARGV[1]
+redis.call('HDEL', KEYS[2], name, name .. ':key')
+local taken = redis.call('ZREM', KEYS[1], name)
+if taken == 1 and KEYS[3] and redis.call('GET', KEYS[3]) == name then
+    redis.call('DEL', KEYS[3])
 end
-return answers
+return taken

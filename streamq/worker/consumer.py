@@ -45,7 +45,8 @@ class Settings:
 
     Attributes:
         concurrency: how many handlers run at once, for each group on each stream.
-        prefetch: how many entries may wait for a handler at the most.
+        prefetch: how many entries may wait for a handler at the most; none do in a group
+            that has a handler without retries.
         lease: seconds without a heartbeat after which an entry counts as stalled.
         result_ttl: seconds for which the record of a finished job is kept; 0 leaves none.
         grace: seconds that running handlers have when the worker stops.
@@ -85,7 +86,8 @@ class Consumer:
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
-        self.hand = Hand(settings.concurrency, settings.prefetch, handlers.largest_batch)
+        prefetch = settings.prefetch if handlers.may_wait else 0
+        self.hand = Hand(settings.concurrency, prefetch, handlers.largest_batch)
         self._settings = settings
         self._events = events
         self._fetching: anyio.CancelScope | None = None

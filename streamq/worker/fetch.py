@@ -113,6 +113,8 @@ class Fetcher:
         self._due_at = 0.0
         self._sweep_at = 0.0
         self._last_chance = "", 0
+        self._last_chance_until = 0.0
+        self._heal_from = "-"
 
     async def run(self) -> None:
         """Fetch until :meth:`stop`."""
@@ -204,14 +206,15 @@ class Fetcher:
             lease=_ms(self._lease), pause=_ms(pause), silence=_ms(SILENCE),
             deliveries=self._handlers.deliveries,
             deliveries_by_type=self._handlers.deliveries_by_type,
-            last_chances=int(self._last_chance not in self._hand.held.items()),
+            last_chances=int(self._may_take_last_chance()), heal_from=self._heal_from,
         )  # fmt: skip
         reply = await self._link.run(call)
         now = asyncio.get_running_loop().time()
         self._sweep_at = now + pause * random.uniform(1.0, 1.25)
         if reply is None:
             return 0  # another worker has just swept
-        claimed, buried, deleted, _removed, more = reply
+        claimed, buried, deleted, _removed, more, heal_from = reply
+        self._heal_from = heal_from.decode()
         if more:
             self._sweep_at = now if claimed or buried or deleted else now + TURN
         stream, group = self._keys.stream, self._keys.group
@@ -224,7 +227,16 @@ class Fetcher:
         for id, fields, count in claimed:
             if self._handlers.is_last(fields, count):
                 self._last_chance = id.decode(), count
+                self._last_chance_until = now + self._lease
         return self._give([(id.decode(), fields, count) for id, fields, count in claimed])
+
+    def _may_take_last_chance(self) -> bool:
+        """Whether a job on its last delivery would be alone: it may be one that kills.
+
+        One that has lived for a whole lease has shown that it is just slow.
+        """
+        gone = self._last_chance not in self._hand.held.items()
+        return gone or asyncio.get_running_loop().time() >= self._last_chance_until
 
     async def _give_back_unknown(self) -> None:
         """Release what the server holds to be ours and we have never seen."""

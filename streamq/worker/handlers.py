@@ -39,8 +39,20 @@ class Handlers:
     @property
     def largest_batch(self) -> int:
         """How many jobs one call takes at the most."""
-        every = [*self.by_type.values(), *([self.rest] if self.rest is not None else [])]
-        return max((handler.batch for handler in every), default=0) or 1
+        return max((handler.batch for handler in self._all), default=0) or 1
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether entries may be fetched before there is a runner for them.
+
+        Should the worker die, they will have lost a delivery without being begun; one
+        that has no other would be dead for nothing.
+        """
+        return all(handler.retries > 0 for handler in self._all)
+
+    @property
+    def _all(self) -> list[Handler]:
+        return [*self.by_type.values(), *([self.rest] if self.rest is not None else [])]
 
     @property
     def deliveries(self) -> int:

@@ -23,7 +23,9 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="tell of each fault as it strikes")
     arguments = parser.parse_args()
     seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
-    print(f"a storm of {arguments.minutes:g} minutes on {arguments.server}, seed {seed}", flush=True)
+    print(
+        f"a storm of {arguments.minutes:g} minutes on {arguments.server}, seed {seed}", flush=True
+    )
     say = (lambda text: print(text, flush=True)) if arguments.verbose else (lambda text: None)
     server = RedisServer(binaries()[arguments.server], SERVER_OPTIONS).start()
     rig = Rig(server)

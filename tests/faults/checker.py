@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
-import redis
 
 from streamq.keys import group_keys, stream_keys
 from tests.faults.recorder import Begin, Delivery, Recorder
@@ -91,7 +90,7 @@ class Report:
 
 
 def collect(
-    client: redis.Redis,
+    client: Any,
     recorder: Recorder,
     produced: Sequence[str],
     retries: Mapping[str, int],
@@ -134,7 +133,7 @@ def collect(
     )
 
 
-def leftovers(client: redis.Redis, groups: Iterable[str], stream: str = "jobs") -> Iterable[str]:
+def leftovers(client: Any, groups: Iterable[str], stream: str = "jobs") -> Iterable[str]:
     """What is still in the server and should not be."""
     keys = stream_keys(stream)
     if client.type(stream) == "stream":
@@ -246,7 +245,7 @@ def _escaped(pattern: str) -> str:
     return "".join("\\" + c if c in "*?[]\\" else c for c in pattern)
 
 
-def entries(client: redis.Redis, stream: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
+def entries(client: Any, stream: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """All entries of a stream, which need not exist."""
     if client.type(stream) != "stream":
         return

@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -110,8 +109,9 @@ class Rig:
         self.directory = Path(tempfile.mkdtemp(prefix="rig-"))
         self.recorder = Recorder(self.directory / "events")
         self.gate = Gate(self.directory / "gate")
-        # Told of every error, but for a connection that broke while it lay unused.
-        self.client: redis.Redis = server.client(
+        # Told of every error, but for a connection that broke while it lay unused. The
+        # types of redis-py leave open what each reply is.
+        self.client: Any = server.client(
             retry=Retry(NoBackoff(), 1), encoding_errors="backslashreplace"
         )
         self.produced: list[str] = []
@@ -145,6 +145,11 @@ class Rig:
         ids = asyncio.run(send())
         self.produced += ids
         return ids
+
+    def pending(self, group: str = "alpha") -> list[dict[str, Any]]:
+        """The first pending entries of a group."""
+        rows: list[dict[str, Any]] = self.client.xpending_range("jobs", group, "-", "+", 100)
+        return rows
 
     def swallow(self, script: str) -> None:
         """Let the proxy drop the reply to the next call of a script that does its work."""

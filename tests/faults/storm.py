@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -217,7 +218,7 @@ class Storm:
             faults=self.faults,
             load=load,
             report=report,
-            longest_stall=max(b - a for a, b in zip(times, times[1:], strict=False)),
+            longest_stall=max(later - earlier for earlier, later in pairwise(times)),
             workers=len(self.rig.workers),
         )
 
@@ -358,7 +359,7 @@ class Storm:
         self.rig.client.client_pause(1000, all=self._random.random() < 0.5)
 
     def _sleep_server(self) -> None:
-        self.rig.client.execute_command("DEBUG", "SLEEP", self._random.uniform(0.1, 2 * LEASE))  # type: ignore[no-untyped-call]  # redis-py's
+        self.rig.client.execute_command("DEBUG", "SLEEP", self._random.uniform(0.1, 2 * LEASE))
 
     def _demote(self) -> None:
         self.rig.client.replicaof("127.0.0.1", "1")
@@ -383,9 +384,8 @@ class Storm:
 
     def _claim(self) -> None:
         for group in GROUPS:
-            rows = self.rig.client.xpending_range("jobs", group, "-", "+", 5)
-            if rows:
-                ids = [row["message_id"] for row in rows]
+            ids = [row["message_id"] for row in self.rig.pending(group)[:5]]
+            if ids:
                 self.rig.client.xclaim("jobs", group, "somebody", 0, ids, justid=True)
 
     def _drop_retries(self) -> None:

@@ -54,7 +54,7 @@ def test_a_hundred_thousand_wait_for_their_retry(rig: Rig) -> None:
     while rig.client.xreadgroup("alpha", "~retry", {"jobs": ">"}, count=10_000):
         pass
     for start in range(0, len(parked), 10_000):
-        due = {job: 4_000_000_000_000 for job in parked[start : start + 10_000]}
+        due = dict.fromkeys(parked[start : start + 10_000], 4_000_000_000_000)
         rig.client.zadd("{jobs}:group:alpha:retry", due)
     rig.client.config_set("slowlog-log-slower-than", SLOW)
     rig.client.slowlog_reset()

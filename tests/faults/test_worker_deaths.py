@@ -8,7 +8,6 @@ import pytest
 
 from tests.faults.rig import Rig
 
-
 # -- kill -9 ------------------------------------------------------------------
 
 

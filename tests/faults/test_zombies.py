@@ -78,7 +78,7 @@ def test_a_zombie_that_still_holds_its_job_goes_on_with_it(rig: Rig) -> None:
     rig.recorder.wait_begun(4)
     worker.signal(signal.SIGSTOP)
     rig.wait(
-        lambda: all(row["time_since_delivered"] > 400 for row in pending(rig)), "leases to run out"
+        lambda: all(row["time_since_delivered"] > 400 for row in rig.pending()), "leases to run out"
     )
     worker.signal(signal.SIGCONT)
     rig.gate.open()
@@ -105,9 +105,3 @@ def test_zombies_follow_each_other(rig: Rig) -> None:
 
     report = rig.check()
     assert (report.handled, report.retried) == (4, 12)
-
-
-def pending(rig: Rig) -> list[dict[str, int]]:
-    """The pending entries of the group."""
-    rows: list[dict[str, int]] = rig.client.xpending_range("jobs", "alpha", "-", "+", 100)
-    return rows

@@ -22,12 +22,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from streamq import App, Backoff, Dead, Job, Settings
+from streamq import App, Backoff, Dead, Job, Settings, events
 from streamq.app import run_async
-from streamq.events import (
-    Buried, Event, GroupCreated, HandlerStuck, LeaseLost, Reclaimed, Refused, ServerBack,
-    ServerLost, Settled, Stopping, Vanished,
-)  # fmt: skip
 from streamq.log import LogObserver
 from streamq.worker import consumer, run
 from streamq.worker.shutdown import end_with_main
@@ -221,12 +217,12 @@ class Workload:
         """Write down that the handler has been entered."""
         _begin(self.pen, job)
 
-    def observe(self, event: Event) -> None:
+    def observe(self, event: events.Event) -> None:
         """Write down what the worker tells."""
         self.log(event)
         pen = self.pen
         match event:
-            case Settled(verdicts):
+            case events.Settled(verdicts):
                 groups: dict[tuple[str, str], list[tuple[str, int]]] = {}
                 for verdict in verdicts:
                     place = verdict.job.group, verdict.outcome.value
@@ -234,29 +230,29 @@ class Workload:
                 for (group, outcome), jobs in groups.items():
                     at = time.monotonic()
                     pen.write_many("settled", "jobs", jobs, group=group, outcome=outcome, at=at)
-            case Refused(verdict, holder):
+            case events.Refused(verdict, holder):
                 job = verdict.job
                 pen.write(
                     "refused", group=job.group, job=job.id, attempt=job.attempt,
                     outcome=verdict.outcome.value, holder=holder,
                 )  # fmt: skip
-            case LeaseLost(_, group, jobs):
+            case events.LeaseLost(_, group, jobs):
                 pen.write_many("lease lost", "jobs", jobs, group=group)
-            case Reclaimed(_, group, jobs):
+            case events.Reclaimed(_, group, jobs):
                 pen.write_many("reclaimed", "jobs", jobs, group=group)
-            case Buried(_, group, job, deliveries):
+            case events.Buried(_, group, job, deliveries):
                 pen.write("buried", group=group, job=job, deliveries=deliveries)
-            case Vanished(_, group, jobs):
+            case events.Vanished(_, group, jobs):
                 pen.write_many("vanished", "jobs", jobs, group=group)
-            case GroupCreated(_, group, again):
+            case events.GroupCreated(_, group, again):
                 pen.write("group created", group=group, again=again)
-            case ServerLost(error):
+            case events.ServerLost(error):
                 pen.write("server lost", error=str(error), kind=type(error).__name__)
-            case ServerBack(seconds):
+            case events.ServerBack(seconds):
                 pen.write("server back", seconds=seconds)
-            case HandlerStuck(job):
+            case events.HandlerStuck(job):
                 pen.write("stuck", job=job.id)
-            case Stopping(running):
+            case events.Stopping(running):
                 pen.write("stopping", running=running, consumer=self.name)
 
     async def run(self) -> None:
@@ -310,7 +306,8 @@ def main() -> None:
     if config.clock:
         true = time.time
         time.time = lambda: true() + config.clock
-    run.STUCK_AFTER = consumer.STUCK_AFTER = config.stuck_after
+    for module in (run, consumer):
+        vars(module)["STUCK_AFTER"] = config.stuck_after
     if config.memory:
         limit = config.memory * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

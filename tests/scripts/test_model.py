@@ -185,7 +185,7 @@ class Machine(RuleBasedStateMachine):
     def reclaim(self, data: st.DataObject, consumer: str, most: int) -> None:
         group = self._group(data)
         self.client.delete(self.real[group].keys.sweep)
-        claimed, buried, deleted, removed, more = self.real[group].reclaim(
+        claimed, buried, deleted, removed, more, _ = self.real[group].reclaim(
             consumer, most, lease=HOUR, deliveries=ALLOWED
         )
         found = ([(id, n) for id, _, n in claimed], buried[::2], deleted, more)
@@ -197,7 +197,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), consumer=consumers)
     def release(self, data: st.DataObject, consumer: str) -> None:
         group = self._group(data)
-        held = sorted(self.model.groups[group].held)
+        held = sorted(self.model.groups[group].held, key=id_key)
         known = data.draw(st.sets(st.sampled_from(held), max_size=5)) if held else set()
         found = tuple(self.real[group].release(consumer, known=known))
         assert found == self.model.release(group, consumer, known)
@@ -321,7 +321,7 @@ class Machine(RuleBasedStateMachine):
     def _some_ids(self, data: st.DataObject) -> tuple[str, list[str]]:
         """Some entries of one group, pending or not."""
         group, id = data.draw(st.sampled_from(self._pending()))
-        known = sorted({*self.model.entries, *self.model.groups[group].held})
+        known = sorted({*self.model.entries, *self.model.groups[group].held}, key=id_key)
         return group, [id, *data.draw(st.lists(st.sampled_from(known), max_size=9))]
 
     def _remember(self, group: str) -> None:

@@ -36,7 +36,7 @@ def sweep(group: Group, consumer: str = "b", most: int = 100, **options: Any) ->
 
 
 def test_nothing_is_pending(group: Group) -> None:
-    assert sweep(group) == [[], [], [], [], 0]
+    assert sweep(group) == [[], [], [], [], 0, "-"]
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 100])
@@ -47,7 +47,7 @@ def test_stalled_entries_are_claimed_and_counted(
     ids = group.read("a")
     for id in ids:
         group.age(id, STALLED)
-    claimed, buried, deleted, removed, _ = sweep(group)
+    claimed, buried, deleted, removed, *_ = sweep(group)
     assert [(id, count) for id, _, count in claimed] == [(id, 2) for id in ids]
     assert claimed[0][1] == ["type", "t", "data", '{"n":0}']
     assert (buried, deleted, removed) == ([], [], [])
@@ -79,7 +79,7 @@ def test_a_deleted_entry_is_reported_and_no_other_claimed_for_it(
     for id in (gone, parked, stalled, also_gone):
         group.age(id, STALLED)
     client.xdel("jobs", gone, also_gone)
-    claimed, buried, deleted, _, _ = sweep(group)
+    claimed, buried, deleted, *_ = sweep(group)
     assert [(id, count) for id, _, count in claimed] == [(stalled, 2)]
     assert (buried, deleted) == ([], [gone, also_gone])
     assert group.pending() == {parked: (PARKED, 1), stalled: ("b", 2)}
@@ -96,7 +96,7 @@ def test_used_up_deliveries_mean_death(group: Group, client: redis.Redis) -> Non
         group.take_by_hand(spent, "a")
     group.age(spent, STALLED)
     group.age(fresh, STALLED)
-    claimed, buried, deleted, _, _ = sweep(group, deliveries=4)
+    claimed, buried, deleted, *_ = sweep(group, deliveries=4)
     assert [id for id, _, _ in claimed] == [fresh]
     assert (buried, deleted) == ([spent, 4], [])
     [(_, fields)] = group.letters()
@@ -154,7 +154,7 @@ def test_deliveries_of_entries_without_a_type(group: Group, client: redis.Redis)
 
 
 def test_one_sweep_at_a_time(group: Group, client: redis.Redis) -> None:
-    assert group.reclaim("b", pause=60_000) == [[], [], [], [], 0]
+    assert group.reclaim("b", pause=60_000) == [[], [], [], [], 0, "-"]
     [id] = add(client)
     group.read("a")
     group.age(id, STALLED)
@@ -171,13 +171,13 @@ def test_no_more_than_asked_for_and_the_rest_at_once(
     ids = [*group.read("a", count=6), *group.read("c")]
     for id in ids:
         group.age(id, STALLED)
-    claimed, *_, more = group.reclaim("b", 4, lease=LEASE, pause=60_000)
+    claimed, *_, more, _ = group.reclaim("b", 4, lease=LEASE, pause=60_000)
     assert [id for id, _, _ in claimed] == ids[:4]
     assert more == 1
-    claimed, *_, more = group.reclaim("b", 4, lease=LEASE, pause=60_000)
+    claimed, *_, more, _ = group.reclaim("b", 4, lease=LEASE, pause=60_000)
     assert [id for id, _, _ in claimed] == ids[4:8]
     assert more == 1
-    claimed, *_, more = group.reclaim("b", 4, lease=LEASE, pause=60_000)
+    claimed, *_, more, _ = group.reclaim("b", 4, lease=LEASE, pause=60_000)
     assert [id for id, _, _ in claimed] == ids[8:]
     assert more == 0
     assert group.reclaim("b", 4, lease=LEASE, pause=60_000) is None
@@ -204,6 +204,21 @@ def test_silent_consumers_without_entries_are_removed(
     assert removed == ["idle"]
     assert group.consumers() == {"holds", "b", PARKED}
     assert group.pending() == {id: ("holds", 1)}
+
+
+def test_a_partly_lost_retry_set_is_looked_through_in_steps(
+    group: Group, client: redis.Redis
+) -> None:
+    ids = add(client, 1500)
+    client.xgroup_createconsumer("jobs", group.name, PARKED)
+    client.xreadgroup(group.name, PARKED, {"jobs": ">"}, count=1500)
+    client.zadd(group.keys.retry, dict.fromkeys(ids[:1200], 9e15))
+    *_, heal_from = sweep(group)
+    assert heal_from == f"({ids[999]}"
+    assert len(group.parked()) == 1200
+    *_, heal_from = sweep(group, heal_from=heal_from)
+    assert heal_from == "-"
+    assert set(group.parked()) == set(ids)
 
 
 def test_a_lost_retry_set_is_made_anew(group: Group, client: redis.Redis) -> None:

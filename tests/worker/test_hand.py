@@ -1,0 +1,140 @@
+"""What is in hand, and the room for more; deadlines under one timer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from streamq.worker import hand as hands
+from streamq.worker.deadlines import NEVER, Deadlines
+from streamq.worker.hand import Hand
+
+pytestmark = pytest.mark.anyio
+
+
+def deliveries(*ids: str, attempt: int = 1) -> list[tuple[str, list[bytes], int]]:
+    return [(id, [], attempt) for id in ids]
+
+
+async def test_what_is_taken_is_held_until_let_go() -> None:
+    hand = Hand(2, 0)
+    hand.take(deliveries("1-0", "2-0"))
+    assert hand.held == {"1-0": 1, "2-0": 1}
+    assert [id for id, _, _ in hand.buffer] == ["1-0", "2-0"]
+    assert hand.free == 0
+    hand.let_go([("1-0", 1)])
+    assert hand.held == {"2-0": 1}
+    assert hand.free == 1
+    assert hand.finished == 1
+
+
+async def test_a_later_delivery_is_not_let_go_with_an_earlier() -> None:
+    hand = Hand(2, 0)
+    hand.take(deliveries("1-0"))
+    hand.take(deliveries("1-0", attempt=2))
+    hand.let_go([("1-0", 1)])
+    assert hand.held == {"1-0": 2}
+    hand.let_go([("1-0", 2)])
+    assert hand.held == {}
+
+
+async def test_room_is_waited_for() -> None:
+    hand = Hand(1, 0)
+    await hand.room()
+    hand.take(deliveries("1-0"))
+    waiting = asyncio.ensure_future(hand.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    hand.let_go([("1-0", 1)])
+    await waiting
+
+
+async def test_a_closed_hand_lets_nobody_wait() -> None:
+    hand = Hand(1, 0)
+    hand.take(deliveries("1-0"))
+    waiting = asyncio.ensure_future(hand.room())
+    await asyncio.sleep(0)
+    hand.close()
+    await waiting
+    await hand.room()
+
+
+async def test_several_can_wait_for_an_empty_hand() -> None:
+    hand = Hand(2, 0)
+    await hand.empty()
+    hand.take(deliveries("1-0", "2-0"))
+    waiting = [asyncio.ensure_future(hand.empty()) for _ in range(2)]
+    await asyncio.sleep(0)
+    hand.let_go([("1-0", 1)])
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    hand.let_go([("2-0", 1)])
+    await asyncio.gather(*waiting)
+
+
+async def test_the_prefetch_follows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(hands.time, "monotonic", lambda: now)
+    hand = Hand(4, 100)
+    assert hand.free == 4
+    hand.finished = 1000
+    now += 1.0
+    await hand.room()
+    assert hand.free == 4 + 50  # a thousand a second, for 0.05 s
+    hand.finished = 101_000
+    now += 1.0
+    await hand.room()
+    assert hand.free == 4 + 100  # and never more than the prefetch
+    now += 1.0
+    await hand.room()
+    assert hand.free == 4
+
+
+class Item:
+    def __init__(self) -> None:
+        self.deadline = NEVER
+
+
+async def test_deadlines_are_told_in_order() -> None:
+    first, second, third, never = (Item() for _ in range(4))
+    names = {first: "first", second: "second", third: "third", never: "never"}
+    told: list[str] = []
+    done = asyncio.Event()
+
+    def missed(item: Item) -> None:
+        item.deadline = NEVER
+        told.append(names[item])
+        if item is third:
+            done.set()
+
+    deadlines = Deadlines({first, second, third, never}, missed)
+    deadlines.set(third, 0.03)
+    deadlines.set(first, 0.01)
+    deadlines.set(second, 0.02)
+    deadlines.set(never, 3600)
+    await done.wait()
+    deadlines.stop()
+    assert told == ["first", "second", "third"]
+
+
+async def test_a_deadline_can_be_lifted_and_moved() -> None:
+    lifted, moved = Item(), Item()
+    told: list[Item] = []
+    done = asyncio.Event()
+
+    def missed(item: Item) -> None:
+        told.append(item)
+        if len(told) < 2:
+            deadlines.set(item, 0.01)
+        else:
+            item.deadline = NEVER
+            done.set()
+
+    deadlines = Deadlines({lifted, moved}, missed)
+    deadlines.set(lifted, 0.01)
+    deadlines.set(moved, 0.01)
+    lifted.deadline = NEVER
+    await done.wait()
+    deadlines.stop()
+    assert told == [moved, moved]
