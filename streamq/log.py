@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Sequence
 
 from streamq import events
-from streamq.errors import StreamqError
+from streamq.errors import ServerUnavailable, StreamqError
 from streamq.events import Event, Outcome, Verdict
 from streamq.text import printable
 
@@ -52,10 +52,12 @@ class LogObserver:
                     log.warning("The group %s of %s was gone and is made anew", group, stream)
                 else:
                     log.info("Created the group %s on %s", group, stream)
-            case events.ServerLost(error):
+            case events.ServerLost(ServerUnavailable() as error):
                 log.warning("Server lost: %s; waiting for it to come back", error)
+            case events.ServerLost(error):
+                log.error("Cannot go on: %s; trying again until that has changed", error)
             case events.ServerBack(seconds):
-                log.warning("Server back after %.1f s", seconds)
+                log.warning("Going on after %.1f s", seconds)
             case events.HandlerStuck(job):
                 log.error("Job %s: its handler ignores being cancelled, going on without", job.id)
             case events.Stopping(running, grace):

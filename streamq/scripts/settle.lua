@@ -76,15 +76,19 @@ for i = 1, n do
         ours = false
     end
     if ours and events then
-        for _, event in ipairs(events) do
+        for j, event in ipairs(events) do
             -- An error that stopped the script would leave the events of other jobs
             -- behind, and do so again each time the batch is sent.
             local written = redis.pcall('XADD', event[1], '*', unpack(ARGV, event[2], event[3]))
             if type(written) ~= 'string' then
+                for undone = 1, j - 1 do
+                    redis.call('XDEL', events[undone][1], events[undone].id)
+                end
                 refuse(i, '!emit' .. written.err)
                 ours = false
                 break
             end
+            event.id = written
         end
     end
     local verdict = ARGV[arg]

@@ -73,7 +73,8 @@ class Worker:
         self._stop = anyio.Event()
         outage = Outage(self._events)
         budget = Budget(max_jobs)
-        caller = Caller(settings.concurrency, settings.processes or os.cpu_count() or 1)
+        threads = settings.concurrency * len(subscriptions)
+        caller = Caller(threads, settings.processes or os.cpu_count() or 1)
         self.consumers = [
             Consumer(
                 server, subscription.stream, subscription.group, self.name,

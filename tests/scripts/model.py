@@ -15,6 +15,10 @@ ANYONE = ""
 """An entry that is for every group."""
 
 
+UNSEEN = 10
+"""Deliveries that an entry for another group may have."""
+
+
 @dataclass
 class Held:
     """One line of a pending entries list."""
@@ -168,13 +172,13 @@ class Model:
         return claimed, deleted
 
     def reclaim(
-        self, group: str, consumer: str, most: int, allowed: int
+        self, group: str, consumer: str, most: int, allowed: int, last_chances: int
     ) -> tuple[list[tuple[str, int]], list[str], list[str], int]:
         state = self.groups[group]
         claimed: list[tuple[str, int]] = []
         buried: list[str] = []
         deleted: list[str] = []
-        left = most
+        left, waiting = most, False
         by_consumer: dict[str, list[str]] = {}
         for id in sorted(state.held, key=id_key):
             by_consumer.setdefault(state.held[id].consumer, []).append(id)
@@ -184,23 +188,37 @@ class Model:
                     for id in by_consumer[name]:
                         state.retry.setdefault(id, True)
                 continue
-            stalled = [id for id in by_consumer[name] if state.held[id].stalled][: max(left, 0)]
-            for id in stalled:
-                line = state.held[id]
-                if id not in self.entries:
-                    state.end(id, "deleted")
-                    deleted.append(id)
-                elif line.count >= allowed:
-                    self._bury(state, id, line.count, line.consumer, "worker lost", drop=False)
-                    state.end(id, "worker lost")
-                    buried.append(id)
-                else:
-                    self._claim(state, id, consumer)
-                    line.count += 1
-                    claimed.append((id, line.count))
-            left -= len(stalled)
+            looked_at, start = 0, 0
+            stalled = [id for id in by_consumer[name] if state.held[id].stalled]
+            while left > 0 and looked_at < 2 * most:
+                page = stalled[start : start + left]
+                full = len(page) == left
+                for id in page:
+                    line = state.held[id]
+                    target = self.entries.get(id, Entry()).target
+                    limit = allowed if target in (ANYONE, group) else UNSEEN
+                    if id not in self.entries:
+                        state.end(id, "deleted")
+                        deleted.append(id)
+                    elif line.count + 1 == limit and last_chances == 0:
+                        waiting = True
+                        continue
+                    elif line.count >= limit:
+                        self._bury(state, id, line.count, line.consumer, "worker lost", drop=False)
+                        state.end(id, "worker lost")
+                        buried.append(id)
+                    else:
+                        last_chances -= line.count + 1 == limit
+                        self._claim(state, id, consumer)
+                        line.count += 1
+                        claimed.append((id, line.count))
+                    left -= 1
+                start += len(page)
+                looked_at += len(page)
+                if not full:
+                    break
         self._remove(buried)
-        return claimed, buried, deleted, int(left <= 0)
+        return claimed, buried, deleted, int(left == 0 or waiting)
 
     def release(self, group: str, consumer: str, known: Iterable[str]) -> tuple[int, int]:
         state = self.groups[group]

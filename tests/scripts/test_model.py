@@ -181,15 +181,18 @@ class Machine(RuleBasedStateMachine):
         self._remember(group)
 
     @precondition(lambda self: self.real)
-    @rule(data=st.data(), consumer=consumers, most=st.sampled_from([1, 3, 100]))
-    def reclaim(self, data: st.DataObject, consumer: str, most: int) -> None:
+    @rule(
+        data=st.data(), consumer=consumers, most=st.sampled_from([1, 3, 100]),
+        chances=st.sampled_from([-1, 0, 1]),
+    )  # fmt: skip
+    def reclaim(self, data: st.DataObject, consumer: str, most: int, chances: int) -> None:
         group = self._group(data)
         self.client.delete(self.real[group].keys.sweep)
         claimed, buried, deleted, removed, more, _ = self.real[group].reclaim(
-            consumer, most, lease=HOUR, deliveries=ALLOWED
+            consumer, most, lease=HOUR, deliveries=ALLOWED, last_chances=chances
         )
         found = ([(id, n) for id, _, n in claimed], buried[::2], deleted, more)
-        assert found == self.model.reclaim(group, consumer, most, ALLOWED)
+        assert found == self.model.reclaim(group, consumer, most, ALLOWED, chances)
         assert removed == []
         self._remember(group)
 

@@ -153,6 +153,58 @@ def test_deliveries_of_entries_without_a_type(group: Group, client: redis.Redis)
     assert buried == []
 
 
+def test_entries_for_another_group_killed_no_worker(group: Group, client: redis.Redis) -> None:
+    Group(client, "other")
+    theirs, ours = (
+        str(client.xadd("jobs", {"type": "t", "data": "{}", "for": name}))
+        for name in ("other", "g")
+    )
+    foreign = str(client.xadd("jobs", {"type": "t", "for": "other"}))
+    group.read("a")
+    for id in (theirs, ours, foreign):
+        group.age(id, STALLED)
+    claimed, buried, *_ = sweep(group, by_type={"t": 1})
+    assert [id for id, _, _ in claimed] == [theirs]
+    assert buried == [ours, 1, foreign, 1]
+
+
+@pytest.mark.parametrize("chances", [0, 1, 2])
+def test_so_many_last_chances_and_no_more(
+    group: Group, client: redis.Redis, chances: int
+) -> None:
+    """Those who have more deliveries to come, or none, do not wait."""
+    add(client, 8)
+    ids = group.read("a")
+    last, fresh, spent = ids[:4], ids[4:6], ids[6:]
+    for id in last:
+        group.take_by_hand(id, "a")
+    for id in spent:
+        group.take_by_hand(id, "a")
+        group.take_by_hand(id, "a")
+    for id in ids:
+        group.age(id, STALLED)
+    claimed, buried, *_, more, _ = sweep(group, deliveries=3, last_chances=chances)
+    assert {id: count for id, _, count in claimed} == {
+        **dict.fromkeys(last[:chances], 3), **dict.fromkeys(fresh, 2),
+    }  # fmt: skip
+    assert buried[::2] == spent
+    assert more == 1
+    assert not client.exists(group.keys.sweep)
+    assert {id for id, (name, _) in group.pending().items() if name == "a"} == set(last[chances:])
+
+
+def test_those_who_wait_do_not_hide_the_others(group: Group, client: redis.Redis) -> None:
+    add(client, 40)
+    ids = group.read("a")
+    for id in ids[:15]:
+        group.take_by_hand(id, "a")
+    for id in ids:
+        group.age(id, STALLED)
+    claimed, *_, more, _ = sweep(group, most=10, deliveries=3, last_chances=0)
+    assert [id for id, _, _ in claimed] == ids[15:25]
+    assert more == 1
+
+
 def test_one_sweep_at_a_time(group: Group, client: redis.Redis) -> None:
     assert group.reclaim("b", pause=60_000) == [[], [], [], [], 0, "-"]
     [id] = add(client)

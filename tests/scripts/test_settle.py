@@ -464,6 +464,28 @@ def test_an_event_to_what_is_no_stream_refuses_the_whole_verdict(
     assert client.get("taken") == "x"
 
 
+def test_an_event_that_cannot_be_written_takes_the_others_with_it(
+    group: Group, client: redis.Redis
+) -> None:
+    """The target is a stream, but has come to the end of its IDs."""
+    last = f"{2**64 - 1}-{2**64 - 1}"
+    client.xadd("full", {"n": "1"}, id=last)
+    bad, good = add(client, 2)
+    group.read()
+    refused = group.settle(
+        "a",
+        recorded(bad).emitting(("next", EVENT), ("full", EVENT), ("next", EVENT)),
+        succeeded(good).emitting(("next", EVENT)),
+        ttl=60_000,
+    )
+    assert list(refused) == [bad]
+    assert refused[bad].startswith("!emit")
+    assert len(ids_of(client, "next")) == 1
+    assert ids_of(client, "full") == [last]
+    assert group.record(bad) == {}
+    assert group.pending() == {bad: ("a", 1)}
+
+
 # -- what others did to the stream --------------------------------------------
 
 
