@@ -14,6 +14,7 @@ from streamq import App, Job, Settings, Worker
 from streamq.errors import ConfigError
 from streamq.events import Event, Settled
 from tests.servers import RedisServer
+from tests.worker.support import eventually
 
 
 def plain(n: int = 0) -> int:
@@ -250,14 +251,11 @@ async def test_connections_are_shared_and_closed(app: App, client: redis.Redis) 
         await app.produce("t")
     assert open_now() <= 5
     await app.close()
-    while open_now():
-        await asyncio.sleep(0.01)
+    await eventually(lambda: not open_now())
 
 
 @pytest.mark.anyio
-async def test_a_worker_leaves_no_connection_and_no_consumer(
-    app: App, client: redis.Redis
-) -> None:
+async def test_a_worker_leaves_no_connection_and_no_consumer(app: App, client: redis.Redis) -> None:
     @app.handler("t")
     async def handle(job: Job) -> None:
         assert job.consumer in {row["name"] for row in client.client_list()}
@@ -267,8 +265,7 @@ async def test_a_worker_leaves_no_connection_and_no_consumer(
     await app.worker(burst=True, observers=[seen.append]).run()
     assert [type(event) for event in seen if isinstance(event, Settled)] == [Settled]
     await app.close()
-    while len(client.client_list()) > 1:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: len(client.client_list()) == 1)
     assert client.xinfo_consumers("jobs", "default") == []
 
 

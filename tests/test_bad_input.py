@@ -24,7 +24,7 @@ from streamq.events import GroupCreated, Refused, ServerBack, ServerLost
 from streamq.log import LogObserver
 from streamq.server import Server
 from streamq.server.version import read_info
-from tests.scripts.support import ids_of, raw_entries
+from tests.scripts.support import command, ids_of, raw_entries, write
 from tests.servers import RedisServer, free_port
 from tests.worker.support import (
     QUIET,
@@ -108,7 +108,7 @@ async def test_garbage_becomes_a_dead_letter_and_hurts_nobody(
         seen.append(file)
 
     await app.produce("t", file="before.png")
-    id = str(client.execute_command("XADD", "jobs", "*", *fields))
+    id = str(write(client, *fields))
     await app.produce("t", file="after.png")
     caplog.set_level(logging.DEBUG, "streamq")
     await drain(app, observers=[LogObserver()])
@@ -139,7 +139,7 @@ async def test_garbage_beside_the_data_is_no_reason_not_to_run(
     @app.handler("next")
     async def after() -> None: ...
 
-    client.execute_command("XADD", "jobs", "*", "type", "t", "data", "{}", field, garbage)
+    write(client, "type", "t", "data", "{}", field, garbage)
     caplog.set_level(logging.DEBUG, "streamq")
     watch = Watch()
     await drain(app, observers=[watch, LogObserver()])
@@ -153,7 +153,7 @@ async def test_a_huge_foreign_entry_is_a_job_like_others(app: App, client: redis
     """With more fields than a script can pass on, in a batch with others."""
     for _ in range(3):
         own = [part for n in range(10_000) for part in (f"f{n}", n)]
-        client.execute_command("XADD", "jobs", "*", *own)
+        write(client, *own)
         await app.produce("t")
     app.handler("t")(lambda: None)
     watch = await drain(app)
@@ -211,7 +211,7 @@ async def test_a_consumer_with_an_evil_name(
     watch = Watch()
     async with running(app, observers=[watch, LogObserver()]):
         await together(taken)
-        client.execute_command("XCLAIM", "jobs", "default", thief, 0, id)
+        command(client, "XCLAIM", "jobs", "default", thief, 0, id)
         go_on.set()
         await watch.until(lambda: watch.of(Refused))
         await app.produce("t", n=1)
@@ -385,7 +385,9 @@ async def fake_server(info: str) -> AsyncIterator[str]:
 async def test_a_server_that_is_too_old(info: str, name: str) -> None:
     async with fake_server(info) as url, App(url) as app:
         app.handler("t")(lambda: None)
-        with pytest.raises(ServerUnsupported, match=f"is {name}: streamq needs Redis 7.0") as caught:
+        with pytest.raises(
+            ServerUnsupported, match=f"is {name}: streamq needs Redis 7.0"
+        ) as caught:
             await app.worker().run()
         assert not caught.value.passing
 
@@ -430,7 +432,7 @@ async def test_a_wrong_password(
         app.handler("t")(lambda: None)
         calls: list[Callable[[], Any]] = [lambda: app.produce("t"), lambda: app.worker().run()]
         for call in calls:
-            with pytest.raises(AuthenticationFailed, match="does not (accept|permit)") as caught:
+            with pytest.raises(AuthenticationFailed, match=r"does not (accept|permit)") as caught:
                 await call()
             assert "wrong" not in str(caught.value)
             assert "\n" not in str(caught.value)

@@ -26,7 +26,7 @@ from tests.markdown import ROOT, Block, Likeness, Step, blocks, read, steps
 from tests.photographs import cut_off, photographs
 from tests.servers import RedisServer
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 async def run(module: types.ModuleType, block: Block, path: Path) -> None:
@@ -194,3 +194,15 @@ def test_the_map_of_commands_is_true(command: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"Usage: streamq {command} ")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", read(path)):
+        file, _, section = target.partition("#")
+        page = path.parent / file if file else path
+        assert page.exists(), f"{path.name}: {target}"
+        if section:
+            titles = re.findall(r"^#+ (.+)$", read(page), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert section in anchors, f"{path.name}: {target}"

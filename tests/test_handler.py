@@ -74,7 +74,7 @@ class AsyncCallable:
         return file
 
 
-class Callable_:
+class PlainCallable:
     suffix: int = 7
 
     def __call__(self, file: str) -> str:
@@ -123,7 +123,7 @@ async def twice_async(file: str, more: str) -> str:
         (Methods.a_class_method, Mode.ASYNC),
         (Methods.a_static_method, Mode.THREAD),
         (AsyncCallable(), Mode.ASYNC),
-        (Callable_(), Mode.THREAD),
+        (PlainCallable(), Mode.THREAD),
         (functools.partial(twice, more=""), Mode.THREAD),
         (functools.partial(twice_async, more=""), Mode.ASYNC),
         (functools.partial(functools.partial(twice_async, more="x"), more=""), Mode.ASYNC),
@@ -231,7 +231,9 @@ def test_strings_of_a_foreign_producer_fit_their_annotations() -> None:
 
 
 def test_names_that_mean_something_elsewhere() -> None:
-    def handler(self: int, cls: int, data: int, type: int, keys: int, model_config: int) -> None: ...
+    def handler(
+        self: int, cls: int, data: int, type: int, keys: int, model_config: int
+    ) -> None: ...
 
     data = {"self": 1, "cls": 2, "data": 3, "type": 4, "keys": 5, "model_config": 6}
     assert bound(handler, data) == data
@@ -244,10 +246,10 @@ def test_the_job_on_request() -> None:
     def keyword(*, job: Job) -> None: ...
 
     job = job_with({"file": "a"})
-    for function, name in ((by_annotation, "this"), (by_name, "job")):
-        assert make_handler("t", function).bind(job) == ((), {name: job, "file": "a"})
-    for function in (alone, keyword):
-        assert make_handler("t", function).bind(job) == ((), {"job": job})
+    assert make_handler("t", by_annotation).bind(job) == ((), {"this": job, "file": "a"})
+    assert make_handler("t", by_name).bind(job) == ((), {"job": job, "file": "a"})
+    assert make_handler("t", alone).bind(job) == ((), {"job": job})
+    assert make_handler("t", keyword).bind(job) == ((), {"job": job})
 
 
 def test_a_positional_job() -> None:
@@ -304,7 +306,7 @@ def test_positional_parameters_cannot_be_filled() -> None:
     def rest(*files: str) -> None: ...
 
     for function in (only, rest):
-        with pytest.raises(ConfigError, match="positional parameter 'files?'"):
+        with pytest.raises(ConfigError, match=r"positional parameter 'files?'"):
             make_handler("t", function)
 
 
@@ -454,14 +456,14 @@ class Opaque:
 def test_a_class_that_json_cannot_make() -> None:
     def handler(value: Opaque) -> None: ...
 
-    with pytest.raises(InvalidArguments, match="value: .*Opaque"):
+    with pytest.raises(InvalidArguments, match=r"value: .*Opaque"):
         bind(handler, {"value": {}})
 
 
 def test_annotations_that_name_nothing() -> None:
     def handler(value: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821 - what is tested
 
-    with pytest.raises(ConfigError, match="annotations of .*handler cannot be read.*Nowhere"):
+    with pytest.raises(ConfigError, match=r"annotations of .*handler cannot be read.*Nowhere"):
         make_handler("t", handler)
 
 
@@ -486,7 +488,7 @@ def test_annotations_that_cannot_be_checked(annotation: Any) -> None:
     def handler(value: Any) -> None: ...
 
     handler.__annotations__["value"] = annotation
-    with pytest.raises(ConfigError, match="annotations of .*handler cannot be checked"):
+    with pytest.raises(ConfigError, match=r"annotations of .*handler cannot be checked"):
         make_handler("t", handler)
 
 

@@ -48,7 +48,9 @@ def test_stream_names(name: str) -> None:
     assert check_stream(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "x" * 513, "a\nb", "\x00", "a\x7f", "\x9b", "\ud800", "\u202e"])
+@pytest.mark.parametrize(
+    "name", ["", "x" * 513, "a\nb", "\x00", "a\x7f", "\x9b", "\ud800", "\u202e"]
+)
 def test_what_cannot_name_a_stream(name: str) -> None:
     with pytest.raises(ConfigError, match="cannot name a stream") as caught:
         check_stream(name)
@@ -63,7 +65,9 @@ def test_group_names(name: str) -> None:
     assert check_group(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "x" * 129, "a b", "a:b", "é", "~retry", "a\n", "{a}", "\ud800"])
+@pytest.mark.parametrize(
+    "name", ["", "x" * 129, "a b", "a:b", "é", "~retry", "a\n", "{a}", "\ud800"]
+)
 def test_what_cannot_name_a_group(name: str) -> None:
     with pytest.raises(ConfigError, match="cannot name a group") as caught:
         check_group(name)

@@ -91,7 +91,7 @@ async def test_a_key_is_forgotten_in_time(producer: Producer, client: redis.Redi
         ({"expires": -0.1}, "expires=-0.1"),
         ({"expires": float("inf")}, "expires=inf"),
         ({"key": "k", "key_ttl": -1}, "key_ttl=-1"),
-        ({"at": datetime(2030, 1, 1)}, "no time zone"),  # noqa: DTZ001 - what is tested
+        ({"at": datetime(2030, 1, 1)}, "no time zone"),
         ({"at": datetime(2030, 1, 1, tzinfo=UTC), "delay": 1}, "either delay or at"),
     ],
 )
@@ -163,7 +163,9 @@ async def test_jobs_may_come_from_an_async_iterator(app: App, client: redis.Redi
     assert await app.produce_many(jobs()) == ids_of(client)
 
 
-async def test_no_more_than_two_chunks_are_in_memory(producer: Producer, client: redis.Redis) -> None:
+async def test_no_more_than_two_chunks_are_in_memory(
+    producer: Producer, client: redis.Redis
+) -> None:
     drawn = 0
 
     def jobs() -> Iterator[NewJob]:
@@ -229,7 +231,9 @@ async def test_a_full_server_refuses(make_server: Callable[..., RedisServer]) ->
             lambda: app.produce_many([("t", {})] * 3),
         ]
         for call in calls:
-            with pytest.raises(ServerRefused, match=r"maxmemory and refuses writes \(OOM\)") as caught:
+            with pytest.raises(
+                ServerRefused, match=r"maxmemory and refuses writes \(OOM\)"
+            ) as caught:
                 await call()
             assert caught.value.passing
         with server.client() as client:
@@ -237,9 +241,7 @@ async def test_a_full_server_refuses(make_server: Callable[..., RedisServer]) ->
         await app.produce("t")
 
 
-async def test_every_error_is_a_streamq_error_in_one_line(
-    app: App, client: redis.Redis
-) -> None:
+async def test_every_error_is_a_streamq_error_in_one_line(app: App, client: redis.Redis) -> None:
     client.rpush("jobs", "x")
     with pytest.raises(StreamqError) as caught:
         await app.produce("t")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +47,7 @@ def test_no_attempt_overflows(base: float, factor: float, cap: float, attempt: i
         {"base": float("nan")}, {"factor": float("nan")}, {"cap": float("nan")},
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(options: dict[str, float]) -> None:
+def test_what_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="base"):
         Backoff(**options)
 

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -135,16 +135,20 @@ async def ear(tmp_path: Path) -> AsyncIterator[Ear]:
 
 
 @asynccontextmanager
-async def running(supervisor: Supervisor) -> AsyncIterator[asyncio.Task[int]]:
-    """Run it, and leave nothing behind if the test fails."""
+async def running(supervisor: Supervisor) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """Run it; what it yields waits for the end. Nothing is left behind if the test fails."""
     task = asyncio.create_task(supervisor.run())
+
+    async def end() -> int:
+        async with asyncio.timeout(PATIENCE):
+            return await task
+
     try:
-        yield task
+        yield end
     finally:
-        if not task.done():
-            for pid in supervisor.pids.values():
-                os.kill(pid, signal.SIGKILL)
-            task.cancel()
+        for pid in supervisor.pids.values():
+            os.kill(pid, signal.SIGKILL)
+        task.cancel()
 
 
 @pytest.fixture
@@ -172,13 +176,13 @@ def press(number: signal.Signals) -> None:
 async def test_a_killed_process_is_started_again(
     ear: Ear, at_once: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with running(supervise(ear.fifo)) as ended:
+    async with running(supervise(ear.fifo)) as end:
         before = await ear.pids(1, 2)
         os.kill(before[2], signal.SIGKILL)
         after = await ear.pids(2)
         press(signal.SIGTERM)
 
-        assert await ended == 0
+        assert await end() == 0
 
     assert after[2] not in before.values()
     assert sum(line.startswith("1 runs") for line in ear.heard) == 1
@@ -188,13 +192,13 @@ async def test_a_killed_process_is_started_again(
 
 
 async def test_pauses_grow_while_it_keeps_crashing(ear: Ear, at_once: list[int]) -> None:
-    async with running(supervise(ear.fifo)) as ended:
+    async with running(supervise(ear.fifo)) as end:
         pid = (await ear.pids(1, 2))[1]
         for _ in range(3):
             os.kill(pid, signal.SIGKILL)
             pid = (await ear.pids(1))[1]
         press(signal.SIGTERM)
-        assert await ended == 0
+        assert await end() == 0
 
     assert at_once == [1, 2, 3]
 
@@ -203,24 +207,24 @@ async def test_a_crash_after_a_good_start_counts_as_the_first(
     ear: Ear, at_once: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor_module, "STEADY", 0.0)
-    async with running(supervise(ear.fifo)) as ended:
+    async with running(supervise(ear.fifo)) as end:
         pid = (await ear.pids(1, 2))[1]
         for _ in range(2):
             os.kill(pid, signal.SIGKILL)
             pid = (await ear.pids(1))[1]
         press(signal.SIGTERM)
-        assert await ended == 0
+        assert await end() == 0
 
     assert at_once == [1, 1]
 
 
 async def test_an_exit_code_that_is_not_final_is_a_crash(ear: Ear, at_once: list[int]) -> None:
-    async with running(supervise(ear.fifo, final=frozenset())) as ended:
+    async with running(supervise(ear.fifo, final=frozenset())) as end:
         pid = (await ear.pids(1, 2))[1]
         os.kill(pid, signal.SIGTERM)  # somebody stops this one: 0
         await ear.pids(1)
         press(signal.SIGTERM)
-        assert await ended == 0
+        assert await end() == 0
 
     assert at_once == [1]
 
@@ -235,10 +239,10 @@ async def test_a_process_that_cannot_be_started_is_tried_again(
             raise error
         return Equipment({"NUMBER": str(number)})
 
-    async with running(supervise(ear.fifo, equip=equip)) as ended:
+    async with running(supervise(ear.fifo, equip=equip)) as end:
         await ear.pids(1, 2)
         press(signal.SIGTERM)
-        assert await ended == 0
+        assert await end() == 0
 
     assert "Worker process 1 cannot be started: [Errno 11] Resource" in caplog.text
     assert at_once == [1]
@@ -248,69 +252,69 @@ async def test_a_process_that_cannot_be_started_is_tried_again(
 
 
 async def test_a_final_exit_code_stops_the_others(ear: Ear) -> None:
-    async with running(supervise(ear.fifo, "exit", "2", final=frozenset({0, 2}))) as ended:
+    async with running(supervise(ear.fifo, "exit", "2", final=frozenset({0, 2}))) as end:
         pids = await ear.pids(1, 2)
         os.kill(pids[1], signal.SIGTERM)
         await ear.next("2 ends")
-        assert await ended == 2
+        assert await end() == 2
 
     assert ear.heard[2:] == ["1 signal", "1 ends", "2 lifeline", "2 ends"]
 
 
 async def test_a_process_that_is_done_is_not_started_again(ear: Ear) -> None:
-    async with running(supervise(ear.fifo)) as ended:
+    async with running(supervise(ear.fifo)) as end:
         pids = await ear.pids(1, 2)
         os.kill(pids[1], signal.SIGTERM)
         await ear.next("1 ends")
         os.kill(pids[2], signal.SIGTERM)
         await ear.next("2 ends")
-        assert await ended == 0
+        assert await end() == 0
 
     assert ear.heard[2:] == ["1 signal", "1 ends", "2 signal", "2 ends"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_the_first_signal_stops_all_in_good_order(ear: Ear, number: signal.Signals) -> None:
-    async with running(supervise(ear.fifo)) as ended:
+    async with running(supervise(ear.fifo)) as end:
         await ear.pids(1, 2)
         press(number)
         await ear.next("1 ends", "2 ends")
-        assert await ended == 0
+        assert await end() == 0
 
     assert sorted(ear.heard[2:]) == ["1 ends", "1 lifeline", "2 ends", "2 lifeline"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_at_the_second_signal_all_leave_at_once(ear: Ear, number: signal.Signals) -> None:
-    async with running(supervise(ear.fifo, "busy")) as ended:
+    async with running(supervise(ear.fifo, "busy")) as end:
         await ear.pids(1, 2)
         press(number)
         await ear.next("1 lifeline", "2 lifeline")
         press(number)
         await ear.next("1 leaves", "2 leaves")
-        assert await ended == 128 + number
+        assert await end() == 128 + number
 
 
 async def test_a_third_signal_kills_those_that_do_not_leave(ear: Ear) -> None:
-    async with running(supervise(ear.fifo, "deaf")) as ended:
+    async with running(supervise(ear.fifo, "deaf")) as end:
         await ear.pids(1, 2)
         press(signal.SIGTERM)
         await ear.next("1 lifeline", "2 lifeline")
         press(signal.SIGTERM)
         await ear.next("1 hears nothing", "2 hears nothing")
         press(signal.SIGINT)
-        assert await ended == 128 + signal.SIGINT
+        assert await end() == 128 + signal.SIGINT
 
 
 async def test_a_manager_that_signals_every_process_does_no_harm(ear: Ear) -> None:
     # As systemd does: one stop, and each process hears of it twice.
-    async with running(supervise(ear.fifo)) as ended:
+    async with running(supervise(ear.fifo)) as end:
         pids = await ear.pids(1, 2)
         for pid in pids.values():
             os.kill(pid, signal.SIGTERM)
         press(signal.SIGTERM)
         await ear.next("1 ends", "2 ends")
-        assert await ended == 0
+        assert await end() == 0
 
     assert not any("leaves" in line for line in ear.heard)
 
@@ -326,23 +330,23 @@ async def test_a_signal_ends_the_pause_before_a_restart(
             return 3600.0
 
     monkeypatch.setattr(supervisor_module, "BACKOFF", AnHour())
-    async with running(supervise(ear.fifo)) as ended:
+    async with running(supervise(ear.fifo)) as end:
         pids = await ear.pids(1, 2)
         os.kill(pids[1], signal.SIGKILL)
         async with asyncio.timeout(PATIENCE):
             await pausing.wait()
         press(signal.SIGTERM)
-        assert await ended == 0
+        assert await end() == 0
 
 
 async def test_a_crash_while_stopping_is_told_by_the_exit_code(ear: Ear) -> None:
-    async with running(supervise(ear.fifo, "busy")) as ended:
+    async with running(supervise(ear.fifo, "busy")) as end:
         pids = await ear.pids(1, 2)
         press(signal.SIGTERM)
         await ear.next("1 lifeline", "2 lifeline")
         for pid in pids.values():
             os.kill(pid, signal.SIGKILL)
-        assert await ended == 128 + signal.SIGKILL
+        assert await end() == 128 + signal.SIGKILL
 
 
 # -- a supervisor in a process of its own ---------------------------------------

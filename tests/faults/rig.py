@@ -6,8 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,12 +19,11 @@ from redis.retry import Retry
 from streamq import App
 from streamq.scripts import load
 from tests.faults.checker import Report, check, collect
+from tests.faults.nursery import nursery
 from tests.faults.proxy import Proxy
 from tests.faults.recorder import PATIENCE, Recorder
 from tests.faults.workload import Config
 from tests.servers import RedisServer
-
-ROOT = Path(__file__).parents[2]
 
 
 class WorkerProcess:
@@ -35,37 +32,30 @@ class WorkerProcess:
     def __init__(self, config: Config, log: Path) -> None:
         self.config = config
         self.log = log
-        with log.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.workload", config.dump()],
-                stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, cwd=ROOT,
-            )  # fmt: skip
-
-    @property
-    def pid(self) -> int:
-        """The process ID."""
-        return self.process.pid
+        log.touch()
+        self.pid = nursery().start(config.dump(), log)
 
     @property
     def alive(self) -> bool:
         """Whether it still runs."""
-        return self.process.poll() is None
+        return nursery().code(self.pid, 0) is None
 
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
-        self.process.kill()
-        self.process.wait()
+        self.signal(signal.SIGKILL)
+        self.wait()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        self.process.send_signal(number)
+        """Send it a signal, if it still runs."""
+        if self.alive:
+            os.kill(self.pid, number)
 
     def wait(self, seconds: float = PATIENCE) -> int:
-        """Wait until it ends, and return its exit code."""
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"the worker did not end: {self.said()}") from None
+        """Wait until it ends, and return its exit code, or minus the signal that ended it."""
+        code = nursery().code(self.pid, seconds)
+        if code is None:
+            raise AssertionError(f"the worker did not end: {self.said()}")
+        return code
 
     def finish(self) -> None:
         """Wait for the end of a burst, which must be a good one."""
@@ -79,11 +69,6 @@ class WorkerProcess:
     def said(self) -> str:
         """The last it has logged."""
         return self.log.read_text(errors="replace")[-3000:]
-
-    def cpu(self) -> float:
-        """Seconds of processor time that it has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Gate:

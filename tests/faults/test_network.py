@@ -16,7 +16,7 @@ def test_connections_are_cut_again_and_again(rig: Rig) -> None:
     worker = rig.worker(url=rig.proxy.url, concurrency=4, burst=True)
     for done in (50, 150, 250, 350, 450):
         rig.recorder.wait_begun(done)
-        assert rig.proxy.cut()
+        rig.wait(rig.proxy.cut, "a connection to be cut")
     worker.finish()
 
     report = rig.check()
@@ -65,7 +65,7 @@ def test_connections_break_as_soon_as_they_are_made(rig: Rig) -> None:
 def test_connections_fall_silent_and_stay_open(rig: Rig) -> None:
     # Half open: the worker's own patience ends it. Another one has its jobs by then.
     rig.produce(8, do="wait", until=1)
-    worker = rig.worker(url=rig.proxy.url, concurrency=8)
+    worker = rig.worker(url=rig.proxy.url, concurrency=8, lease=4.0)
     rig.recorder.wait_begun(8)
     rig.proxy.freeze()
     rig.drain()

@@ -65,7 +65,7 @@ def test_a_crash_while_jobs_are_produced(make_rig: Callable[..., Rig]) -> None:
 
 def test_it_comes_back_empty(rig: Rig) -> None:
     # A cache and no more: what was in it is gone, and the workers go on with what comes.
-    rig.produce(10, do="wait")
+    rig.produce(4, do="wait")
     worker = rig.worker(concurrency=4)
     rig.recorder.wait_begun(4)
     rig.server.kill()

@@ -232,7 +232,7 @@ def test_a_process_handler_that_dies_is_a_failure(rig: Rig, how: str) -> None:
 def test_a_handler_that_exhausts_memory_is_a_failure(rig: Rig) -> None:
     rig.produce(1, do="exhaust", until=1)
     rig.produce(20)
-    rig.drain(lease=30.0, memory=3000)
+    rig.drain(lease=30.0, memory=1500)
 
     report = rig.check()
     assert (report.handled, report.retried) == (21, 1)

@@ -1,5 +1,7 @@
 """The worker under test: a program of its own, run as a process that can be killed.
 
+The rig starts it by way of its nursery; by hand it is started so::
+
     python -m tests.faults.workload '{"url": …, "fifo": …}'
 
 Each job says in its data what its handler is to do: ``do`` names one of :data:`ACTIONS`,
@@ -299,9 +301,9 @@ def work_in_process(job: Job, n: int, do: str = "", until: int = 1000) -> int:
     return n
 
 
-def main() -> None:
+def main(dumped: str) -> None:
     """Run one worker."""
-    config = Config(**json.loads(sys.argv[1]))
+    config = Config(**json.loads(dumped))
     os.environ[FIFO] = config.fifo
     if config.clock:
         true = time.time
@@ -317,4 +319,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -149,9 +149,11 @@ class Model:
         lost = set()
         for id, count in pairs:
             line = state.held.get(id)
-            if line is None or (line.consumer, line.count) != (consumer, count):
-                lost.add(id)
-            elif not self._claim(state, id, consumer):
+            if (
+                line is None
+                or (line.consumer, line.count) != (consumer, count)
+                or not self._claim(state, id, consumer)
+            ):
                 lost.add(id)
         return lost
 
@@ -311,8 +313,7 @@ class Model:
             for id in ids
             if id in self.entries
             and all(
-                id_key(id) <= state.last and id not in state.held
-                for state in self.groups.values()
+                id_key(id) <= state.last and id not in state.held for state in self.groups.values()
             )
         ]
         for id in doomed:

@@ -156,7 +156,7 @@ class Group:
     def age(self, id: str, ms: int) -> None:
         """Make a pending entry look as if nobody had touched it for so long."""
         holder, count = self.pending()[id]
-        self.client.execute_command(
+        command(self.client,
             "XCLAIM", self.stream, self.name, holder, 0, id,
             "IDLE", ms, "RETRYCOUNT", count, "JUSTID",
         )  # fmt: skip
@@ -167,7 +167,8 @@ class Group:
 
     def parked(self) -> dict[str, float]:
         """The retry set: entry ID and due time in ms."""
-        return {str(id): due for id, due in self.client.zrange(self.keys.retry, 0, -1, False, True)}
+        found: Any = self.client.zrange(self.keys.retry, 0, -1, withscores=True)
+        return dict(found)
 
     def park(self, id: str, delay: int = 0) -> None:
         """Deliver an entry to nobody and park it: the state that a failure leaves."""
@@ -180,7 +181,8 @@ class Group:
 
     def record(self, id: str) -> dict[str, str]:
         """The status record of a job."""
-        return dict(self.client.hgetall(self.keys.job(id)))
+        found: Any = self.client.hgetall(self.keys.job(id))
+        return dict(found)
 
     def consumers(self) -> set[str]:
         """The names of the group's consumers."""
@@ -202,6 +204,16 @@ def add_at(client: redis.Redis, ids: Iterable[str], stream: str = "jobs") -> Non
         client.xadd(stream, {"type": "t", "data": "{}"}, id=id)
 
 
+def write(client: redis.Redis, *fields: str | bytes | int) -> str:
+    """Write an entry of any fields, as a foreign producer does, and return its ID."""
+    return str(command(client, "XADD", "jobs", "*", *fields))
+
+
+def command(client: redis.Redis, *args: str | bytes | int | float) -> Any:
+    """Send a command as it stands."""
+    return client.execute_command(*args)  # type: ignore[no-untyped-call]  # redis-py's
+
+
 def ids_of(client: redis.Redis, stream: str = "jobs") -> list[str]:
     """The IDs of all entries in a stream."""
     return [id for id, _ in raw_entries(client, stream)]
@@ -220,7 +232,23 @@ def types_left(client: redis.Redis) -> dict[str, str]:
 
 
 __all__ = [
-    "AWKWARD", "PARKED", "SIZES", "Group", "Verdict", "add", "add_at", "dead", "failed",
-    "given_back", "ids_of", "not_ours", "raw_entries", "recorded", "run", "succeeded",
+    "AWKWARD",
+    "PARKED",
+    "SIZES",
+    "Group",
+    "Verdict",
+    "add",
+    "add_at",
+    "command",
+    "dead",
+    "failed",
+    "given_back",
+    "ids_of",
+    "not_ours",
+    "raw_entries",
+    "recorded",
+    "run",
+    "succeeded",
     "types_left",
+    "write",
 ]  # fmt: skip

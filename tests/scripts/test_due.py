@@ -33,16 +33,14 @@ def test_nothing_is_due_yet(group: Group, client: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_is_due_is_claimed_and_counted(
-    group: Group, client: redis.Redis, size: int
-) -> None:
+def test_what_is_due_is_claimed_and_counted(group: Group, client: redis.Redis, size: int) -> None:
     add(client, size)
     ids = group.read("a")
     group.settle("a", *map(failed, ids))
     wait, claimed, deleted = group.due("b", most=size)
     assert (wait, deleted) == (-1, [])
     assert {id: count for id, _, count in claimed} == dict.fromkeys(ids, 2)
-    assert dict((id, fields) for id, fields, _ in claimed)[ids[0]] == FIELDS
+    assert {id: fields for id, fields, _ in claimed}[ids[0]] == FIELDS
     assert group.pending() == dict.fromkeys(ids, ("b", 2))
     assert group.parked() == {}
 
@@ -73,9 +71,7 @@ def test_each_delivery_counts(group: Group, client: redis.Redis) -> None:
     assert group.settle("a", succeeded(id, 20)) == {}
 
 
-def test_what_was_deleted_is_reported_and_forgotten(
-    group: Group, client: redis.Redis
-) -> None:
+def test_what_was_deleted_is_reported_and_forgotten(group: Group, client: redis.Redis) -> None:
     gone, kept = add(client, 2)
     group.read()
     group.settle("a", failed(gone), failed(kept))
@@ -86,9 +82,7 @@ def test_what_was_deleted_is_reported_and_forgotten(
     assert group.parked() == {}
 
 
-def test_what_was_taken_by_hand_stays_with_its_taker(
-    group: Group, client: redis.Redis
-) -> None:
+def test_what_was_taken_by_hand_stays_with_its_taker(group: Group, client: redis.Redis) -> None:
     taken, acked = add(client, 2)
     group.read()
     group.settle("a", failed(taken), failed(acked))
@@ -109,9 +103,7 @@ def test_two_workers_do_not_get_the_same(group: Group, client: redis.Redis) -> N
 
 
 @pytest.mark.parametrize("key", ["stream", "retry"])
-def test_a_key_of_another_type_is_refused(
-    group: Group, client: redis.Redis, key: str
-) -> None:
+def test_a_key_of_another_type_is_refused(group: Group, client: redis.Redis, key: str) -> None:
     [id] = add(client)
     group.read()
     group.park(id)

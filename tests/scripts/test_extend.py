@@ -19,9 +19,7 @@ def group(client: redis.Redis) -> Group:
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 250, 500])
-def test_leases_are_renewed_and_nothing_else(
-    group: Group, client: redis.Redis, size: int
-) -> None:
+def test_leases_are_renewed_and_nothing_else(group: Group, client: redis.Redis, size: int) -> None:
     add(client, size)
     ids = group.read("a")
     for id in ids:

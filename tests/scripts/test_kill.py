@@ -68,9 +68,7 @@ def test_the_same_twice_dies_once(group: Group, client: redis.Redis) -> None:
     assert len(group.letters()) == 1
 
 
-def test_a_deleted_entry_leaves_a_letter_without_data(
-    group: Group, client: redis.Redis
-) -> None:
+def test_a_deleted_entry_leaves_a_letter_without_data(group: Group, client: redis.Redis) -> None:
     [id] = add(client)
     group.read("a")
     client.xdel("jobs", id)

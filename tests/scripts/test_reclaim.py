@@ -17,6 +17,7 @@ from tests.scripts.support import (
     failed,
     ids_of,
     succeeded,
+    write,
 )
 from tests.servers import RedisServer
 
@@ -55,9 +56,7 @@ def test_stalled_entries_are_claimed_and_counted(
     assert max(map(group.idle, ids)) < LEASE
 
 
-def test_live_leases_and_parked_entries_are_left_alone(
-    group: Group, client: redis.Redis
-) -> None:
+def test_live_leases_and_parked_entries_are_left_alone(group: Group, client: redis.Redis) -> None:
     live, stalled, parked = add(client, 3)
     group.read("a")
     group.park(parked, delay=60_000)
@@ -131,8 +130,8 @@ def test_a_deleted_entry_is_not_buried(group: Group, client: redis.Redis) -> Non
 
 def test_deliveries_by_type(group: Group, client: redis.Redis) -> None:
     once, often, other, foreign = (
-        str(client.xadd("jobs", fields))
-        for fields in ({"type": "once"}, {"type": "often"}, {"x": "1"}, {"type": ""})
+        write(client, *fields)
+        for fields in (("type", "once"), ("type", "often"), ("x", "1"), ("type", ""))
     )
     group.read("a")
     for id in (once, often, other, foreign):
@@ -169,9 +168,7 @@ def test_entries_for_another_group_killed_no_worker(group: Group, client: redis.
 
 
 @pytest.mark.parametrize("chances", [0, 1, 2])
-def test_so_many_last_chances_and_no_more(
-    group: Group, client: redis.Redis, chances: int
-) -> None:
+def test_so_many_last_chances_and_no_more(group: Group, client: redis.Redis, chances: int) -> None:
     """Those who have more deliveries to come, or none, do not wait."""
     add(client, 8)
     ids = group.read("a")
@@ -196,12 +193,12 @@ def test_so_many_last_chances_and_no_more(
 def test_those_who_wait_do_not_hide_the_others(group: Group, client: redis.Redis) -> None:
     add(client, 40)
     ids = group.read("a")
-    for id in ids[:15]:
+    for id in ids[:5]:
         group.take_by_hand(id, "a")
     for id in ids:
         group.age(id, STALLED)
     claimed, *_, more, _ = sweep(group, most=10, deliveries=3, last_chances=0)
-    assert [id for id, _, _ in claimed] == ids[15:25]
+    assert [id for id, _, _ in claimed] == ids[5:15]
     assert more == 1
 
 
@@ -216,9 +213,7 @@ def test_one_sweep_at_a_time(group: Group, client: redis.Redis) -> None:
     assert group.pending() == {id: ("a", 1)}
 
 
-def test_no_more_than_asked_for_and_the_rest_at_once(
-    group: Group, client: redis.Redis
-) -> None:
+def test_no_more_than_asked_for_and_the_rest_at_once(group: Group, client: redis.Redis) -> None:
     add(client, 10)
     ids = [*group.read("a", count=6), *group.read("c")]
     for id in ids:
@@ -244,9 +239,7 @@ def test_ids_of_different_lengths(group: Group, client: redis.Redis) -> None:
     assert [id for id, _, _ in claimed] == AWKWARD
 
 
-def test_silent_consumers_without_entries_are_removed(
-    group: Group, client: redis.Redis
-) -> None:
+def test_silent_consumers_without_entries_are_removed(group: Group, client: redis.Redis) -> None:
     [id] = add(client)
     group.read("holds")
     for name in ("idle", "b", PARKED):
@@ -328,7 +321,7 @@ def test_an_entry_with_too_many_fields_for_a_command_of_lua(
     group: Group, client: redis.Redis
 ) -> None:
     own = [part for n in range(5000) for part in (f"f{n}", n)]
-    id = client.execute_command("XADD", "jobs", "*", *own)
+    id = write(client, *own)
     group.read("a")
     group.age(id, STALLED)
     assert sweep(group, deliveries=1)[1] == [id, 1]
@@ -343,7 +336,7 @@ def test_parked_entries_cost_nothing(client: redis.Redis, group: Group, parked: 
     pipe = client.pipeline(transaction=False)
     for start in range(0, parked, 1000):
         chunk = ids[start : start + 1000]
-        pipe.xclaim("jobs", "g", PARKED, 0, chunk, justid=True, idle=STALLED)
+        pipe.xclaim("jobs", "g", PARKED, 0, [*chunk], justid=True, idle=STALLED)
         pipe.zadd(group.keys.retry, dict.fromkeys(chunk, 9e15))
     pipe.execute()
     [stalled] = add(client)

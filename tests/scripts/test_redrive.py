@@ -18,6 +18,7 @@ from tests.scripts.support import (
     raw_entries,
     succeeded,
     types_left,
+    write,
 )
 from tests.servers import RedisServer
 
@@ -29,9 +30,9 @@ def group(client: redis.Redis) -> Group:
     return Group(client)
 
 
-def write(client: redis.Redis, fields: Fields) -> str:
-    flat = [part for pair in fields for part in pair]
-    return str(client.execute_command("XADD", "jobs", "*", *flat))
+def write_pairs(client: redis.Redis, fields: Fields) -> str:
+    """Write an entry of these fields."""
+    return write(client, *(part for pair in fields for part in pair))
 
 
 def bury(group: Group, *ids: str) -> list[str]:
@@ -42,9 +43,7 @@ def bury(group: Group, *ids: str) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [1, 8, 100])
-def test_letters_become_entries_for_the_group(
-    group: Group, client: redis.Redis, size: int
-) -> None:
+def test_letters_become_entries_for_the_group(group: Group, client: redis.Redis, size: int) -> None:
     ids = add(client, size)
     letters = bury(group, *ids)
     new = group.redrive(*letters)
@@ -59,7 +58,7 @@ def test_letters_become_entries_for_the_group(
 
 def test_it_can_die_and_be_sent_again(group: Group, client: redis.Redis) -> None:
     """The origin is that of the first time; nothing piles up."""
-    id = write(client, [("type", "t"), ("data", "{}"), ("key", "k"), ("expires", "7")])
+    id = write_pairs(client, [("type", "t"), ("data", "{}"), ("key", "k"), ("expires", "7")])
     again = id
     for _ in range(3):
         [letter] = bury(group, again)
@@ -91,7 +90,7 @@ def test_other_groups_settle_it_unseen(group: Group, client: redis.Redis) -> Non
 def test_an_entry_for_a_group_that_was_missing_is_for_it_still(
     group: Group, client: redis.Redis
 ) -> None:
-    id = write(client, [("type", "t"), ("data", "{}"), ("for", "images")])
+    id = write_pairs(client, [("type", "t"), ("data", "{}"), ("for", "images")])
     group.read("a")
     group.settle("a", not_ours(id, "images"))
     [(letter, _)] = group.letters()
@@ -115,7 +114,7 @@ def test_an_entry_for_a_group_that_was_missing_is_for_it_still(
 def test_a_foreign_entry_is_the_same_job_again(
     group: Group, client: redis.Redis, own: Fields
 ) -> None:
-    id = write(client, own)
+    id = write_pairs(client, own)
     [letter] = bury(group, id)
     [new] = group.redrive(letter)
     [(found, fields)] = raw_entries(client, "jobs")
@@ -136,10 +135,8 @@ def test_a_foreign_entry_is_the_same_job_again(
         [("type", "t"), ("data", orjson.dumps("x" * 100_000).decode())],
     ],
 )
-def test_a_native_entry_keeps_its_fields(
-    group: Group, client: redis.Redis, own: Fields
-) -> None:
-    id = write(client, own)
+def test_a_native_entry_keeps_its_fields(group: Group, client: redis.Redis, own: Fields) -> None:
+    id = write_pairs(client, own)
     [letter] = bury(group, id)
     group.redrive(letter)
     [(_, fields)] = raw_entries(client, "jobs")
@@ -162,7 +159,7 @@ def test_bytes_survive(group: Group, server: RedisServer) -> None:
 def test_an_entry_with_too_many_fields_for_a_command_of_lua(
     group: Group, client: redis.Redis
 ) -> None:
-    id = write(client, [(f"f{n}", str(n)) for n in range(10_000)])
+    id = write_pairs(client, [(f"f{n}", str(n)) for n in range(10_000)])
     [letter] = bury(group, id)
     assert len(group.redrive(letter)) == 1
     [(_, fields)] = raw_entries(client, "jobs")
@@ -207,6 +204,6 @@ def test_it_writes_so_it_is_refused_when_memory_is_short(
         [id] = add(client)
         [letter] = bury(group, id)
         client.config_set("maxmemory", "1")
-        with pytest.raises(redis.ResponseError, match="OOM|maxmemory"):
+        with pytest.raises(redis.ResponseError, match=r"OOM|maxmemory"):
             group.redrive(letter)
         assert len(group.letters()) == 1

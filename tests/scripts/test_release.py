@@ -17,9 +17,7 @@ def group(client: redis.Redis) -> Group:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_deliveries_are_given_back_uncounted(
-    group: Group, client: redis.Redis, size: int
-) -> None:
+def test_deliveries_are_given_back_uncounted(group: Group, client: redis.Redis, size: int) -> None:
     add(client, size)
     ids = group.read("a")
     assert group.release("a", most=size) == [size, size]
@@ -52,9 +50,7 @@ def test_known_entries_are_left_alone(group: Group, client: redis.Redis) -> None
     }  # fmt: skip
 
 
-def test_a_later_delivery_goes_back_to_the_one_before(
-    group: Group, client: redis.Redis
-) -> None:
+def test_a_later_delivery_goes_back_to_the_one_before(group: Group, client: redis.Redis) -> None:
     [id] = add(client)
     group.read("a")
     group.park(id)

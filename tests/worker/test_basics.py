@@ -139,7 +139,9 @@ async def test_what_observers_are_told(app: App) -> None:
     app.handler("t")(lambda: None)
     id = await app.produce("t")
     watch = await drain(app)
-    created, settled = (event for event in watch.events if isinstance(event, GroupCreated | Settled))
+    created, settled = (
+        event for event in watch.events if isinstance(event, GroupCreated | Settled)
+    )
     assert created == GroupCreated("jobs", "default", again=False)
     assert isinstance(settled, Settled)
     [verdict] = settled.verdicts

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from streamq import App, Dead, Job, Settings
+from tests.scripts.support import write
 from tests.worker.support import AT_ONCE, Outcome, drain
 
 pytestmark = pytest.mark.anyio
@@ -59,9 +60,9 @@ async def test_garbage_and_fields_of_streamqs_own_are_kept_apart(
         seen.extend((job.key, len(jobs)) for job in jobs)
 
     await app.produce("a")
-    client.execute_command("XADD", "jobs", "*", "type", b"\xff", "data", "{}")
-    client.execute_command("XADD", "jobs", "*", "type", "a", "data", "{}", "for", "nobody")
-    client.execute_command("XADD", "jobs", "*", "type", "a", "data", "{}", "expires", "0")
+    write(client, "type", b"\xff", "data", "{}")
+    write(client, "type", "a", "data", "{}", "for", "nobody")
+    write(client, "type", "a", "data", "{}", "expires", "0")
     await app.produce("a", key="k")
     await app.produce("b")
     watch = await drain(app, settings=Settings(concurrency=10, result_ttl=0))
@@ -124,8 +125,6 @@ async def test_a_job_that_is_not_json_is_the_handlers_own_affair(
         for job in jobs:
             _ = job.data
 
-    client.execute_command("XADD", "jobs", "*", "type", "t", "data", "{")
+    write(client, "type", "t", "data", "{")
     watch = await drain(app, settings=ONE)
-    assert [(v.outcome, v.reason) for v in watch.verdicts] == [
-        (Outcome.DEAD, "retries exhausted")
-    ]
+    assert [(v.outcome, v.reason) for v in watch.verdicts] == [(Outcome.DEAD, "retries exhausted")]

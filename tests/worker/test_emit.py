@@ -61,9 +61,7 @@ async def test_the_trace_goes_along(app: App, client: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize("how", ["retry", "dead", "timeout"])
-async def test_a_failed_delivery_emits_nothing(
-    app: App, client: redis.Redis, how: str
-) -> None:
+async def test_a_failed_delivery_emits_nothing(app: App, client: redis.Redis, how: str) -> None:
     @app.handler("a", retries=1, backoff=AT_ONCE, timeout=0.05 if how == "timeout" else None)
     async def a(job: Job) -> None:
         await job.emit("b", stream="out", attempt=job.attempt)

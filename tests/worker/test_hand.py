@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from streamq.worker import hand as hands
 from streamq.worker.deadlines import NEVER, Deadlines
 from streamq.worker.hand import Hand
 
@@ -75,7 +74,7 @@ async def test_several_can_wait_for_an_empty_hand() -> None:
 
 async def test_the_prefetch_follows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(hands.time, "monotonic", lambda: now)
+    monkeypatch.setattr("streamq.worker.hand.time.monotonic", lambda: now)
     hand = Hand(4, 100)
     assert hand.free == 4
     hand.finished = 1000

@@ -11,7 +11,7 @@ import redis
 from streamq import App, Job, Settings, scripts
 from streamq.errors import OutcomeUnknown, ServerUnavailable
 from streamq.events import Refused, ServerBack, ServerLost
-from tests.scripts.support import Group, ids_of
+from tests.scripts.support import Group, command, ids_of
 from tests.servers import RedisServer
 from tests.worker.proxy import proxied
 from tests.worker.support import (
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 def kill_clients(client: redis.Redis) -> None:
     """Break all connections but one's own."""
-    client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    command(client, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
 async def test_a_server_that_is_restarted(make_server: Callable[..., RedisServer]) -> None:

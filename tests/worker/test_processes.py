@@ -22,7 +22,7 @@ async def test_they_run_elsewhere_and_return_results(app: App, client: redis.Red
     ids = await app.produce_many(("t", {"n": n}) for n in range(6))
     watch = await drain(app, settings=ONE)
     assert watch.outcomes == [Outcome.SUCCEEDED] * 6
-    results = [client.hget(f"{{jobs}}:group:default:job:{id}", "result") or "" for id in ids]
+    results = [str(client.hget(f"{{jobs}}:group:default:job:{id}", "result")) for id in ids]
     assert [result.startswith(f'{{"square":{n * n},') for n, result in enumerate(results)]
     assert not any(f'"pid":{os.getpid()}}}' in result for result in results)
 
@@ -59,9 +59,7 @@ async def test_emitting_from_a_process(app: App, client: redis.Redis) -> None:
         ("stop", Outcome.RETRY, "StopIteration: 7"),
     ],
 )
-async def test_what_they_raise_comes_back(
-    app: App, how: str, outcome: Outcome, error: str
-) -> None:
+async def test_what_they_raise_comes_back(app: App, how: str, outcome: Outcome, error: str) -> None:
     app.handler("t", process=True, retries=1, backoff=AT_ONCE)(work.fails)
     await app.produce("t", how=how)
     watch = await drain(app, settings=ONE)

@@ -18,7 +18,8 @@ KEEP = Settings(result_ttl=60)
 
 
 def record(client: redis.Redis, id: str) -> dict[str, str]:
-    return dict(client.hgetall(f"{{jobs}}:group:default:job:{id}"))
+    found: Any = client.hgetall(f"{{jobs}}:group:default:job:{id}")
+    return dict(found)
 
 
 async def test_a_success(app: App, client: redis.Redis) -> None:

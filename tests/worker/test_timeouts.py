@@ -11,7 +11,16 @@ import redis
 from streamq import App, Job, Settings
 from streamq.events import HandlerStuck
 from tests.worker import work
-from tests.worker.support import AT_ONCE, QUIET, Outcome, Watch, drain, running, together
+from tests.worker.support import (
+    AT_ONCE,
+    QUIET,
+    Outcome,
+    Watch,
+    drain,
+    eventually,
+    running,
+    together,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -124,8 +133,7 @@ async def test_a_handler_that_ignores_its_cancellation_is_left_behind(
         assert ended == [1]
         assert [event.job.data for event in watch.of(HandlerStuck)] == [{"n": 0}]
         let_go.set()
-        while ended != [1, 0]:
-            await asyncio.sleep(0)
+        await eventually(lambda: ended == [1, 0])
         await app.produce("t", n=2)
         await watch.until(lambda: len(watch.verdicts) == 3)
     assert worker.stuck == 0
@@ -166,8 +174,7 @@ async def test_a_handler_in_a_process_is_killed(app: App, tmp_path: Path) -> Non
     await app.produce("t", path=str(mark))
     watch = await drain(app, settings=Settings(processes=1, result_ttl=0))
     assert watch.outcomes == [Outcome.DEAD]
-    if mark.exists():
-        assert not Path(f"/proc/{mark.read_text()}").exists()
+    assert not work.is_running(mark)
 
 
 async def test_a_timeout_of_a_batch_is_everybodys(app: App) -> None:

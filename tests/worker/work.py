@@ -81,5 +81,10 @@ def leaves_a_mark(path: str) -> None:
     time.sleep(3600)
 
 
+def is_running(mark: Path) -> bool:
+    """Whether the process that left its mark there is still running."""
+    return mark.exists() and Path(f"/proc/{mark.read_text()}/exe").exists()
+
+
 def returns_unpicklable() -> Any:
     return lambda: None
