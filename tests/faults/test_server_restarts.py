@@ -37,7 +37,9 @@ def test_a_crash_in_the_middle_of_the_work(make_rig: Callable[..., Rig], policy:
 
 def test_a_crash_while_jobs_are_produced(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig(*AOF, "always")
+    rig.produce(1)
     worker = rig.worker()
+    rig.recorder.wait_settled(1)  # a worker that finds no server at its start ends
 
     async def produce() -> int:
         failures = 0
