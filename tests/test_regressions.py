@@ -1,4 +1,4 @@
-"""Regression tests: each stands for a defect that a review found."""
+"""Regression tests: each stands for a defect that there was."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+import anyio
 import pytest
 import redis
 
@@ -315,3 +316,30 @@ async def test_a_burst_sees_what_is_emitted_to_a_stream_that_it_has_just_looked_
     async with asyncio.timeout(20):
         await worker.run()
     assert ran == ["second", "first", "second"]
+
+
+async def test_nothing_waits_behind_a_handler_without_retries(
+    app: App, client: redis.Redis
+) -> None:
+    """Should the worker die, what waits would be dead without having been begun."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    fast, slow = 3000, 50
+    count = 0
+
+    @app.handler("once", retries=0)
+    async def once(n: int) -> None:
+        nonlocal count
+        count += 1
+        if n >= fast:  # by now, the pace would have many of them fetched ahead
+            if count == fast + 2:
+                begun.set()
+            await go_on.wait()
+
+    await app.produce_many(("once", {"n": n}) for n in range(fast + slow))
+    worker = app.worker(burst=True, settings=Settings(concurrency=2))
+    async with anyio.create_task_group() as group:
+        group.start_soon(worker.run)
+        await begun.wait()
+        assert client.xpending("jobs", "default")["pending"] == 2
+        go_on.set()
+    assert count == fast + slow
