@@ -106,6 +106,8 @@ class App:
 
         def register(function: Callable[P, R]) -> Callable[P, R]:
             name = check_type(type if type is not None else _name_of(function))
+            if type is None and not name.isidentifier():
+                raise ConfigError(f"{name} has no name of its own: give the job type it handles")
             place = self._place(stream, group)
             handlers = self._handlers.setdefault(place, {})
             if name in handlers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -45,6 +46,15 @@ def test_the_type_is_the_functions_name_by_default() -> None:
     app = App()
     app.handler()(plain)
     assert places(app) == {("jobs", "default"): {"plain"}}
+
+
+@pytest.mark.parametrize("function", [lambda: None, functools.partial(plain, n=1)])
+def test_what_has_no_name_needs_a_type(function: Any) -> None:
+    app = App()
+    with pytest.raises(ConfigError, match="give the job type"):
+        app.handler()(function)
+    app.handler("t")(function)
+    assert places(app) == {("jobs", "default"): {"t"}}
 
 
 def test_the_same_function_can_handle_several_types() -> None:

@@ -141,8 +141,7 @@ async def test_garbage_beside_the_data_is_no_reason_not_to_run(
 
     write(client, "type", "t", "data", "{}", field, garbage)
     caplog.set_level(logging.DEBUG, "streamq")
-    watch = Watch()
-    await drain(app, observers=[watch, LogObserver()])
+    watch = await drain(app, observers=[LogObserver()])
     assert watch.outcomes == [Outcome.SUCCEEDED] * 2
     assert len(seen) == 1
     assert client.xlen("jobs") == 0

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamq.cli import cancel, consume, dlq, groups, info, pending, produce, server, status
+from streamq.cli import bench, cancel, consume, dlq, groups, info, pending, produce, server, status
 from streamq.cli.common import ExitCode, complain, exit_code, note, silence_broken_pipe
 from streamq.errors import StreamqError
 from streamq.text import printable
@@ -73,7 +73,7 @@ def _options(
     ctx.obj.debug |= debug
 
 
-for family in (produce, cancel, consume, pending, dlq, status, groups, info, server):
+for family in (produce, cancel, consume, pending, dlq, status, groups, info, bench, server):
     family.register(app)
 
 

@@ -17,9 +17,14 @@ local now = now_ms()
 local claimed, deleted = {}, {}
 
 for _, id in ipairs(redis.call('ZRANGE', retry, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[3])) do
-    local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
+    local found = redis.pcall('XPENDING', stream, group, id, id, 1)
+    -- What is no entry ID, somebody has put there by hand: nobody is to suffer for it.
+    if found.err and not string.find(found.err, 'Invalid stream ID', 1, true) then
+        return found
+    end
+    local row = found[1]
     -- An entry that somebody has taken out of the parked ones by hand is theirs.
-    if row and row[2] == '~retry' then
+    if row and row[1] == id and row[2] == '~retry' then
         local entry = redis.call('XCLAIM', stream, group, consumer, 0, id)[1]
         if entry then
             claimed[#claimed + 1] = { entry[1], entry[2], row[4] + 1 }

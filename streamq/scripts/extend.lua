@@ -6,8 +6,8 @@
 -- ARGV[2]   consumer
 -- ARGV[3..] pairs: entry ID, delivery count
 --
--- Returns the entry IDs that are no longer this consumer's at that delivery, or no
--- longer in the stream.
+-- Returns {{entry IDs that are no longer this consumer's at that delivery},
+--          {entry IDs that are no longer in the stream}}
 --@include held
 
 local ids, deliveries = {}, {}
@@ -16,7 +16,7 @@ for i = 3, #ARGV, 2 do
     deliveries[#deliveries + 1] = ARGV[i + 1]
 end
 local others = strangers(KEYS[1], ARGV[1], ARGV[2], ids, deliveries)
-local lost, ours = {}, {}
+local lost, ours, deleted = {}, {}, {}
 local claim = { 'XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0 }
 for i = 1, #ids do
     if others[i] then
@@ -36,8 +36,8 @@ if #ours > 0 then
     end
     for i = 1, #ours do
         if not renewed[ours[i]] then
-            lost[#lost + 1] = ours[i]
+            deleted[#deleted + 1] = ours[i]
         end
     end
 end
-return lost
+return { lost, deleted }

@@ -15,6 +15,7 @@
 --          1 when this call made it, else 0}.
 --@include clock
 
+redis.call('ZCARD', KEYS[1]) -- says so when it is no set, before anything is written
 if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1 then
     return { ARGV[3], 0 }
 end

@@ -13,12 +13,16 @@ Delivery = tuple[str, list[bytes], int]
 AHEAD = 0.05
 """Seconds of work to have fetched ahead of the runners, at the pace seen lately."""
 
+TRIPS = 3
+"""Calls to the server between two reads of a room: to settle, to read, and one to spare.
+What they take comes on top of :data:`AHEAD`, or a distant server would starve a worker."""
+
 
 class Hand:
     """The entries in hand, and the room for more.
 
     Never more than ``concurrency + prefetch``. Of the prefetch only so much is used
-    as the handlers get through in :data:`AHEAD` seconds: fast jobs come in large
+    as the handlers get through in some :data:`AHEAD` seconds: fast jobs come in large
     reads, and slow ones are left in the stream for a worker that has time.
 
     Args:
@@ -36,6 +40,8 @@ class Hand:
         """Those that no runner has begun."""
         self.finished = 0
         """How many have left the hand, ever."""
+        self.trip = 0.0
+        """Seconds that a call to the server took lately."""
         self._closed = False
         # Handlers that take batches have them waiting, however slow they are.
         self._least = min(concurrency * (batch - 1), prefetch)
@@ -52,11 +58,12 @@ class Hand:
     def let_go(self, ids: Sequence[tuple[str, int]]) -> None:
         """Remove what is settled or lost: pairs of entry ID and delivery count."""
         held = self.held
+        before = len(held)
         for id, attempt in ids:
             # The same entry may be in hand again, at a later delivery.
             if held.get(id) == attempt:
                 del held[id]
-        self.finished += len(ids)
+        self.finished += before - len(held)
         if self._room_waiter is not None and len(held) < self._limit:
             _wake(self._room_waiter)
         if self._empty_waiters and not held:
@@ -99,7 +106,8 @@ class Hand:
         now = time.monotonic()
         if now - since >= AHEAD:
             pace = (self.finished - finished) / (now - since)
-            self._limit = self.concurrency + min(max(int(pace * AHEAD), self._least), self.prefetch)
+            ahead = int(pace * (AHEAD + TRIPS * self.trip))
+            self._limit = self.concurrency + min(max(ahead, self._least), self.prefetch)
             self._pace_from = (now, self.finished)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Sequence
 
 from streamq import scripts
 from streamq.errors import GroupNotFound
-from streamq.events import Events, LeaseLost
+from streamq.events import Events, LeaseLost, Vanished
 from streamq.keys import GroupKeys
 from streamq.scripts import Arg
 from streamq.server.link import Link
@@ -72,24 +72,33 @@ class Heartbeat:
         pairs: list[Arg] = [part for pair in held for part in pair]
         call = scripts.extend(self._keys, self._consumer, pairs)
 
-        async def send() -> set[str]:
+        async def send() -> tuple[set[str], set[str]]:
             try:
-                return {id.decode() for id in await self._link.run(call)}
+                lost, deleted = await self._link.run(call)
             except GroupNotFound:
-                return {id for id, _ in held}
+                return {id for id, _ in held}, set()
+            return {id.decode() for id in lost}, {id.decode() for id in deleted}
 
-        refused = await self._outage.persist(self._stage, send)
+        lost, deleted = await self._outage.persist(self._stage, send)
+        if lost:
+            self._give_up(held, lost, LeaseLost)
+        if deleted:
+            self._give_up(held, deleted, Vanished)
+
+    def _give_up(
+        self, held: Sequence[tuple[str, int]], gone: set[str], event: type[LeaseLost | Vanished]
+    ) -> None:
         # What was settled is not lost: not while the call was under way, and not by a call
         # whose reply was.
-        lost = [
+        deliveries = [
             (id, attempt)
             for id, attempt in held
-            if id in refused
+            if id in gone
             and self._hand.held.get(id) == attempt
             and (id, attempt) not in self._in_doubt
         ]
-        if lost:
-            ids = [id for id, _ in lost]
+        if deliveries:
+            ids = [id for id, _ in deliveries]
             self._lost(ids)
-            self._hand.let_go(lost)
-            self._events.tell(LeaseLost(self._keys.stream, self._keys.group, ids))
+            self._hand.let_go(deliveries)
+            self._events.tell(event(self._keys.stream, self._keys.group, ids))

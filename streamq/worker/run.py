@@ -184,7 +184,11 @@ class Runners:
                     # hand for ever.
                     job = self._job(delivery[0], delivery[2], _NO_FIELDS)
                     self._put(verdicts.dead(job, "internal error", repr(error)))
-                if copy_context() != clean:
+                try:
+                    changed = copy_context() != clean
+                except Exception:
+                    changed = True  # by a value that cannot be compared
+                if changed:
                     clean.run(self._replace, slot)
                     return
         finally:

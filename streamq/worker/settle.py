@@ -7,6 +7,7 @@ low load nothing waits, at high load the batches grow by themselves.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -96,6 +97,7 @@ class Settler:
         deliveries = [(verdict.job.id, verdict.job.attempt) for verdict in batch]
 
         async def send() -> list[Any] | None:
+            sent = time.monotonic()
             try:
                 reply: list[Any] = await self._link.run(call)
             except GroupNotFound:
@@ -110,6 +112,7 @@ class Settler:
                 # A target out of reach, by the ACL or in another slot of a Cluster, has
                 # the whole call refused: one job must not hold up all others for ever.
                 return [1, f"!emit{error}".encode()] if len(batch) == 1 else None
+            self._hand.trip = time.monotonic() - sent
             return reply
 
         reply = await self._outage.persist(self._stage, send)

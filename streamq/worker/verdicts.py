@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -18,6 +19,7 @@ from streamq.errors import (
 from streamq.events import Outcome, Verdict
 from streamq.handler import Handler
 from streamq.job import Job
+from streamq.retry import Backoff
 from streamq.text import printable
 from streamq.worker.handlers import Handlers
 
@@ -26,6 +28,8 @@ MAX_ERROR = 2000
 
 MAX_RESULT = 64 * 1024
 """Bytes of a result that are kept."""
+
+_log = logging.getLogger(__name__)
 
 
 def unwanted(job: Job, handlers: Handlers, now: float) -> Verdict | None:
@@ -83,7 +87,7 @@ def failed(job: Job, handler: Handler, started: float, error: BaseException) -> 
         verdict.delay = error.delay
     else:
         try:
-            verdict.delay = handler.backoff.delay(job.attempt)
+            verdict.delay = _backoff(handler.backoff, job.attempt)
         except Exception as fault:  # a backoff of the user's own
             return dead(job, "no backoff", f"its backoff raised {_describe(fault)}")
     return verdict
@@ -106,6 +110,18 @@ def dead(job: Job, reason: str, error: object) -> Verdict:
     verdict = Verdict(job, Outcome.DEAD)
     verdict.reason, verdict.error = reason, printable(error, MAX_ERROR)
     return verdict
+
+
+def _backoff(backoff: Backoff, attempt: int) -> float:
+    try:
+        delay = float(backoff.delay(attempt))
+        if 0 <= delay < float("inf"):
+            return delay
+    except Exception:
+        pass
+    # A class of the user's that breaks: the job is not to suffer for it.
+    _log.warning("%s gave no delay that can be used, the default one does", printable(backoff, 200))
+    return Backoff().delay(attempt)
 
 
 def _describe(error: BaseException) -> str:

@@ -28,18 +28,18 @@ def main() -> int:
     )
     say = (lambda text: print(text, flush=True)) if arguments.verbose else (lambda text: None)
     server = RedisServer(binaries()[arguments.server], SERVER_OPTIONS).start()
-    rig = Rig(server)
+    rig, kept = Rig(server), False
     try:
         storm = Storm(rig, seed, rate=arguments.rate, say=say)
         print(storm.run(arguments.minutes * 60))
+        kept = True
     except AssertionError as error:
         print(f"NOT KEPT, seed {seed}:\n{error}")
         print(f"the workers' logs: {rig.directory}")
-        return 1
     finally:
-        rig.close()
+        rig.close(keep_logs=not kept)
         server.stop()
-    return 0
+    return 0 if kept else 1
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,7 @@ class WorkerProcess:
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it still runs."""
-        if self.alive:
+        with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
     def wait(self, seconds: float = PATIENCE) -> int:
@@ -165,7 +167,7 @@ class Rig:
         """The last that each worker has logged."""
         return "".join(f"\n--- {worker.log.name}\n{worker.said()}" for worker in self.workers)
 
-    def close(self) -> None:
+    def close(self, *, keep_logs: bool = False) -> None:
         """End all that was started."""
         for worker in self.workers:
             if worker.alive:
@@ -175,3 +177,5 @@ class Rig:
             self._proxy.stop()
         self.recorder.close()
         self.client.close()
+        if not keep_logs:
+            shutil.rmtree(self.directory, ignore_errors=True)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+import anyio
 import orjson
 import redis
 
@@ -31,6 +32,9 @@ from tests.faults.workload import EFFECTS
 GROUPS = {"alpha": 3, "beta": 1}
 LEASE = 0.5
 WORKERS = 3
+
+PATIENCE = 2.0
+"""Seconds after which the producer gives up: streamq itself would wait longer."""
 
 SERVER_OPTIONS = ("--appendonly", "yes", "--appendfsync", "always", "--lua-time-limit", "50")
 
@@ -86,8 +90,9 @@ class Producer:
             while not self._stop.is_set():
                 n += 1
                 try:
-                    await self._write(app, n)
-                except OutcomeUnknown:
+                    with anyio.fail_after(PATIENCE):
+                        await self._write(app, n)
+                except (OutcomeUnknown, TimeoutError):
                     self.load.unknown += 1
                 except StreamqError:
                     self.load.failed += 1

@@ -351,7 +351,7 @@ def test_the_ids_of_the_stream_are_used_up(rig: Rig) -> None:
 
 def refused_or_lost(rig: Rig) -> int:
     """How many deliveries the worker knows to have lost."""
-    told = rig.recorder.told("lease lost")
+    told = rig.recorder.told("lease lost") + rig.recorder.told("vanished")
     return len(rig.recorder.refused) + sum(len(note["jobs"]) for note in told)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -227,6 +228,28 @@ def test_the_reply_to_a_schedule_is_lost(rig: Rig) -> None:
     worker.terminate()
 
     assert rig.proxy.swallowed.is_set()
+    assert rig.check().handled == 1
+
+
+def test_the_reply_to_a_schedule_is_lost_until_the_job_is_done(rig: Rig) -> None:
+    worker = rig.worker()
+
+    async def produce() -> None:
+        async with App(rig.proxy.url) as app:
+            await app.produce("work", n=1, delay=0.05)
+
+    rig.swallow("schedule")
+    producer = threading.Thread(target=lambda: asyncio.run(produce()))
+    producer.start()
+    assert rig.proxy.swallowed.wait(20)
+    rig.proxy.refuse()
+    rig.recorder.wait_settled(1)
+    rig.proxy.accept()
+    producer.join()
+    rig.wait(lambda: not rig.client.exists("{jobs}:scheduled"), "what else is scheduled")
+    worker.terminate()
+    rig.drain()
+
     assert rig.check().handled == 1
 
 

@@ -16,12 +16,14 @@ from tests.faults.rig import Rig, WorkerProcess
 @contextmanager
 def at_work(rig: Rig, **options: object) -> Iterator[WorkerProcess]:
     """A worker in the middle of 300 jobs when the block begins; it must do them all after."""
-    rig.produce(200, do="sleep", seconds=0.001)
+    rig.produce(1, do="wait")  # so that it is not done before the fault is
+    rig.produce(199, do="sleep", seconds=0.001)
     rig.produce(50, do="fail", until=1)
     rig.produce(50, do="dead")
     worker = rig.worker(concurrency=4, burst=True, **options)
     rig.recorder.wait_begun(50)
     yield worker
+    rig.gate.open()
     worker.finish()
     report = rig.check()
     assert (report.handled, report.dead) == (250, 50)
@@ -40,6 +42,20 @@ def test_every_connection_is_killed(rig: Rig) -> None:
         for _ in range(5):
             rig.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             rig.recorder.wait_event("server back", rig.recorder.events["server back"])
+
+
+def test_blocked_reads_are_broken_off(rig: Rig) -> None:
+    worker = rig.worker()
+    rig.produce(1)
+    rig.recorder.wait_settled(1)
+    for _ in range(20):
+        for client in rig.client.client_list(_type="normal"):
+            rig.client.client_unblock(client["id"], error=True)
+    rig.produce(20)
+    rig.recorder.wait_settled(21)
+    worker.terminate()
+
+    assert rig.check().handled == 21
 
 
 @pytest.mark.parametrize("kind", ["ALL", "WRITE"])
@@ -90,7 +106,7 @@ def test_the_memory_is_full(rig: Rig) -> None:
             rig.produce(1)
         assert caught.value.passing
         rig.client.script_flush()
-        rig.recorder.wait_settled(250)
+        rig.recorder.wait_settled(249)
         rig.client.config_set("maxmemory", "0")
     assert rig.recorder.events["server lost"] == 0
 

@@ -144,18 +144,18 @@ class Model:
         self._remove(acked)
         return refused
 
-    def extend(self, group: str, consumer: str, pairs: Iterable[tuple[str, int]]) -> set[str]:
+    def extend(
+        self, group: str, consumer: str, pairs: Iterable[tuple[str, int]]
+    ) -> tuple[set[str], set[str]]:
         state = self.groups[group]
-        lost = set()
+        lost, deleted = set(), set()
         for id, count in pairs:
             line = state.held.get(id)
-            if (
-                line is None
-                or (line.consumer, line.count) != (consumer, count)
-                or not self._claim(state, id, consumer)
-            ):
+            if line is None or (line.consumer, line.count) != (consumer, count):
                 lost.add(id)
-        return lost
+            elif not self._claim(state, id, consumer):
+                deleted.add(id)
+        return lost, deleted
 
     def due(self, group: str, consumer: str) -> tuple[dict[str, int], set[str]]:
         state = self.groups[group]

@@ -102,9 +102,9 @@ class Group:
             for position, why in zip(reply[::2], reply[1::2], strict=True)
         }
 
-    def extend(self, consumer: str, *pairs: tuple[str, int]) -> list[str]:
+    def extend(self, consumer: str, *pairs: tuple[str, int]) -> Any:
         flat = [part for pair in pairs for part in pair]
-        return list(run(self.client, scripts.extend(self.keys, consumer, flat)))
+        return run(self.client, scripts.extend(self.keys, consumer, flat))
 
     def due(self, consumer: str, most: int = 100) -> Any:
         return run(self.client, scripts.due(self.keys, consumer, most))

@@ -93,6 +93,20 @@ def test_what_was_taken_by_hand_stays_with_its_taker(group: Group, client: redis
     assert group.parked() == {}
 
 
+@pytest.mark.parametrize("garbage", ["x", "", "1-", "\x00", "-", "+", "(1-1"])
+def test_what_is_no_entry_id_is_no_obstacle(
+    group: Group, client: redis.Redis, garbage: str
+) -> None:
+    """Somebody has written into the retry set by hand."""
+    [id] = add(client)
+    group.read()
+    group.park(id)
+    client.zadd(group.keys.retry, {garbage: 1})
+    _, claimed, deleted = group.due("b")
+    assert ([id for id, _, _ in claimed], deleted) == ([id], [])
+    assert group.parked() == {}
+
+
 def test_two_workers_do_not_get_the_same(group: Group, client: redis.Redis) -> None:
     add(client, 10)
     ids = group.read()

@@ -25,7 +25,7 @@ def test_leases_are_renewed_and_nothing_else(group: Group, client: redis.Redis, 
     for id in ids:
         group.age(id, LONG)
     before = group.pending()
-    assert group.extend("a", *((id, 1) for id in ids)) == []
+    assert group.extend("a", *((id, 1) for id in ids)) == [[], []]
     assert group.pending() == before
     assert max(map(group.idle, (ids[0], ids[-1]))) < LONG
 
@@ -48,7 +48,7 @@ def test_leases_of_others_are_lost_and_left_alone(
     ids = group.read("b")
     group.age(ids[0], LONG)
     before = group.pending()
-    assert group.extend("a", *((id, 1) for id in ids)) == ids
+    assert group.extend("a", *((id, 1) for id in ids)) == [ids, []]
     assert group.pending() == before
     assert group.idle(ids[0]) >= LONG
 
@@ -62,8 +62,9 @@ def test_every_way_to_lose_one(group: Group, client: redis.Redis) -> None:
     client.xdel("jobs", deleted)
     group.age(kept, LONG)
     asked = [kept, taken, later, settled, parked, deleted, *more, "1-1"]
-    lost = group.extend("a", *((id, 1) for id in asked))
-    assert sorted(lost) == sorted([taken, later, settled, parked, deleted, "1-1"])
+    lost, gone = group.extend("a", *((id, 1) for id in asked))
+    assert sorted(lost) == sorted([taken, later, settled, parked, "1-1"])
+    assert gone == [deleted]
     assert group.idle(kept) < LONG
     assert group.pending()[later] == ("a", 2)
     # The server drops a deleted entry when it is claimed.
@@ -74,12 +75,12 @@ def test_ids_of_different_lengths(group: Group, client: redis.Redis) -> None:
     ids = [*AWKWARD, "100-100", "101-0", "1000-1"]
     add_at(client, ids)
     group.read("a")
-    assert group.extend("a", *((id, 1) for id in reversed(ids))) == []
-    assert group.extend("a", *((id, 2) for id in ids)) == ids
+    assert group.extend("a", *((id, 1) for id in reversed(ids))) == [[], []]
+    assert group.extend("a", *((id, 2) for id in ids)) == [ids, []]
 
 
 def test_nothing_to_renew(group: Group) -> None:
-    assert group.extend("a") == []
+    assert group.extend("a") == [[], []]
 
 
 def test_a_missing_group_is_said(group: Group, client: redis.Redis) -> None:
@@ -102,4 +103,4 @@ def test_leases_are_renewed_when_memory_is_short(make_server: Callable[..., Redi
         [id] = add(client)
         group.read("a")
         client.config_set("maxmemory", "1")
-        assert group.extend("a", (id, 1)) == []
+        assert group.extend("a", (id, 1)) == [[], []]

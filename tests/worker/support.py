@@ -78,7 +78,8 @@ async def running(app: App, **options: Any) -> AsyncIterator[Worker]:
 async def drain(app: App, **options: Any) -> Watch:
     """Work until nothing is left, and return what happened."""
     watch = Watch()
-    options = {"settings": QUIET, "burst": True, "observers": [watch], **options}
+    options = {"settings": QUIET, "burst": True, **options}
+    options["observers"] = [watch, *options.get("observers", ())]
     async with asyncio.timeout(PATIENCE):
         await app.worker(**options).run()
     return watch

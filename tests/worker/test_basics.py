@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 import redis
@@ -161,6 +162,32 @@ async def test_consumers_are_named_after_their_worker(app: App, client: redis.Re
             names = [row["name"] for row in client.xinfo_consumers("jobs", group)]
             assert names == [worker.name]
     assert app.worker().name != worker.name
+
+
+class Touchy:
+    """A value that cannot be compared, as arrays cannot."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]  # nothing to compare, nothing to hash
+
+
+touchy: ContextVar[Touchy] = ContextVar("touchy")
+
+
+async def test_context_variables_that_cannot_be_compared(app: App) -> None:
+    seen: list[int] = []
+
+    @app.handler("t")
+    async def handle(n: int) -> None:
+        touchy.set(Touchy())
+        seen.append(n)
+
+    touchy.set(Touchy())
+    await app.produce_many(("t", {"n": n}) for n in range(100))
+    await drain(app, settings=Settings(concurrency=2, result_ttl=0))
+    assert sorted(seen) == list(range(100))
 
 
 async def test_a_job_whose_handler_produces_others(app: App, client: redis.Redis) -> None:

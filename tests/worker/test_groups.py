@@ -38,9 +38,7 @@ async def test_one_group_fails_and_the_other_does_not_care(app: App, client: red
     app.handler("t", group="b")(lambda: None)
     await app.produce("t")
     await drain(app)
-    assert client.keys("*") == ["jobs", "{jobs}:group:a:dlq"] or set(client.keys("*")) == {
-        "jobs", "{jobs}:group:a:dlq",
-    }  # fmt: skip
+    assert sorted(client.keys("*")) == ["jobs", "{jobs}:group:a:dlq"]
     assert ids_of(client) == []
 
 
@@ -130,13 +128,12 @@ async def test_types_that_a_group_ignores(app: App, client: redis.Redis) -> None
         await app.produce(type)
     client.xadd("jobs", {"foreign": "1"})
     watch = await drain(app)
-    assert sorted((v.job.type, v.outcome) for v in watch.verdicts if v.job.type != "x") == sorted(
-        [
-            ("", Outcome.SKIPPED), ("t", Outcome.SUCCEEDED),
-            ("thumbnail_ready", Outcome.SKIPPED), ("thumbnails", Outcome.DEAD),
-        ],
-        key=lambda pair: pair[0],
-    )  # fmt: skip
+    assert {v.job.type: v.outcome for v in watch.verdicts} == {
+        "": Outcome.SKIPPED,
+        "t": Outcome.SUCCEEDED,
+        "thumbnail_ready": Outcome.SKIPPED,
+        "thumbnails": Outcome.DEAD,
+    }
     assert ids_of(client) == []
 
 

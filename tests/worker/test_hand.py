@@ -26,6 +26,8 @@ async def test_what_is_taken_is_held_until_let_go() -> None:
     assert hand.held == {"2-0": 1}
     assert hand.free == 1
     assert hand.finished == 1
+    hand.let_go([("1-0", 1)])
+    assert hand.finished == 1
 
 
 async def test_a_later_delivery_is_not_let_go_with_an_earlier() -> None:
@@ -137,3 +139,17 @@ async def test_a_deadline_can_be_lifted_and_moved() -> None:
     await done.wait()
     deadlines.stop()
     assert told == [moved, moved]
+
+
+@pytest.mark.parametrize(("trip", "ahead"), [(0.0, 50), (0.02, 110), (10.0, 500)])
+async def test_the_farther_the_server_the_more_is_fetched_ahead(
+    monkeypatch: pytest.MonkeyPatch, trip: float, ahead: int
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("streamq.worker.hand.time.monotonic", lambda: now)
+    hand = Hand(16, 500)
+    hand.trip = trip
+    hand.finished = 1000
+    now += 1.0  # 1,000 jobs a second
+    await hand.room()
+    assert hand.free == 16 + ahead

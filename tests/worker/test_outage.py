@@ -238,7 +238,7 @@ async def test_with_a_key_or_a_time_it_is_written_exactly_once(
         id = await app.produce("t", **options)  # type: ignore[arg-type]  # the options differ in type
         assert proxy.lost.is_set()
     if "delay" in options:
-        assert client.hkeys("{jobs}:scheduled:jobs") == [id]
+        assert client.zrange("{jobs}:scheduled", 0, -1) == [id]
     else:
         assert ids_of(client) == [id]
 

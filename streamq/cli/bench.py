@@ -1,0 +1,191 @@
+"""``streamq bench``: what the server can do, and what one worker makes of it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from streamq.cli.common import (
+    ExitCode,
+    Json,
+    Url,
+    Yes,
+    confirm,
+    connect,
+    examples,
+    note,
+    run,
+    say,
+    say_json,
+    say_table,
+)
+from streamq.text import printable
+
+if TYPE_CHECKING:
+    from streamq.bench import Bench, BenchReport, Drained, Percentiles
+
+HINT_AFTER = 1.0
+"""Seconds after Ctrl-C that a silent server is told of."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "bench",
+        short_help="Measure the server, and one worker with it.",
+        epilog=examples(
+            "streamq bench",
+            "streamq bench --payload 2000 --concurrency 100",
+            "streamq bench --json | jq '{limit, server_limit}'",
+        ),
+    )(bench)
+
+
+def bench(
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            min=1,
+            help="The size of each backlog. [default: what half a second is enough to "
+            "write, 50000 at most]",
+            show_default=False,
+        ),
+    ] = None,
+    payload: Annotated[
+        int, typer.Option("--payload", metavar="BYTES", min=1, help="The data of each job.")
+    ] = 100,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", "-c", metavar="N", min=1, help="Handlers at once.")
+    ] = 16,
+    json: Json = False,
+    yes: Yes = False,
+    url: Url = None,
+) -> None:
+    """Measure what the server can do, and what one worker process makes of it.
+
+    This takes about ten seconds (more with a server far away) and keeps the server busy for
+    as long: whoever else uses it waits longer. It asks first, unless the server is on this
+    machine. Other keys are not touched; those of the benchmark are removed at the end, also
+    at Ctrl-C.
+
+    SERVER and CLIENT are the parts of the time for which the server's main thread and
+    this process were busy. OF LIMIT compares a worker with a bare loop: the same commands
+    and scripts, with no worker around them.
+    """
+    _ask(url, yes=yes)
+
+    async def main() -> BenchReport | None:
+        from streamq.bench import Bench
+
+        async with connect(url) as server:
+            bench = Bench(server, jobs=jobs, payload=payload, concurrency=concurrency, tell=note)
+            note(f"Measuring: this puts full load on the server at {printable(server.where)}")
+            with _interruptible(bench):
+                return await bench.run()
+
+    report = run(main)
+    if report is None:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    if json:
+        say_json(report.to_dict())
+    else:
+        _show(report)
+
+
+def _ask(url: str | None, *, yes: bool) -> None:
+    """Ask before a server is measured that others may depend on."""
+    from streamq.server.address import Address, default_url
+
+    url = url or default_url()
+    if url is None:
+        return
+    where = Address(url).shown
+    parts = urlsplit(url)
+    if parts.scheme != "unix" and parts.hostname not in (None, "localhost", "127.0.0.1", "::1"):
+        confirm(f"Put full load on the server at {where} for about ten seconds?", yes=yes)
+
+
+@contextmanager
+def _interruptible(bench: Bench) -> Iterator[None]:
+    """At Ctrl-C or SIGTERM, stop and remove what was written; at a second one, just leave."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    hint: asyncio.TimerHandle | None = None
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def release() -> None:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    def stop() -> None:
+        nonlocal hint
+        release()
+        bench.stop()
+        hint = loop.call_later(
+            HINT_AFTER, note, "Waiting for the server to remove what was written; "
+            "Ctrl-C leaves at once, and it expires"
+        )  # fmt: skip
+
+    for number in signals:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        release()
+        if hint is not None:
+            hint.cancel()
+
+
+def _show(report: BenchReport) -> None:
+    own = "embedded " if report.embedded else ""
+    say(
+        f"{own}{report.server.name.capitalize()} {printable(report.server.version)} at "
+        f"{printable(report.where)}: {report.jobs:,} jobs of {report.payload:,} bytes, "
+        f"{report.concurrency:,} handlers at once\n"
+    )
+    plain, recorded = report.plain, report.recorded
+    say_table(
+        ("", "JOBS/S", "OF LIMIT", "SERVER", "CLIENT"),
+        [
+            ("produce, each awaited", f"{report.produce_one:,.0f}", None, None, None),
+            ("produce_many", f"{report.produce_many:,.0f}", None, None, None),
+            _row("worker, no status records", plain.worker, plain.ratio),
+            _row("bare loop, no status records", plain.bare),
+            _row("worker, status records", recorded.worker, recorded.ratio),
+            _row("bare loop, status records", recorded.bare),
+        ],
+        right=("JOBS/S", "OF LIMIT", "SERVER", "CLIENT"),
+    )
+    say()
+    say_table(
+        ("", "P50 MS", "P99 MS"),
+        [
+            _milliseconds("round trip (PING)", report.round_trip),
+            _milliseconds("produce to handler, idle worker", report.latency),
+        ],
+        right=("P50 MS", "P99 MS"),
+    )
+    say(f"\n{report.verdict}")
+
+
+def _row(name: str, drained: Drained, ratio: float | None = None) -> tuple[str | None, ...]:
+    return (
+        name, f"{drained.jobs_per_second:,.0f}", _percent(ratio),
+        _percent(drained.server_busy), _percent(drained.client_busy),
+    )  # fmt: skip
+
+
+def _percent(part: float | None) -> str | None:
+    return None if part is None else f"{part:.0%}"
+
+
+def _milliseconds(name: str, percentiles: Percentiles) -> tuple[str, str, str]:
+    return name, f"{percentiles.p50:.3f}", f"{percentiles.p99:.3f}"
