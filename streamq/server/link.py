@@ -21,7 +21,7 @@ CONNECT_TIMEOUT = 5.0
 REPLY_TIMEOUT = 30.0
 """Seconds without a reply after which a connection counts as broken."""
 
-# uvloop has a RuntimeError for writing to a connection that broke a moment before.
+# A RuntimeError is uvloop's for a connection that broke while it was being opened.
 _BROKEN = (redis_errors.RedisError, OSError, EOFError, RuntimeError)
 
 

@@ -46,8 +46,11 @@ class Wire:
         )
 
     def send(self, packed: bytes) -> None:
-        """Send packed commands."""
-        self._writer.write(packed)
+        """Send packed commands. If the connection is broken, the next read says so."""
+        try:
+            self._writer.write(packed)
+        except RuntimeError:
+            pass  # uvloop's word for a connection that broke a moment before
 
     async def read(self, count: int) -> list[Any]:
         """Read the next ``count`` replies; an error reply is returned as an exception.

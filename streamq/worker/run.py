@@ -100,6 +100,7 @@ class Runners:
         self._stuck: set[Slot] = set()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._waking = False
+        self._ending = False
         self._deadlines = Deadlines(self._slots, self._missed)
 
     @property
@@ -114,6 +115,9 @@ class Runners:
 
     def wake(self) -> None:
         """Let one more runner look at the hand, unless one is on its way already."""
+        if self._ending:
+            self.give_back()
+            return
         if self._waking:
             return
         if self._idle:
@@ -126,7 +130,8 @@ class Runners:
             self._waking = True
 
     def give_back(self) -> None:
-        """Release what no runner has begun."""
+        """Release what no runner has begun, and whatever still comes: begin nothing more."""
+        self._ending = True
         buffer = self._hand.buffer
         while buffer:
             id, _, attempt = buffer.popleft()

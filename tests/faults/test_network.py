@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 
 import pytest
 
 from streamq import App
+from streamq.app import run_async
 from streamq.errors import OutcomeUnknown, ServerUnavailable
 from tests.faults.rig import Rig
 
@@ -250,6 +252,24 @@ def test_the_reply_to_a_schedule_is_lost_until_the_job_is_done(rig: Rig) -> None
     worker.terminate()
     rig.drain()
 
+    assert rig.check().handled == 1
+
+
+def test_the_connection_breaks_while_the_first_of_many_jobs_is_made(rig: Rig) -> None:
+    async def jobs() -> AsyncIterator[tuple[str, dict[str, int]]]:
+        # On a connection that is open by now. The loop has to notice, before it writes.
+        assert rig.proxy.cut()
+        await asyncio.sleep(0.1)
+        yield "work", {"n": 1}
+
+    async def produce() -> None:
+        async with App(rig.proxy.url) as app:
+            with pytest.raises(ServerUnavailable):
+                await app.produce_many(jobs())
+            rig.produced += await app.produce_many([("work", {"n": 2})])
+
+    run_async(produce)  # with uvloop, as in production
+    rig.drain()
     assert rig.check().handled == 1
 
 

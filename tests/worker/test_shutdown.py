@@ -148,6 +148,26 @@ async def test_nothing_new_begins_after_the_stop(app: App) -> None:
     assert ran == [0]
 
 
+async def test_what_a_last_read_brings_does_not_begin(
+    app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamq.worker.fetch.BLOCK", 5.0)
+    ran: list[int] = []
+
+    @app.handler("t")
+    async def handle(n: int) -> None:
+        ran.append(n)
+
+    watch = Watch()
+    async with running(app, observers=[watch], settings=QUIET) as worker:
+        await eventually(lambda: any("b" in row["flags"] for row in client.client_list()))
+        worker.stop()
+        await app.produce_many(("t", {"n": n}) for n in range(3))
+    assert ran == []
+    assert set(watch.outcomes) <= {Outcome.RELEASED}
+    assert set(Group.pending(at(client)).values()) <= {(PARKED, 0)}
+
+
 async def test_after_the_grace_period_handlers_are_cancelled_and_released(
     app: App, client: redis.Redis
 ) -> None:
