@@ -39,6 +39,7 @@ class Proxy:
         self._target = target
         self._pattern: bytes | None = None
         self._pairs: set[_Pair] = set()
+        self._serving: set[asyncio.Task[Any]] = set()
         self._listener: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -128,32 +129,39 @@ class Proxy:
 
     async def _end(self) -> None:
         await self._refuse()
-        tasks = [task for pair in self._pairs for task in pair.tasks]
+        tasks = list(self._serving)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what was reset is closed in the loop's next turn
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            await self._forward(reader, writer)
+        except asyncio.CancelledError:
+            pass  # told to stop
+        finally:
+            writer.transport.abort()
+            self._serving.discard(task)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.reject:
             self.rejected += 1
-            writer.transport.abort()
             return
         try:
             upstream = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
-            writer.transport.abort()
             return
         pair = _Pair(writer, upstream[1])
         self._pairs.add(pair)
-        pair.tasks = [
-            asyncio.ensure_future(self._requests(pair, reader)),
-            asyncio.ensure_future(self._replies(pair, upstream[0])),
-        ]
         try:
             # The end of one direction is passed on; the other may still have something to say.
-            await asyncio.gather(*pair.tasks)
-        except (OSError, RuntimeError, asyncio.CancelledError):
-            pass  # broken, written to after its end, or told to stop
+            await asyncio.gather(self._requests(pair, reader), self._replies(pair, upstream[0]))
+        except (OSError, RuntimeError):
+            pass  # broken, or written to after its end
         finally:
             self._pairs.discard(pair)
             pair.reset()
@@ -204,7 +212,6 @@ class _Pair:
         self.flow = asyncio.Event()
         self.flow.set()
         self.swallow = False
-        self.tasks: list[asyncio.Future[None]] = []
 
     def reset(self) -> None:
         """Close both at once, with a reset and not a farewell."""

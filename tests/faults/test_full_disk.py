@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,26 +17,24 @@ from tests.servers import RedisServer
 @pytest.fixture
 def make_small_rig(shared_server: RedisServer) -> Iterator[Callable[[str], Rig]]:
     """Make a rig whose server keeps its files on a disk of 2 MiB."""
-    rigs: list[Rig] = []
+    undo = ExitStack()
 
     def make(policy: str) -> Rig:
         options = ["--appendonly", "yes", "--appendfsync", policy]
         server = RedisServer(shared_server.binary, options)
-        disk = server.directory
-        mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
+        undo.callback(server.stop)
+        disk = str(server.directory)
+        mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk]
         if subprocess.run(mount, capture_output=True).returncode != 0:
-            server.stop()
             pytest.skip("mounting a small disk takes root")
+        undo.callback(subprocess.run, ["umount", disk], check=True)
+        undo.callback(server.kill)
         rig = Rig(server.start())
-        rigs.append(rig)
+        undo.callback(rig.close)
         return rig
 
-    yield make
-    for rig in rigs:
-        rig.close()
-        rig.server.kill()
-        subprocess.run(["umount", str(rig.server.directory)], check=True)
-        rig.server.stop()
+    with undo:
+        yield make
 
 
 def fill(rig: Rig) -> Path:
