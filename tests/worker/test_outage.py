@@ -177,6 +177,8 @@ async def test_a_reply_of_a_script_that_is_lost(
         async def handle(job: Job, n: int) -> None:
             attempts.setdefault(n, []).append(job.attempt)
             await job.emit("next", stream="out", n=n)
+            if script == "extend":
+                await proxy.lost.wait()  # a heartbeat comes only where there is work
             await asyncio.sleep(0.01)
             if job.attempt < 2:
                 raise ValueError("again")
