@@ -129,6 +129,8 @@ class Proxy:
 
     async def _end(self) -> None:
         await self._refuse()
+        for _ in range(5):
+            await asyncio.sleep(0)  # one that was accepted a moment before begins, to be ended
         tasks = list(self._serving)
         for task in tasks:
             task.cancel()
