@@ -15,6 +15,8 @@ SECONDS = float(os.environ.get("STREAMQ_STORM_SECONDS", "15"))
 
 
 @pytest.mark.timeout(SECONDS + 180)
+# The proxy, in this process, is told to drop connections that are just being accepted.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_storm(make_rig: Callable[..., Rig]) -> None:
     seed = int(os.environ.get("STREAMQ_STORM_SEED", random.randrange(10**6)))
     print(f"STREAMQ_STORM_SEED={seed}")  # shown when the test fails
