@@ -190,7 +190,7 @@ class Consumer:
         self.runners.cancel(Cause.SHUTDOWN)
         with anyio.move_on_after(STUCK_AFTER + POLL):
             # Once in a worker's life; an event for it would cost something at every job.
-            while self.runners.running:  # noqa: ASYNC110
+            while self.runners.running:  # noqa: ASYNC110  # no event tells
                 await anyio.sleep(POLL)
         with anyio.move_on_after(CLOSE_TIMEOUT):
             await self.hand.empty()

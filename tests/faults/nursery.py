@@ -115,7 +115,7 @@ def _serve() -> str | None:
 
 if __name__ == "__main__":
     # Imported here: whoever only asks for a nursery needs none of it.
-    import uvloop  # noqa: F401
+    import uvloop  # noqa: F401  # imported before the fork
 
     from tests.faults import workload
 

@@ -396,7 +396,7 @@ class Storm:
     def _drop_retries(self) -> None:
         self.rig.client.delete(group_keys("jobs", "alpha").retry)
 
-    _kinds: dict[str, Callable[[Storm], None]] = {  # noqa: RUF012
+    _kinds: dict[str, Callable[[Storm], None]] = {  # noqa: RUF012  # never changed
         "worker: SIGKILL": _kill_worker,
         "worker: SIGTERM": _stop_worker,
         "worker: SIGSTOP, SIGCONT": _suspend_worker,
