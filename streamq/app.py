@@ -21,6 +21,7 @@ from streamq.producer import NewJob, Producer
 from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.worker import Handlers, Settings, Subscription, Worker
+from streamq.worker.garbage import collect_less
 from streamq.worker.shutdown import end_with_main
 
 P = ParamSpec("P")
@@ -313,6 +314,7 @@ class App:
         async def main() -> None:
             async with self:
                 worker = self.worker(groups=groups, settings=settings, observers=[LogObserver()])
+                collect_less()
                 await worker.run(signals=True)
 
         run_async(main)

@@ -77,6 +77,12 @@ class Settled:
     verdicts: Sequence[Verdict]
 
 
+def count_outcomes(verdicts: Sequence[Verdict]) -> dict[Outcome, int]:
+    """How many verdicts there are of each outcome."""
+    outcomes = [verdict.outcome for verdict in verdicts]
+    return {outcome: outcomes.count(outcome) for outcome in Outcome}
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """The server did not apply a verdict, because the entry was no longer ours.

@@ -218,7 +218,7 @@ def _validator(
             arbitrary_types_allowed=True, extra="allow" if takes_rest else "ignore"
         )
         adapter: pydantic.TypeAdapter[dict[str, Any]] = pydantic.TypeAdapter(shape)
-        check = adapter.validator.validate_python
+        check: Callable[[Any], dict[str, Any]] = adapter.validator.validate_python
     except (pydantic.errors.PydanticUserError, TypeError) as error:
         raise ConfigError(
             f"the annotations of {name} cannot be checked: "
@@ -235,7 +235,7 @@ def _validator(
         if reserved:
             data = {field: data[field] for field in data if field not in reserved}
         try:
-            return typing.cast("dict[str, Any]", check(data))
+            return check(data)
         except pydantic.ValidationError as error:
             raise InvalidArguments(_explain(error)) from None
 

@@ -75,6 +75,9 @@ class LogObserver:
 
     def _settled(self, verdicts: Sequence[Verdict]) -> None:
         verbose = log.isEnabledFor(logging.DEBUG)
+        succeeded = Outcome.SUCCEEDED
+        if not verbose:
+            verdicts = [v for v in verdicts if v.error or v.outcome is not succeeded]
         for verdict in verdicts:
             job = verdict.job
             if verdict.outcome is Outcome.SUCCEEDED:

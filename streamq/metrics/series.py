@@ -10,7 +10,7 @@ from typing import Protocol
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from streamq import events
-from streamq.events import Event, Outcome, Verdict
+from streamq.events import Event, Outcome, Verdict, count_outcomes
 from streamq.handler import ANY
 from streamq.worker import Subscription
 
@@ -108,14 +108,11 @@ class _TypeSeries:
         self.wait = Histogram()
 
     def add(self, verdicts: Sequence[Verdict]) -> None:
-        outcomes = [verdict.outcome for verdict in verdicts]
-        succeeded = outcomes.count(Outcome.SUCCEEDED)
-        if succeeded == len(outcomes):
-            self.outcomes[Outcome.SUCCEEDED] += succeeded
-            ran = verdicts
-        else:
-            for outcome in Outcome:
-                self.outcomes[outcome] += outcomes.count(outcome)
+        counts = count_outcomes(verdicts)
+        for outcome, count in counts.items():
+            self.outcomes[outcome] += count
+        ran = verdicts
+        if counts[Outcome.SUCCEEDED] < len(verdicts):
             # Without a start there was nothing to call: no handler, or no valid arguments.
             ran = [v for v in verdicts if v.started and v.outcome in _RAN]
         self.duration.observe([v.finished - v.started for v in ran])
@@ -166,9 +163,14 @@ class _GroupSeries:
         self.rest = self.types[ANY]
         self.incidents = _Incidents((stream, group))
 
-    def by_type(self, verdicts: Sequence[Verdict]) -> Iterable[tuple[_TypeSeries, list[Verdict]]]:
-        batches: defaultdict[_TypeSeries, list[Verdict]] = defaultdict(list)
+    def by_type(
+        self, verdicts: Sequence[Verdict]
+    ) -> Iterable[tuple[_TypeSeries, Sequence[Verdict]]]:
         find, rest = self.types.get, self.rest
+        types = {verdict.job.type for verdict in verdicts}
+        if len(types) == 1:
+            return [(find(types.pop(), rest), verdicts)]
+        batches: defaultdict[_TypeSeries, list[Verdict]] = defaultdict(list)
         for verdict in verdicts:
             batches[find(verdict.job.type, rest)].append(verdict)
         return batches.items()

@@ -14,7 +14,7 @@
 -- ARGV[3]   how long a status record is kept, ms
 -- ARGV[4]   n, the number of verdicts
 -- ARGV[5..] n pairs: entry ID, delivery count; then for each, in the same order:
---   s                      succeeded, no record
+--   s m                    succeeded, no record: this one and the m - 1 that follow
 --   S state type data started finished result note
 --                          done, and the record says how   [1 key: record]
 --   r delay_ms error deliveries
@@ -59,7 +59,13 @@ local function refuse(position, why)
     refused[#refused + 1] = why
 end
 
-for i = 1, n do
+local function refuse_stranger(position)
+    refuse(position, others[position] == '' and '' or '=' .. others[position])
+end
+
+local i = 0
+while i < n do
+    i = i + 1
     local id, events, targets_fit = ids[i], nil, true
     while ARGV[arg] == 'e' do
         local size = tonumber(ARGV[arg + 1])
@@ -70,7 +76,7 @@ for i = 1, n do
     end
     local ours = others[i] == nil
     if not ours then
-        refuse(i, others[i] == '' and '' or '=' .. others[i])
+        refuse_stranger(i)
     elseif not targets_fit then
         refuse(i, '!emit')
         ours = false
@@ -93,10 +99,18 @@ for i = 1, n do
     end
     local verdict = ARGV[arg]
     if verdict == 's' then
-        arg = arg + 1
         if ours then
             acked[#acked + 1] = id
         end
+        for _ = 2, tonumber(ARGV[arg + 1]) do
+            i = i + 1
+            if others[i] == nil then
+                acked[#acked + 1] = ids[i]
+            else
+                refuse_stranger(i)
+            end
+        end
+        arg = arg + 2
     elseif verdict == 'S' then
         if ours then
             local record = KEYS[key]

@@ -25,8 +25,11 @@ from streamq.worker.outage import Outage
 BLOCK = 0.25
 """Seconds that one read waits for new entries: a retry parked meanwhile is late by no more."""
 
-MOST = 500
-"""Entries that one read takes at the most; fewer for a while after one that was lost."""
+MOST = 250
+"""Entries that one read takes at the most; fewer for a while after one that was lost.
+
+A quarter of what is usually in hand: while one lot is read, another is handled and a third
+settled. With halves, the server and the worker wait for each other."""
 
 HANDFUL = 8
 """Entries up to which latency counts for more than a busy connection."""

@@ -38,6 +38,8 @@ STUCK_AFTER = 5.0
 Prepared = tuple[Handler, Sequence[Job], tuple[Any, ...], dict[str, Any]]
 """A handler, the jobs that it is called for, and the arguments."""
 
+_ASYNC = Mode.ASYNC  # Python 3.11 looks a member up in 0.1 µs
+
 _NO_FIELDS: list[bytes] = [b"type", b"", b"data", b"null"]
 
 
@@ -246,7 +248,7 @@ class Runners:
         slot.jobs = jobs
         slot.started = 0.0
         try:
-            if handler.mode is Mode.ASYNC:
+            if handler.mode is _ASYNC:
                 self._begun(slot, handler)
                 result = await handler.function(*args, **kwargs)
             else:

@@ -32,6 +32,9 @@ KEEP_DATA = 1024
 """Bytes of a job's data up to which its status record keeps them."""
 
 _RECORDED = {Outcome.SUCCEEDED: "succeeded", Outcome.EXPIRED: "expired"}
+_PARKED = (Outcome.RETRY, Outcome.RELEASED)
+_WITH_RECORD = frozenset("Srd")
+_SUCCEEDED = Outcome.SUCCEEDED  # Python 3.11 looks a member up in 0.1 µs
 
 
 class Settler:
@@ -135,11 +138,9 @@ class Settler:
         if refused:
             self._tell_refused(batch, refused)
             batch = [verdict for i, verdict in enumerate(batch) if i not in refused]
-        for verdict in batch:
-            if verdict.outcome is Outcome.RETRY:
-                self._parked(verdict.delay)
-            elif verdict.outcome is Outcome.RELEASED:
-                self._parked(0.0)
+        delays = [verdict.delay for verdict in batch if verdict.outcome in _PARKED]
+        if delays:
+            self._parked(min(delays))
         if batch:
             self._events.tell(Settled(batch))
 
@@ -148,41 +149,47 @@ class Settler:
         pairs: list[Arg] = []
         verdicts: list[Arg] = []
         job_prefix = self._keys.job_prefix
+        run, run_end = 0, -1
         for verdict in batch:
-            job, outcome = verdict.job, verdict.outcome
+            job = verdict.job
             pairs += (job.id, job.attempt)
-            if outcome is Outcome.SUCCEEDED or outcome is Outcome.EXPIRED:
-                if job.emitted:
-                    for event in job.emitted:
-                        fields = encode(event.type, event.raw, trace=job.trace)
-                        verdicts += ("e", len(fields), *fields)
-                        keys.append(event.stream)
-                # A first delivery has left no record that would have to go.
-                if self._record_ttl == 0 and job.attempt == 1:
-                    verdicts.append("s")
-                else:
-                    verdicts += self._record(verdict)
+            if job.emitted:
+                for event in job.emitted:
+                    fields = encode(event.type, event.raw, trace=job.trace)
+                    verdicts += ("e", len(fields), *fields)
+                    keys.append(event.stream)
+            words = self._words(verdict)
+            if words:
+                verdicts += words
+                if words[0] in _WITH_RECORD:
                     keys.append(job_prefix + job.id)
-            elif outcome is Outcome.RETRY:
-                verdicts += (
-                    "r",
-                    int(min(verdict.delay, FOREVER) * 1000),
-                    verdict.error,
-                    job.retries + 1,
-                )
-                keys.append(job_prefix + job.id)
-            elif outcome is Outcome.DEAD:
-                verdicts += ("d", verdict.reason, verdict.error)
-                keys.append(job_prefix + job.id)
-            elif outcome is Outcome.RELEASED:
-                verdicts.append("b")
-            elif job.only_for is not None and job.only_for != job.group:
-                verdicts += ("f", printable(job.only_for))
+            elif len(verdicts) == run_end:
+                run += 1
+                verdicts[-1] = run
             else:
-                verdicts.append("s")
+                run = 1
+                verdicts += ("s", run)
+                run_end = len(verdicts)
         return scripts.settle(
             self._keys, self._consumer, self._record_ttl, len(batch), keys, pairs, verdicts
         )
+
+    def _words(self, verdict: Verdict) -> tuple[Arg, ...]:
+        """A verdict as the script takes it; nothing for one that is just to be acknowledged."""
+        job, outcome = verdict.job, verdict.outcome
+        if outcome is _SUCCEEDED or outcome is Outcome.EXPIRED:
+            # A first delivery has left no record that would have to go.
+            return self._record(verdict) if self._record_ttl or job.attempt > 1 else ()
+        if outcome is Outcome.RETRY:
+            delay = int(min(verdict.delay, FOREVER) * 1000)
+            return ("r", delay, verdict.error, job.retries + 1)
+        if outcome is Outcome.DEAD:
+            return ("d", verdict.reason, verdict.error)
+        if outcome is Outcome.RELEASED:
+            return ("b",)
+        if job.only_for is not None and job.only_for != job.group:
+            return ("f", printable(job.only_for))
+        return ()
 
     def _record(self, verdict: Verdict) -> tuple[Arg, ...]:
         job = verdict.job

@@ -40,7 +40,7 @@ class Verdict:
 
 
 def succeeded(id: str, count: int = 1) -> Verdict:
-    return Verdict(id, count, ("s",))
+    return Verdict(id, count, ("s", 1))
 
 
 def recorded(
@@ -84,12 +84,19 @@ class Group:
         keys: list[str] = []
         pairs: list[Arg] = []
         args: list[Arg] = []
+        run, run_end = 0, -1
         for verdict in verdicts:
             pairs += (verdict.id, verdict.count)
             for target, fields in verdict.events:
                 args += ("e", len(fields), *fields)
                 keys.append(target)
-            args += verdict.args
+            if verdict.args[0] == "s" and len(args) == run_end:
+                run += 1
+                args[-1] = run
+            else:
+                run = 1
+                args += verdict.args
+            run_end = len(args) if verdict.args[0] == "s" else -1
             if verdict.record:
                 keys.append(self.keys.job(verdict.id))
         return scripts.settle(self.keys, consumer, ttl, len(verdicts), keys, pairs, args)

@@ -219,6 +219,23 @@ def not_ours_but_g(id: str) -> Verdict:
     return not_ours(id, "g")
 
 
+def test_runs_of_successes_among_other_verdicts(group: Group, client: redis.Redis) -> None:
+    ids = add(client, 12)
+    group.read()
+    group.settle("a", given_back(ids[2]), failed(ids[10]))
+    verdicts = [succeeded(id) for id in ids]
+    verdicts[4] = recorded(ids[4])
+    verdicts[7] = succeeded(ids[7]).emitting(("next", EVENT))
+    verdicts[8] = succeeded(ids[8]).emitting(("next", EVENT))
+    verdicts[11] = failed(ids[11])
+    call = group.settle_call("a", verdicts)
+    assert [call.args[i + 1] for i, arg in enumerate(call.args) if arg == "s"] == [4, 2, 1, 3]
+    refused = group.settle("a", *verdicts)
+    assert refused == {ids[2]: f"={PARKED}", ids[10]: f"={PARKED}"}
+    assert ids_of(client) == [ids[2], ids[10], ids[11]]
+    assert len(raw_entries(client, "next")) == 2
+
+
 # -- the fence ----------------------------------------------------------------
 
 

@@ -23,10 +23,10 @@ end
 local function bounds(ids)
     local low, high = ids[1], ids[1]
     for i = 2, #ids do
-        if before(ids[i], low) then
-            low = ids[i]
-        elseif before(high, ids[i]) then
+        if before(high, ids[i]) then -- most often they come in order
             high = ids[i]
+        elseif before(ids[i], low) then
+            low = ids[i]
         end
     end
     return low, high
