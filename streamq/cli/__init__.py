@@ -15,7 +15,9 @@ from typing import Annotated, Any
 import typer
 
 from streamq.cli import bench, cancel, consume, dlq, groups, info, pending, produce, server, status
-from streamq.cli.common import ExitCode, complain, exit_code, note, silence_broken_pipe
+from streamq.cli.exits import ExitCode, exit_code
+from streamq.cli.help import Commands
+from streamq.cli.output import complain, flush, give_up_failed, note, open_closed
 from streamq.errors import StreamqError
 from streamq.text import printable
 
@@ -26,17 +28,20 @@ Exit codes:
   2    wrong usage or bad input
   69   the server cannot be reached or started
   70   an error inside streamq
+  74   the output cannot be written
   77   the server refused the login or the permission
   130  interrupted by Ctrl-C
   141  whoever read the output has gone
+  143  ended by SIGTERM
 """
 
-app = typer.Typer(
+app = Commands(
     name="streamq",
     help="Event processing on Redis Streams: many groups on one stream, each with its own "
     "progress, retries and dead letters.\n\n"
     "Without --url and STREAMQ_URL, streamq starts a server of its own and keeps its data in "
-    "your home directory (STREAMQ_HOME names another one).",
+    "your home directory (STREAMQ_HOME names another one).\n\n"
+    "A TIME is a number of seconds, or has its unit: 250ms, 30s, 5m, 2h, 1d.",
     epilog=EXIT_CODES,
     rich_markup_mode=None,  # plain help: quick, and the same on a terminal and in a pipe
     context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 80},
@@ -83,7 +88,10 @@ def main(args: Sequence[str] | None = None) -> None:
     Args:
         args: the arguments; those of the process by default.
     """
-    sys.exit(_run(sys.argv[1:] if args is None else list(args)))
+    open_closed()
+    code = _run(sys.argv[1:] if args is None else list(args))
+    give_up_failed()
+    sys.exit(code)
 
 
 # The base class of all mistakes on a command line. Typer exports only its best known child.
@@ -98,14 +106,13 @@ def _run(args: list[str]) -> int:
     try:
         with command.make_context("streamq", args, obj=state) as context:
             command.invoke(context)
-            sys.stdout.flush()
+            flush()
             return ExitCode.OK
     except typer.Exit as ending:
         return ending.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        silence_broken_pipe()
         return ExitCode.BROKEN_PIPE
     except UsageError as error:
         return _misused(error)

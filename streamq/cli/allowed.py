@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamq.cli.common import note
 from streamq.cli.loading import find_app
+from streamq.cli.output import note
 from streamq.errors import ConfigError
 from streamq.text import printable
 

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
 
-from streamq.cli.common import (
-    ExitCode,
-    Json,
-    Url,
-    Yes,
-    confirm,
-    connect,
-    examples,
-    note,
-    run,
-    say,
-    say_json,
-    say_table,
-)
+from streamq.cli.connection import connect, run
+from streamq.cli.exits import ExitCode
+from streamq.cli.options import Json, Url, Yes, at_least, examples
+from streamq.cli.output import confirm, note, say, say_json
+from streamq.cli.rows import say_table
 from streamq.text import printable
 
 if TYPE_CHECKING:
-    from streamq.bench import Bench, BenchReport, Drained, Percentiles
+    from streamq.bench import BenchReport, Drained, Percentiles
 
-HINT_AFTER = 1.0
-"""Seconds after Ctrl-C that a silent server is told of."""
+WAITING = "Waiting for the server to remove what was written; Ctrl-C leaves at once, and it expires"
 
 
 def register(app: typer.Typer) -> None:
@@ -52,17 +39,23 @@ def bench(
         typer.Option(
             "--jobs",
             metavar="N",
-            min=1,
+            parser=at_least(1),
             help="The size of each backlog. [default: what half a second is enough to "
-            "write, 50000 at most]",
+            "write, 50,000 at most]",
             show_default=False,
         ),
     ] = None,
     payload: Annotated[
-        int, typer.Option("--payload", metavar="BYTES", min=1, help="The data of each job.")
+        int,
+        typer.Option(
+            "--payload", metavar="BYTES", parser=at_least(1), help="The data of each job."
+        ),
     ] = 100,
     concurrency: Annotated[
-        int, typer.Option("--concurrency", "-c", metavar="N", min=1, help="Handlers at once.")
+        int,
+        typer.Option(
+            "--concurrency", "-c", metavar="N", parser=at_least(1), help="Handlers at once."
+        ),
     ] = 16,
     json: Json = False,
     yes: Yes = False,
@@ -73,7 +66,7 @@ def bench(
     This takes about ten seconds (more with a server far away) and keeps the server busy for
     as long: whoever else uses it waits longer. It asks first, unless the server is on this
     machine. Other keys are not touched; those of the benchmark are removed at the end, also
-    at Ctrl-C.
+    at Ctrl-C or SIGTERM.
 
     SERVER and CLIENT are the parts of the time for which the server's main thread and
     this process were busy. OF LIMIT compares a worker with a bare loop: the same commands
@@ -81,18 +74,26 @@ def bench(
     """
     _ask(url, yes=yes)
 
+    code = ExitCode.OK
+
     async def main() -> BenchReport | None:
         from streamq.bench import Bench
+        from streamq.cli.signals import interruptible
+
+        def stop(asked: ExitCode) -> None:
+            nonlocal code
+            code = asked
+            measured.stop()
 
         async with connect(url) as server:
-            bench = Bench(server, jobs=jobs, payload=payload, concurrency=concurrency, tell=note)
+            measured = Bench(server, jobs=jobs, payload=payload, concurrency=concurrency, tell=note)
             note(f"Measuring: this puts full load on the server at {printable(server.where)}")
-            with _interruptible(bench):
-                return await bench.run()
+            with interruptible(stop, WAITING):
+                return await measured.run()
 
     report = run(main)
     if report is None:
-        raise typer.Exit(ExitCode.INTERRUPTED)
+        raise typer.Exit(code)
     if json:
         say_json(report.to_dict())
     else:
@@ -110,38 +111,6 @@ def _ask(url: str | None, *, yes: bool) -> None:
     parts = urlsplit(url)
     if parts.scheme != "unix" and parts.hostname not in (None, "localhost", "127.0.0.1", "::1"):
         confirm(f"Put full load on the server at {where} for about ten seconds?", yes=yes)
-
-
-@contextmanager
-def _interruptible(bench: Bench) -> Iterator[None]:
-    """At Ctrl-C or SIGTERM, stop and remove what was written; at a second one, just leave."""
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    hint: asyncio.TimerHandle | None = None
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def release() -> None:
-        for number in signals:
-            loop.remove_signal_handler(number)
-
-    def stop() -> None:
-        nonlocal hint
-        release()
-        bench.stop()
-        hint = loop.call_later(
-            HINT_AFTER, note, "Waiting for the server to remove what was written; "
-            "Ctrl-C leaves at once, and it expires"
-        )  # fmt: skip
-
-    for number in signals:
-        loop.add_signal_handler(number, stop)
-    try:
-        yield
-    finally:
-        release()
-        if hint is not None:
-            hint.cancel()
 
 
 def _show(report: BenchReport) -> None:

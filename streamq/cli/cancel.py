@@ -6,16 +6,10 @@ from typing import Annotated
 
 import typer
 
-from streamq.cli.common import (
-    DEFAULT_STREAM,
-    CommandError,
-    Stream,
-    Url,
-    connect,
-    examples,
-    run,
-    say,
-)
+from streamq.cli.connection import connect, run
+from streamq.cli.exits import CommandError
+from streamq.cli.options import DEFAULT_STREAM, Stream, Url, examples
+from streamq.cli.output import say
 from streamq.text import printable
 
 
@@ -27,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def cancel(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="What streamq produce --delay has printed."),
+        typer.Argument(metavar="NAME", help="What produce --delay has printed."),
     ],
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,

@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypedDict
 
 import typer
 
-from streamq.cli.common import (
+from streamq.cli.connection import connect, run, run_or_refuse, the_group
+from streamq.cli.exits import CommandError, exit_code
+from streamq.cli.options import (
     DEFAULT_STREAM,
-    CommandError,
-    ExitCode,
+    SHOWN,
     Group,
     JsonLines,
+    Limit,
     Stream,
     TheGroup,
     Url,
     Yes,
+    examples,
+    family,
+    seconds,
+)
+from streamq.cli.output import (
     complain,
     confirm,
-    connect,
     duration,
     exact,
-    examples,
-    exit_code,
-    family,
     is_terminal,
     moment,
     note,
-    run,
     say,
     say_fields,
     say_json,
-    seconds,
-    the_group,
 )
 from streamq.cli.rows import Row, say_rows
 from streamq.errors import ConfigError, JobNotFound, StreamqError
@@ -43,9 +44,6 @@ from streamq.text import printable
 if TYPE_CHECKING:
     from streamq.dlq import DeadLetter, DeadLetters, Redriven
     from streamq.server import Server
-
-SHOWN = 100
-"""Rows of a table, unless ``--limit`` says otherwise."""
 
 PREVIEW = 120
 """Characters of a job's data that a terminal shows in a list."""
@@ -68,7 +66,9 @@ commands = family("List, show, redrive or purge dead letters: the jobs that a gr
 
 SomeIds = Annotated[
     list[str] | None,
-    typer.Argument(metavar="ID", help="IDs of the jobs, or of the letters.", show_default=False),
+    typer.Argument(
+        metavar="ID", help="The IDs of the jobs, or of the letters.", show_default=False
+    ),
 ]
 All = Annotated[bool, typer.Option("--all", help="All dead letters of the group.")]
 Type = Annotated[
@@ -80,13 +80,14 @@ OlderThan = Annotated[
         "--older-than",
         metavar="TIME",
         parser=seconds,
-        help="Only those that died so long ago: 30, 30s, 5m, 2h, 1d.",
+        help="Only those that died so long ago or longer.",
     ),
 ]
 
 
 @commands.command(
     "list",
+    short_help="List the dead letters of every group, or of one.",
     epilog=examples(
         "streamq dlq list",
         "streamq dlq list --group images --type resize --newest",
@@ -97,18 +98,8 @@ def list_(
     group: Group = None,
     type: Type = None,
     older_than: OlderThan = None,
-    newest: Annotated[bool, typer.Option("--newest", help="The newest first.")] = False,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            "--limit",
-            "-n",
-            metavar="N",
-            min=1,
-            help=f"Show so many of a group at the most. [default: {SHOWN}; with --json all]",
-            show_default=False,
-        ),
-    ] = None,
+    newest: Annotated[bool, typer.Option("--newest", help="Show the newest first.")] = False,
+    limit: Limit = None,
     json: JsonLines = False,
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
@@ -119,14 +110,14 @@ def list_(
         async with connect(url) as server:
             found: list[DeadLetter] = []
             total = 0
+            left = limit if limit is not None or json else SHOWN
             for letters in await _of_groups(server, stream, group):
                 total += await letters.count()
                 async for letter in letters.letters(
-                    type=type,
-                    older_than=older_than or 0.0,
-                    newest_first=newest,
-                    limit=limit if limit is not None or json else SHOWN,
+                    type=type, older_than=older_than or 0.0, newest_first=newest, limit=left
                 ):
+                    if left is not None:
+                        left -= 1
                     if json:
                         say_json(exact(letter.to_dict(), letter.raw))
                     else:
@@ -170,11 +161,12 @@ def show(
 
 
 @commands.command(
+    short_help="Send dead letters back to be processed again.",
     epilog=examples(
         "streamq dlq redrive 1716998413541-0",
         "streamq dlq redrive --group images --type resize --older-than 1h",
         "streamq dlq redrive --group images --all",
-    )
+    ),
 )
 def redrive(
     ids: SomeIds = None,
@@ -190,18 +182,16 @@ def redrive(
 
     No other group runs them again. Exit code 1 if one of those named could not be.
     """
-    _check_selection(ids, all, type, older_than)
+    wanted = _wanted(ids, all, type, older_than)
 
     async def main() -> bool:
-        async with connect(url) as server:
-            name = await the_group(server, stream, group)
-            letters = await _existing(server, stream, name)
-            report = _Report(name, json=json)
+        async with _letters_of(url, stream, group) as letters:
+            report = _Report(letters.group, json=json)
             try:
-                if ids:
-                    report.tell(await letters.redrive(ids))
+                if wanted.ids:
+                    report.tell(await letters.redrive(wanted.ids))
                 else:
-                    async for batch in letters.redrive_all(type=type, older_than=older_than or 0):
+                    async for batch in letters.redrive_all(**wanted.filters):
                         report.tell(batch)
             except StreamqError as error:
                 if not report.done:
@@ -211,8 +201,7 @@ def redrive(
             report.close()
             return not report.failed
 
-    if not run(main):
-        raise typer.Exit(ExitCode.REFUSED)
+    run_or_refuse(main)
 
 
 @commands.command(
@@ -232,29 +221,26 @@ def purge(
     url: Url = None,
 ) -> None:
     """Delete dead letters for good. Exit code 1 if one of those named did not exist."""
-    _check_selection(ids, all, type, older_than)
+    wanted = _wanted(ids, all, type, older_than)
 
     async def main() -> bool:
-        async with connect(url) as server:
-            name = await the_group(server, stream, group)
-            letters = await _existing(server, stream, name)
-            older = older_than or 0.0
-            count = len(set(ids)) if ids else await letters.count(type=type, older_than=older)
+        async with _letters_of(url, stream, group) as letters:
+            name = letters.group
+            count = len(wanted.ids) if wanted.ids else await letters.count(**wanted.filters)
             if count:
                 confirm(f"Delete {_count(count)} of {name} for good?", yes=yes)
-            if ids:
-                missing = await letters.purge(ids)
+            if wanted.ids:
+                missing = await letters.purge(wanted.ids)
                 purged = count - len(missing)
             else:
                 missing = []
-                purged = sum([n async for n in letters.purge_all(type=type, older_than=older)])
+                purged = sum([n async for n in letters.purge_all(**wanted.filters)])
             say(f"Deleted {_count(purged)} of {name}")
             for id in missing:
                 complain(f"{id}: there is no such dead letter")
             return not missing
 
-    if not run(main):
-        raise typer.Exit(ExitCode.REFUSED)
+    run_or_refuse(main)
 
 
 class _Report:
@@ -291,14 +277,44 @@ class _Report:
 # -- which --------------------------------------------------------------------
 
 
-def _check_selection(
+class _Filters(TypedDict):
+    """Which dead letters of a group, as the library takes it."""
+
+    type: str | None
+    older_than: float
+
+
+class _Wanted(NamedTuple):
+    """Which dead letters of a group: those named, or else all that the filters let through."""
+
+    ids: Sequence[str]
+    filters: _Filters
+
+
+def _wanted(
     ids: Sequence[str] | None, all: bool, type: str | None, older_than: float | None
-) -> None:
+) -> _Wanted:
+    from streamq.job import check_id
+
     filtered = type is not None or older_than is not None
     if ids and (all or filtered):
         raise ConfigError("give IDs, or --all, --type and --older-than; not both")
+    for id in ids or ():
+        check_id(id)
     if not ids and not all and not filtered:
         raise ConfigError("say which: IDs, --all, --type or --older-than")
+    return _Wanted(
+        tuple(dict.fromkeys(ids or ())), _Filters(type=type, older_than=older_than or 0.0)
+    )
+
+
+@asynccontextmanager
+async def _letters_of(
+    url: str | None, stream: str, group: str | None
+) -> AsyncIterator[DeadLetters]:
+    """The dead letters of the one group that is meant."""
+    async with connect(url) as server:
+        yield await _existing(server, stream, await the_group(server, stream, group))
 
 
 async def _of_groups(server: Server, stream: str, group: str | None) -> list[DeadLetters]:

@@ -7,26 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamq.cli.common import (
-    DEFAULT_STREAM,
-    CommandError,
-    JsonLines,
-    Lease,
-    Stream,
-    Url,
-    Yes,
-    confirm,
-    connect,
-    duration,
-    examples,
-    family,
-    is_terminal,
-    note,
-    run,
-    say,
-    say_json,
-    say_table,
-)
+from streamq.cli.connection import connect, run
+from streamq.cli.exits import CommandError
+from streamq.cli.options import DEFAULT_STREAM, JsonLines, Lease, Stream, Url, Yes, examples, family
+from streamq.cli.output import confirm, duration, is_terminal, note, say, say_json
+from streamq.cli.rows import say_table
 from streamq.text import printable
 
 if TYPE_CHECKING:
@@ -71,6 +56,9 @@ def list_(
                     say_json(group.to_dict())
             elif groups:
                 say_groups(groups)
+                assumed = lease_assumed(groups, lease)
+                if assumed:
+                    say(f"\n{assumed}")
             else:
                 say(f"The stream {printable(stream)} has no groups")
 
@@ -131,7 +119,8 @@ def delete(
     """Delete a group, and the entries that only it had kept.
 
     What other groups have not settled stays. If it has jobs queued or pending, this
-    asks first. Exit code 1 if there is no such group or it has consumers alive.
+    asks first. Done again after it was interrupted, it deletes the entries that were
+    left. Exit code 1 if there is no such group, or it has consumers alive.
     """
 
     async def main() -> None:
@@ -140,20 +129,25 @@ def delete(
         from streamq.reading import group_not_found
 
         async with connect(url) as server:
+            groups = Groups(server, stream, lease=lease)
             known = {one.name: one for one in await Inspector(server, lease=lease).groups(stream)}
             if group not in known:
-                raise group_not_found(stream, group, list(known))
+                swept = await groups.sweep()
+                if not swept:
+                    raise group_not_found(stream, group, list(known))
+                say(
+                    f"The group {printable(group, 100)} of {printable(stream)} was gone already; "
+                    f"deleted {_entries(swept)} that no group needs any more"
+                )
+                return
             about = known[group]
             loss = _loss(about, dead_letters=dead_letters)
             if loss and (force or not about.alive):  # otherwise it is refused anyway
                 confirm(f"Delete the group {group} with {loss}?", yes=yes)
-            gone = await Groups(server, stream, lease=lease).delete(
-                group, force=force, dead_letters=dead_letters
-            )
-            entries = "entry" if gone.entries == 1 else "entries"
+            gone = await groups.delete(group, force=force, dead_letters=dead_letters)
             say(
                 f"Deleted the group {group} of {printable(stream)}, "
-                f"and {gone.entries:,} {entries} that only it had kept"
+                f"and {_entries(gone.entries)} that only it had kept"
             )
             if len(known) == 1 and about.queued != 0:
                 say("It was the last group: what was left is queued for the next one")
@@ -191,6 +185,18 @@ def who_pins(stream: StreamInfo) -> str | None:
     return f"Oldest entry: {stream.oldest}, {age} old, kept by {', '.join(names)}"
 
 
+def lease_assumed(groups: Sequence[GroupInfo], lease: float) -> str | None:
+    """What was taken for stalled and gone; ``None`` if nothing was.
+
+    The server does not know the lease of the workers, so this may be wrong.
+    """
+    if not any(group.stalled or group.gone for group in groups):
+        return None
+    return (
+        f"Stalled, gone: silent for longer than the lease, taken to be {duration(lease)} (--lease)"
+    )
+
+
 def _loss(group: GroupInfo, *, dead_letters: bool) -> str:
     """What is lost with a group; empty for nothing."""
     parts = []
@@ -206,3 +212,7 @@ def _loss(group: GroupInfo, *, dead_letters: bool) -> str:
         letters = f"{group.dead:,} dead letter{'' if group.dead == 1 else 's'}"
         loss = f"{loss} and {letters}" if loss else letters
     return loss
+
+
+def _entries(count: int) -> str:
+    return f"{count:,} {'entry' if count == 1 else 'entries'}"

@@ -6,18 +6,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from streamq.cli.common import (
-    Json,
-    Lease,
-    Url,
-    connect,
-    examples,
-    memory,
-    run,
-    say,
-    say_json,
-)
-from streamq.cli.groups import say_groups, who_pins
+from streamq.cli.connection import connect, run
+from streamq.cli.groups import lease_assumed, say_groups, who_pins
+from streamq.cli.options import Json, Lease, Url, examples
+from streamq.cli.output import memory, say, say_json
 from streamq.text import printable
 
 if TYPE_CHECKING:
@@ -51,12 +43,12 @@ def info(json: Json = False, lease: Lease = 30.0, url: Url = None) -> None:
         if json:
             say_json(about.to_dict())
         else:
-            _show(about)
+            _show(about, lease)
 
     run(main)
 
 
-def _show(about: Overview) -> None:
+def _show(about: Overview, lease: float) -> None:
     server = about.server
     limit = f" of {memory(server.maxmemory)}" if server.maxmemory else ""
     own = "embedded " if about.embedded else ""
@@ -69,7 +61,13 @@ def _show(about: Overview) -> None:
     for stream in about.streams:
         say()
         _show_stream(stream)
-    if not about.streams:
+    assumed = lease_assumed([group for one in about.streams for group in one.groups], lease)
+    if assumed:
+        say(f"\n{assumed}")
+    if about.forbidden:
+        names = ", ".join(map(printable, about.forbidden))
+        say(f"\nThe user's ACL keeps other streams from being looked at: {names}")
+    elif not about.streams:
         say("\nThere are no streams yet. Write a first job:  streamq produce file=image_1.png")
     if not about.complete:
         say("\nThe server has too many keys to look at all of them: there may be more streams")

@@ -9,37 +9,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamq.cli.allowed import AppOption, allowed_by
-from streamq.cli.common import (
+from streamq.cli.connection import connect, run, run_or_refuse, the_group
+from streamq.cli.groups import lease_assumed, who_pins
+from streamq.cli.help import Commands
+from streamq.cli.options import (
     DEFAULT_STREAM,
-    ExitCode,
+    SHOWN,
     Group,
     JsonLines,
     Lease,
+    Limit,
     Stream,
     TheGroup,
     Url,
-    complain,
-    connect,
-    duration,
     examples,
-    is_terminal,
-    note,
-    run,
-    say,
-    say_json,
+    one_of,
     seconds,
-    the_group,
 )
-from streamq.cli.groups import who_pins
+from streamq.cli.output import complain, duration, is_terminal, note, say, say_json
 from streamq.cli.rows import Row, say_rows
 from streamq.errors import ConfigError, ConsumerNotFound
 from streamq.text import printable
 
 if TYPE_CHECKING:
     from streamq.inspect import GroupInfo, PendingJob, StreamInfo
-
-SHOWN = 100
-"""Rows of a table, unless ``--limit`` says otherwise."""
 
 
 class State(StrEnum):
@@ -55,8 +48,9 @@ def register(app: typer.Typer) -> None:
     app.add_typer(commands, name="pending")
 
 
-commands = typer.Typer(
+commands = Commands(
     invoke_without_command=True,
+    subcommand_metavar="[COMMAND [ARGS]...]",
     rich_markup_mode=None,
     epilog=examples(
         "streamq pending",
@@ -84,7 +78,7 @@ def pending(
             "--min-idle",
             metavar="TIME",
             parser=seconds,
-            help="Only what has been idle for so long: 30, 30s, 5m, 2h, 1d.",
+            help="Only what has been idle for so long or longer.",
             show_default=False,
         ),
     ] = 0.0,
@@ -93,20 +87,11 @@ def pending(
         typer.Option(
             "--state",
             metavar="STATE",
+            parser=one_of(State),
             help="Only running, retrying or stalled jobs; may be repeated.",
         ),
     ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            "--limit",
-            "-n",
-            metavar="N",
-            min=1,
-            help=f"Show so many jobs at the most. [default: {SHOWN}; with --json all]",
-            show_default=False,
-        ),
-    ] = None,
+    limit: Limit = None,
     json: JsonLines = False,
     app: AppOption = None,
     lease: Lease = 30.0,
@@ -142,6 +127,9 @@ def pending(
             about = await inspector.stream(stream)
             groups = [one for one in about.groups if group is None or one.name == group]
             _show(found, about, groups)
+            assumed = lease_assumed(groups, lease)
+            if assumed:
+                say(assumed)
             if is_terminal():
                 # Without an App, consume would only print the jobs.
                 named = app or (None if allowed else "MODULE:NAME")
@@ -151,7 +139,12 @@ def pending(
     run(main)
 
 
-@commands.command(epilog=examples("streamq pending retry 1716998413541-0 1716998413542-0"))
+@commands.command(
+    short_help="Try jobs again now, retrying or stalled ones.",
+    epilog=examples(
+        "streamq pending retry 1716998413541-0 1716998413542-0",
+    ),
+)
 def retry(
     ids: Ids,
     group: Group = None,
@@ -189,7 +182,7 @@ def retry(
             _complain_missing(ids, missing, group)
             return complete and not missing
 
-    _leave(run(main))
+    run_or_refuse(main)
 
 
 @commands.command(
@@ -206,7 +199,7 @@ def dead(
 ) -> None:
     """Send jobs to the dead letters of a group, even while they run.
 
-    What a worker makes of them then is refused. ``streamq dlq redrive`` brings them back.
+    What a worker makes of them then is refused. "streamq dlq redrive" brings them back.
     Exit code 1 if one of the jobs was not pending.
     """
 
@@ -223,13 +216,19 @@ def dead(
             _complain_missing(ids, missing, name)
             return not missing
 
-    _leave(run(main))
+    run_or_refuse(main)
 
 
 @commands.command(epilog=examples("streamq pending release --consumer web1-4242-a1b2c3"))
 def release(
     consumer: Annotated[
-        str, typer.Option("--consumer", metavar="NAME", help="The consumer.", show_default=False)
+        str,
+        typer.Option(
+            "--consumer",
+            metavar="NAME",
+            help="The consumer, as pending shows it.",
+            show_default=False,
+        ),
     ],
     group: Group = None,
     force: Annotated[
@@ -365,8 +364,3 @@ def _complain_missing(ids: Sequence[str], missing: set[str], group: str | None) 
 
 def _count(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _leave(done: bool) -> None:
-    if not done:
-        raise typer.Exit(ExitCode.REFUSED)

@@ -1,7 +1,7 @@
 """Rows of which some columns are long: errors and data.
 
 Piped, every row is one line and whole. On a terminal too narrow for that, the long
-columns stand below their row.
+columns stand below their row, and nothing else is cut either.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from streamq.cli.common import console, is_terminal, say
+from streamq.cli.output import console, is_terminal, say
 from streamq.text import printable
 
 INDENT = 4
@@ -47,13 +47,20 @@ def say_rows(
             say(_line(cells, widths, numbers))
         return
     count = len(short)
-    _say_header(_line(titles[:count], widths, numbers)[:screen])
+    _say_header(_line(titles[:count], widths, numbers))
     label = max(map(len, long), default=0)
     for cells in table:
         say(_line(cells[:count], widths, numbers))
         for title, text in zip(long, cells[count:], strict=True):
             if text:
                 _say_below(f"{title.lower():<{label}}  ", text, screen)
+
+
+def say_table(
+    titles: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()
+) -> None:
+    """Print rows of which no column is long; see :func:`say_rows`."""
+    say_rows(titles, (), [Row(row, ()) for row in rows], right=right)
 
 
 def _say_header(line: str) -> None:

@@ -6,18 +6,9 @@ import os
 
 import typer
 
-from streamq.cli.common import (
-    ExitCode,
-    Json,
-    duration,
-    examples,
-    family,
-    memory,
-    note,
-    say,
-    say_fields,
-    say_json,
-)
+from streamq.cli.exits import ExitCode
+from streamq.cli.options import Json, examples, family
+from streamq.cli.output import duration, memory, note, say, say_fields, say_json
 from streamq.text import printable
 
 
@@ -33,7 +24,9 @@ def register(app: typer.Typer) -> None:
 commands = family("Start, stop or look at the embedded server.")
 
 
-@commands.command()
+@commands.command(
+    epilog=examples("streamq server start", 'redis-cli -s "$(streamq server start -q)"')
+)
 def start(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Print only the socket's path."),
 ) -> None:
@@ -52,7 +45,7 @@ def start(
     _mention_other_server()
 
 
-@commands.command()
+@commands.command(epilog=examples("streamq server stop"))
 def stop() -> None:
     """Stop the embedded server; its data stays on disk."""
     from streamq.server import embedded
@@ -60,7 +53,9 @@ def stop() -> None:
     say("Stopped." if embedded.stop() else "The embedded server was not running.")
 
 
-@commands.command()
+@commands.command(
+    epilog=examples("streamq server status", "streamq server status --json | jq .aof_size")
+)
 def status(json: Json = False) -> None:
     """Show whether the embedded server runs, and where. Exit code 1 when it does not."""
     from streamq.server import embedded

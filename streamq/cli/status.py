@@ -7,23 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamq.cli.allowed import AppOption, allowed_by
-from streamq.cli.common import (
-    DEFAULT_STREAM,
-    Group,
-    Json,
-    Lease,
-    Stream,
-    Url,
-    connect,
-    duration,
-    exact,
-    examples,
-    moment,
-    run,
-    say,
-    say_fields,
-    say_json,
-)
+from streamq.cli.connection import connect, run
+from streamq.cli.options import DEFAULT_STREAM, Group, Json, Lease, Stream, Url, examples
+from streamq.cli.output import duration, exact, moment, say, say_fields, say_json
 from streamq.text import printable
 
 if TYPE_CHECKING:
@@ -66,12 +52,12 @@ def status(
         if json:
             say_json(exact(job.to_dict(), job.raw))
         else:
-            _show(job)
+            _show(job, lease)
 
     run(main)
 
 
-def _show(job: JobStatus) -> None:
+def _show(job: JobStatus, lease: float) -> None:
     data = None
     if job.raw:
         data = printable(job.raw)
@@ -90,12 +76,12 @@ def _show(job: JobStatus) -> None:
     )
     for group in job.groups:
         say()
-        say_fields(_fields(group))
+        say_fields(_fields(group, lease))
     if not job.groups:
         say("\nNo group has been created on this stream yet: the job is queued")
 
 
-def _fields(group: GroupStatus) -> dict[str, object]:
+def _fields(group: GroupStatus, lease: float) -> dict[str, object]:
     attempts = None
     if group.attempts is not None:
         of = f" of {group.attempts_allowed}" if group.attempts_allowed is not None else ""
@@ -106,12 +92,15 @@ def _fields(group: GroupStatus) -> dict[str, object]:
     next_try = None
     if group.state == "retrying":
         next_try = f"in {duration(group.next_retry)}" if group.next_retry else "now"
+    state: str = group.state
+    if state == "stalled":
+        state += f" (silent for longer than the lease, taken to be {duration(lease)})"
     took = None
     if group.started_at is not None and group.finished_at is not None:
         took = duration(max(group.finished_at - group.started_at, 0))
     return {
         "group": group.group,
-        "status": group.state,
+        "status": state,
         "note": group.note,
         "attempts": attempts,
         "consumer": consumer,

@@ -58,10 +58,10 @@ def own_keys(client: redis.Redis) -> list[str]:
     return list(keys)
 
 
-def wait_for_keys(client: redis.Redis, enough: Callable[[list[str]], bool]) -> None:
+def wait_for_keys(bench: Program, client: redis.Redis, enough: Callable[[list[str]], bool]) -> None:
     """Look until the benchmark has made its keys as far as wanted."""
     while not enough(own_keys(client)):
-        pass
+        assert bench.process.poll() is None, bench.end()
 
 
 def is_writing(client: redis.Redis) -> Callable[[list[str]], bool]:
@@ -205,19 +205,19 @@ def test_interrupted_while_writing(
 ) -> None:
     client.set("other", "kept")
     bench = start(*LARGE)
-    wait_for_keys(client, is_writing(client))
+    wait_for_keys(bench, client, is_writing(client))
 
     bench.signal(number)
 
     code, out, err = bench.end()
-    assert (code, out) == (130, "")
+    assert (code, out) == (128 + number, "")
     assert err.count("\n") == 1, err
     assert client.keys("*") == ["other"]
 
 
 def test_interrupted_while_processing(start: Start, client: redis.Redis) -> None:
     bench = start(*MEDIUM)
-    wait_for_keys(client, lambda keys: any(":job:" in key for key in keys))
+    wait_for_keys(bench, client, lambda keys: any(":job:" in key for key in keys))
 
     bench.signal(signal.SIGINT)
 
@@ -233,7 +233,7 @@ def test_interrupted_while_the_server_is_silent(
     server = make_server()
     bench = start(*LARGE, "--url", server.unix_url)
     with server.client() as client:
-        wait_for_keys(client, is_writing(client))
+        wait_for_keys(bench, client, is_writing(client))
         server.signal(signal.SIGSTOP)
         bench.signal(signal.SIGINT)
         bench.wait_for("Waiting for the server")
@@ -244,7 +244,7 @@ def test_interrupted_while_the_server_is_silent(
 
 def test_killed_it_leaves_only_what_expires(start: Start, client: redis.Redis) -> None:
     bench = start(*MEDIUM)
-    wait_for_keys(client, lambda keys: any(":job:" in key for key in keys))
+    wait_for_keys(bench, client, lambda keys: any(":job:" in key for key in keys))
 
     bench.kill()
 
@@ -259,7 +259,7 @@ def test_a_server_that_goes_away_is_told_in_words(
     server = make_server()
     bench = start(*MEDIUM, "--url", server.unix_url)
     with server.client() as client:
-        wait_for_keys(client, lambda keys: any(":job:" in key for key in keys))
+        wait_for_keys(bench, client, lambda keys: any(":job:" in key for key in keys))
     server.kill()
 
     code, out, err = bench.end()
@@ -274,7 +274,7 @@ def test_a_server_that_goes_away_is_told_in_words(
 
 def test_a_stream_that_somebody_else_empties(start: Start, client: redis.Redis) -> None:
     bench = start(*LARGE)
-    wait_for_keys(client, is_writing(client))
+    wait_for_keys(bench, client, is_writing(client))
     while bench.process.poll() is None and own_keys(client):
         for key in own_keys(client):
             client.delete(key)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
@@ -16,7 +18,7 @@ from typing import Any, cast
 import pytest
 import redis
 
-from tests.cli.support import Program, Result, has_ended, read_one_line
+from tests.cli.support import PATIENCE, Program, Result, has_ended, read_one_line
 from tests.servers import RedisServer, free_port
 
 Run = Callable[..., Result]
@@ -138,6 +140,27 @@ def test_a_reader_that_has_gone_costs_no_job(
     assert len(consume("--burst", "-q").end().out.splitlines()) == left
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("command", [[], ["--exec", "echo"]], ids=["printed", "program"])
+@pytest.mark.usefixtures("start")
+def test_output_that_cannot_be_written_costs_no_job(
+    client: redis.Redis, command: list[str]
+) -> None:
+    add(client)
+
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "streamq", "consume", "--metrics-port", "0", *command],
+            stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE,
+        )  # fmt: skip
+
+    assert ran.returncode == 74
+    told = ran.stderr.decode().splitlines()[-1]
+    assert told == "streamq: cannot write the output: No space left on device"
+    assert dead(client) == []
+    assert client.xlen("jobs") == (0 if command else 1)
+
+
 # -- an App -------------------------------------------------------------------
 
 
@@ -190,7 +213,7 @@ def test_debug_logs_where_a_handler_failed(worker: Start, client: redis.Redis) -
         (["--group", "a b"], "'a b' cannot name a group"),
         (["--stream", "a\nb"], "cannot name a stream"),
         (["--lease", "0"], "lease=0: give seconds"),
-        (["--timeout", "0"], "streamq: --timeout 0: give seconds"),
+        (["--timeout", "0"], "streamq: --timeout 0: give more than zero"),
         (["--from", "yesterday"], "start='yesterday': give 0, $ or an entry ID"),
         (["--metrics-host", "nowhere.invalid", "--metrics-port", "1"], "cannot serve metrics at"),
     ],
@@ -400,7 +423,7 @@ def test_a_handler_that_hangs_in_a_thread_is_left_behind(
 
     code, _, err = program.end()
     assert code == 0
-    assert err.endswith("streamq: a handler still runs in a thread: leaving without it\n")
+    assert err.endswith(" WARNING A handler still runs in a thread: leaving without it\n")
     assert pending(client)[0][:2] == (job_id, "~retry")
 
 

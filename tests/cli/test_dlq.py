@@ -83,6 +83,16 @@ def test_a_table_says_of_how_many(streamq: Streamq, dead: list[str]) -> None:
     assert streamq("dlq", "list", "--type", "other").out.endswith("1 dead letter shown of 3\n")
 
 
+def test_a_limit_is_for_all_groups_together(
+    streamq: Streamq, client: redis.Redis, dead: list[str]
+) -> None:
+    client.xgroup_create("jobs", "audit")
+    client.xadd(group_keys("jobs", "audit").dlq, {"id": "1-1", "reason": "x"})
+    assert len(parsed(streamq("dlq", "list", "--json"))) == 4
+    assert len(parsed(streamq("dlq", "list", "--json", "--limit", "2"))) == 2
+    assert streamq("dlq", "list", "--limit", "2").out.endswith("2 dead letters shown of 4\n")
+
+
 def test_none(streamq: Streamq, client: redis.Redis) -> None:
     client.xgroup_create("jobs", GROUP, mkstream=True)
     assert streamq("dlq", "list") == (0, "There are no dead letters\n", "")
@@ -141,6 +151,7 @@ def test_redrive_needs_to_know_what_and_for_whom(
     )  # fmt: skip
     both = streamq("dlq", "redrive", dead[0], "--all")
     assert both.code == 2
+    assert streamq("dlq", "purge", "first").err.startswith("streamq: 'first' is not a job ID")
     client.xgroup_create("jobs", "audit")
     assert streamq("dlq", "redrive", "--all").code == 2
     assert client.xlen(DLQ) == 3

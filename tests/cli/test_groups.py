@@ -116,3 +116,32 @@ def test_delete_of_what_is_not_there(streamq: Streamq, client: redis.Redis) -> N
     client.xgroup_create("jobs", "audit", mkstream=True)
     result = streamq("group", "delete", GROUP)
     assert result.err == "streamq: the stream jobs has no group images: its only group is audit\n"
+
+
+def test_delete_again_does_what_an_interrupted_one_had_left(
+    streamq: Streamq, client: redis.Redis
+) -> None:
+    job_id = add(client, {"a": "b"})
+    read(client, "web-1", group="audit")
+    client.xack("jobs", "audit", job_id)
+    add(client, {"a": "b"})
+    assert streamq("group", "delete", GROUP) == (
+        0,
+        "The group images of jobs was gone already; deleted 1 entry that no group needs any more\n",
+        "",
+    )
+    assert client.xlen("jobs") == 1
+    assert streamq("group", "delete", GROUP).code == 1
+
+
+def test_the_list_says_which_lease_it_assumes(streamq: Streamq, client: redis.Redis) -> None:
+    add(client, {"a": "b"})
+    read(client, "web-1")
+    assert "lease" not in streamq("group", "list", "--lease", "1h").out
+    assert "longer than the lease, taken to be 0 s" in streamq("group", "list", "--lease", "0").out
+
+
+def test_nothing_is_cut_on_a_narrow_terminal(streamq: Streamq) -> None:
+    streamq("group", "create", "images")
+    _, shown = at_terminal(["group", "list"], columns=30)
+    assert "GONE" in shown.splitlines()[0]

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from functools import partial
 
 import anyio
+import pytest
 import redis
 
 from tests.cli.support import Result, at_terminal
 from tests.servers import RedisServer
-from tests.situations import add, fail, succeed
+from tests.situations import add, fail, read, succeed
 
 Streamq = Callable[..., Result]
 
@@ -73,3 +74,34 @@ def test_a_dangerous_setting_is_told(
     server = make_server("--maxmemory-policy", "allkeys-lru")
     out = streamq("info", "--url", server.unix_url).out
     assert "Warning: maxmemory-policy is allkeys-lru" in out
+
+
+@pytest.mark.parametrize("stream", ["jobs", "{eu}:jobs"])
+def test_a_stream_that_has_only_jobs_for_later(streamq: Streamq, stream: str) -> None:
+    streamq("produce", "a=1", "--delay", "1h", "--stream", stream)
+    assert streamq("info").out.splitlines()[2:] == [f"{stream}: 0 entries, 1 scheduled"]
+    [shown] = json.loads(streamq("info", "--json").out)["streams"]
+    assert (shown["name"], shown["length"], shown["scheduled"]) == (stream, 0, 1)
+
+
+def test_jobs_for_later_of_a_stream_that_exists(streamq: Streamq, client: redis.Redis) -> None:
+    streamq("produce", "a=1", "--delay", "1h")
+    add(client, {"a": "b"})
+    assert streamq("info").out.splitlines()[2:] == [
+        "jobs: 1 entry, 1 scheduled",
+        "No group reads it",
+    ]
+
+
+def test_keys_of_somebody_else_are_no_jobs_for_later(streamq: Streamq, client: redis.Redis) -> None:
+    client.hset("other:scheduled:jobs", "a", "b")
+    client.hset("{other}:scheduled:jobs", "a", "b")
+    client.set("{other}:scheduled", "text")
+    assert "There are no streams yet" in streamq("info").out
+
+
+def test_it_says_which_lease_it_assumes(streamq: Streamq, client: redis.Redis) -> None:
+    add(client, {"a": "b"})
+    read(client, "web-1")
+    assert "lease" not in streamq("info", "--lease", "1h").out
+    assert streamq("info", "--lease", "0").out.endswith("taken to be 0 s (--lease)\n")

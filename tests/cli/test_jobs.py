@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streamq.cli.jobs import from_fields, from_json
+from streamq.cli.produce.jobs import from_fields, from_json
 from streamq.errors import ConfigError
 
 

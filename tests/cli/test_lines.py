@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from streamq.cli import lines
-from streamq.cli.lines import Line, LineReader
+from streamq.cli.produce import lines
+from streamq.cli.produce.lines import Line, LineReader
 
 pytestmark = pytest.mark.anyio
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import IO
 
 import pytest
 
 from streamq import __version__
-from streamq.cli.common import CommandError, ExitCode, confirm, duration, exit_code, memory
+from streamq.cli.exits import CommandError, ExitCode, exit_code
+from streamq.cli.output import confirm, duration, memory
 from streamq.errors import (
     AuthenticationFailed,
     ConfigError,
@@ -21,8 +25,10 @@ from streamq.errors import (
     ServerUnavailable,
     StreamqError,
 )
-from tests.cli.support import read_one_line, run_here
+from tests.cli.support import Program, read_one_line, run_here
 from tests.servers import RedisServer, free_port
+
+Start = Callable[..., Program]
 
 LIGHT = """
 import sys
@@ -30,6 +36,13 @@ import streamq.cli
 heavy = {"anyio", "asyncio", "orjson", "prometheus_client", "pydantic", "redis", "rich", "uvloop"}
 print(sorted(heavy & set(sys.modules)))
 """
+
+
+def run_python(args: Sequence[str], stdout: IO[bytes]) -> subprocess.CompletedProcess[bytes]:
+    """Run a command that writes to a file."""
+    return subprocess.run(
+        [sys.executable, "-m", "streamq", *args], stdout=stdout, stderr=subprocess.PIPE
+    )
 
 
 def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +75,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["prodce"], "no such command 'prodce'. Did you mean 'produce'?"),
         (["produce", "--nothing"], "no such option: --nothing"),
-        (["produce", "a=1", "--count", "x"], "invalid value for '--count' / '-n': "),
+        (["produce", "a=1", "--count", "x"], "invalid value for '--count' / '-n': 'x': give a"),
+        (["pending", "--limit", "0"], "invalid value for '--limit' / '-n': '0': give a whole"),
+        (["pending", "--state", "x"], "invalid value for '--state': 'x': give one of running, "),
+        (["consume", "--metrics-port", "65536"], "invalid value for '--metrics-port': 65536 is no"),
+        (["status"], "missing argument 'ID'."),
         (["server", "begin"], "no such command 'begin'."),
         (["server", "stop", "\x1b[31mnow"], "got unexpected extra argument(s) (\\x1b[31mnow)"),
     ],
@@ -180,12 +197,96 @@ class TestServer:
         self.check(command, server.unix_url, 1, "another type", capsys=capsys)
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["bench"],
+        ["cancel", "s-1"],
+        ["dlq", "list"],
+        ["dlq", "purge", "--all", "--yes"],
+        ["dlq", "redrive", "--all"],
+        ["dlq", "show", "1-1"],
+        ["group", "create", "images"],
+        ["group", "delete", "images"],
+        ["group", "list", "--json"],
+        ["info", "--json"],
+        ["pending"],
+        ["pending", "dead", "1-1"],
+        ["pending", "release", "--consumer", "web-1"],
+        ["pending", "retry", "1-1"],
+        ["status", "1-1"],
+    ],
+    ids=" ".join,
+)
+def test_a_server_that_is_down_is_told_in_a_line(
+    args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = f"127.0.0.1:{free_port()}"
+
+    code, out, err = run_here([*args, "--url", f"redis://{where}"], capsys)
+
+    assert (code, out) == (69, "")
+    assert err.startswith(f"streamq: cannot connect to {where}: ")
+    assert err.count("\n") == 1
+
+
 # -- pipes --------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("start")
 def test_a_reader_that_has_gone_is_no_error() -> None:
     assert read_one_line("produce", "a=1", "--count", "50000", "--quiet") == (141, "")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--help",),
+        ("info",),
+        ("info", "--json"),
+        ("pending",),
+        ("dlq", "list"),
+        ("group", "list", "--json"),
+    ],
+)
+def test_nothing_is_said_to_a_reader_that_has_gone(start: Start, args: tuple[str, ...]) -> None:
+    assert start("group", "create", "images").end().code == 0
+
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        ran = run_python(args, stdout=gone)
+
+    assert (ran.returncode, ran.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize(
+    ("args", "done"),
+    [(("info",), ""), (("server", "status"), ""), (("produce", "a=1"), ""),
+     (("produce", "a=1", "--count", "2"), "; 2 jobs were written")],
+)  # fmt: skip
+def test_output_that_cannot_be_written(start: Start, args: tuple[str, ...], done: str) -> None:
+    assert start("group", "create", "images").end().code == 0
+
+    with open("/dev/full", "wb") as full:
+        ran = run_python(args, stdout=full)
+
+    assert ran.returncode == 74
+    told = f"streamq: cannot write the output: No space left on device{done}\n"
+    assert ran.stderr.decode() == told
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(start: Start, closed: str) -> None:
+    assert start("produce", "a=1").end().code == 0
+
+    command = [sys.executable, "-m", "streamq", "consume", "--burst", "--metrics-port", "0"]
+    ran = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *command], capture_output=True)
+
+    assert ran.returncode == 0
+    info = json.loads(start("info", "--json").end().out)["streams"]
+    assert [(stream["length"], stream["groups"][0]["dead"]) for stream in info] == [(0, 0)]
 
 
 def test_an_empty_url_in_the_environment_is_none(

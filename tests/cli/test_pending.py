@@ -12,7 +12,7 @@ import pytest
 import redis
 import typer
 
-from streamq.cli.common import seconds
+from streamq.cli.options import seconds
 from tests.cli.support import Result, at_terminal, read_one_line
 from tests.servers import RedisServer
 from tests.situations import GROUP, add, fail, make_idle, read
@@ -65,6 +65,16 @@ def test_a_line_a_job_when_piped(streamq: Streamq, three: list[str]) -> None:
     )
     assert summary[1].startswith(f"Oldest entry: {three[0]}, ")
     assert summary[1].endswith(" old, kept by images")
+
+
+def test_it_says_which_lease_it_assumes(streamq: Streamq, three: list[str]) -> None:
+    *_, said = lines(streamq("pending"))
+    assert said == "Stalled, gone: silent for longer than the lease, taken to be 30 s (--lease)"
+    *_, said = lines(streamq("pending", "--lease", "1h"))
+    assert said.startswith("Oldest entry")
+    assert "stalled (silent for longer than the lease, taken to be 30 s)" in (
+        streamq("status", three[2]).out
+    )
 
 
 def test_it_fits_a_terminal_of_80_columns(streamq: Streamq, three: list[str]) -> None:

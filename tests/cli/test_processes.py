@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from streamq.cli.common import ExitCode
+from streamq.cli.exits import ExitCode
 from streamq.keys import PARKED
 from tests.cli.support import PATIENCE, Program, read_one_line
 from tests.scraping import Scrape, scrape

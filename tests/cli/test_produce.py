@@ -179,6 +179,26 @@ def test_lines_from_a_pipe(start: Start, client: redis.Redis, args: list[str]) -
     assert jobs(client) == [("a", {"n": 1}), ("", {"n": 2})]
 
 
+def test_one_job_with_a_delay_does_not_wait_for_a_pipe(start: Start, client: redis.Redis) -> None:
+    program = start("produce", "--type", "nightly", "--delay", "1h", stdin=None)
+
+    assert program.end().code == 0
+    assert client.zcard("{jobs}:scheduled") == 1
+
+
+@pytest.mark.parametrize("option", ["--key", "--delay", "--expires", "--count"])
+def test_what_is_for_one_job_is_refused_for_a_file(
+    streamq: Run, client: redis.Redis, scratch: Path, option: str
+) -> None:
+    (scratch / "f").write_bytes(LINES)
+
+    code, _, err = streamq("produce", "--type", "a", "-f", "f", option, "2")
+
+    assert code == 2
+    assert "are for one job, not for a file" in err
+    assert client.keys("*") == []
+
+
 def test_an_empty_pipe_is_a_mistake_unless_asked_for(start: Start, client: redis.Redis) -> None:
     code, _, err = start("produce", "--type", "nightly").end()
     assert (code, err) == (2, "streamq: standard input is empty; see streamq produce --help\n")
@@ -187,17 +207,18 @@ def test_an_empty_pipe_is_a_mistake_unless_asked_for(start: Start, client: redis
     assert client.keys("*") == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_slow_pipe_is_written_as_it_comes_and_interrupted_cleanly(
-    start: Start, client: redis.Redis
+    start: Start, client: redis.Redis, number: signal.Signals
 ) -> None:
     program = start("produce", stdin=None)
     program.write(b'{"n": 1}\n')
     program.wait_for("Enqueued job: ")
     assert jobs(client) == [("", {"n": 1})]
 
-    program.signal(signal.SIGINT)
+    program.signal(number)
     code, _, err = program.end()
-    assert (code, err) == (130, "streamq: interrupted: 1 job was written\n")
+    assert (code, err) == (128 + number, "streamq: interrupted: 1 job was written\n")
 
 
 def test_a_second_interrupt_does_not_wait_for_a_server_that_hangs(
@@ -230,7 +251,7 @@ def test_without_anything_it_explains_itself_at_a_terminal() -> None:
 def test_a_progress_bar_for_a_person_who_waits(client: redis.Redis, scratch: Path) -> None:
     (scratch / "f").write_text('{"n": 1}\n' * 20_000)
 
-    impatient = "import streamq.cli.report as report; report.PATIENCE = 0"
+    impatient = "import streamq.cli.produce.report as report; report.PATIENCE = 0"
     code, shown = at_terminal(["produce", "--file", "f"], setup=impatient)
 
     assert code == 0

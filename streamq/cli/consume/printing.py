@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
-from streamq.cli.common import is_terminal
+from streamq.cli.output import cannot_write, is_terminal
 from streamq.handler import ANY, Arguments, Handler, make_handler
 from streamq.job import Job
 from streamq.text import printable
@@ -20,12 +20,12 @@ class Output:
     """Standard output, written in whole lines at once.
 
     Attributes:
-        broken: whoever read it has gone.
+        broken: why it cannot be written any more: as a rule, whoever read it has gone.
         on_broken: called when that is noticed.
     """
 
     def __init__(self) -> None:
-        self.broken = False
+        self.broken: OSError | None = None
         self.on_broken: Callable[[], None] = lambda: None
         self.terminal = is_terminal()
 
@@ -41,17 +41,30 @@ class Output:
         else:
             self._write(lines)
 
+    def check(self) -> None:
+        """Say so if not all was written.
+
+        Raises:
+            BrokenPipeError: whoever read it has gone.
+            CommandError: it cannot be written.
+        """
+        match self.broken:
+            case BrokenPipeError():
+                raise self.broken
+            case OSError():
+                raise cannot_write(self.broken)
+
     def _write(self, data: bytes) -> bool:
-        if self.broken:
+        if self.broken is not None:
             return False
         try:
             sys.stdout.flush()
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            self.broken = True
+        except OSError as error:
+            self.broken = error
             self.on_broken()
-        return not self.broken
+        return self.broken is None
 
 
 def printing_handler(output: Output, *, retries: int, timeout: float | None) -> Handler:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from streamq.cli.common import ExitCode
-from streamq.cli.tally import Tally
+from streamq.cli.consume.logs import announce, warn
+from streamq.cli.consume.tally import Tally
+from streamq.cli.consume.work import prepare
+from streamq.cli.exits import ExitCode
+from streamq.log import LogObserver
 from streamq.metrics.merge import MergedMetrics, Scoreboard
 from streamq.metrics.series import Series, outcomes
 from streamq.metrics.sheet import Sheet
@@ -18,11 +22,36 @@ from streamq.supervisor import LIFELINE, Equipment, Supervisor
 from streamq.worker import Subscription, Worker
 from streamq.worker.shutdown import stop_with_supervisor
 
+if TYPE_CHECKING:
+    from streamq.cli.consume.plan import Plan
+
 NUMBER = "STREAMQ_PROCESS"
 SHEET = "STREAMQ_SHEET"
 
-# Another start would end the same way: an option or the App is wrong, or nobody reads.
-FINAL = frozenset({ExitCode.USAGE, ExitCode.AUTHENTICATION, ExitCode.BROKEN_PIPE})
+# Another start would end the same way: an option or the App is wrong, nobody reads, or
+# there is no room for what is printed.
+FINAL = frozenset({ExitCode.USAGE, ExitCode.AUTHENTICATION, ExitCode.BROKEN_PIPE, ExitCode.OUTPUT})
+
+_log = logging.getLogger("streamq")
+
+
+async def supervise(plan: Plan) -> int:
+    """Let several processes work; return the exit code."""
+    async with plan.server() as server:
+        # What cannot work is said here and once, not by every process.
+        subscriptions = plan.subscriptions()
+        await warn(server)
+        await prepare(plan.worker(server, subscriptions, [LogObserver()]))
+        processes = Processes(plan.processes, server, subscriptions, burst=plan.burst)
+        try:
+            plan.serve(processes.metrics)
+            announce(plan, server, subscriptions, processes.metrics)
+            code = await processes.run()
+        finally:
+            processes.close()
+    if code == ExitCode.OK:
+        _log.info("%s", processes.tally)
+    return code
 
 
 class Processes:

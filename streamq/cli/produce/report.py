@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from streamq.cli.common import complain, console, is_terminal, say, say_json
+from streamq.cli.exits import ExitCode
+from streamq.cli.output import complain, console, flush, is_terminal, say, say_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -22,14 +23,21 @@ PATIENCE = 0.5
 
 
 class Report:
-    """Tells what was written, in the way that was asked for."""
+    """Tells what was written, in the way that was asked for.
+
+    Attributes:
+        many: whether more than one job is to be written.
+        written: jobs written so far.
+        skipped: bad lines.
+        interrupted: the exit code that a signal asks for; ``None`` without one.
+    """
 
     def __init__(self, stream: str, *, json_output: bool, quiet: bool) -> None:
         self.stream = stream
         self.many = False
         self.written = 0
         self.skipped = 0
-        self.interrupted = False
+        self.interrupted: ExitCode | None = None
         self._json = json_output
         self._quiet = quiet
         self._started = time.monotonic()
@@ -37,17 +45,17 @@ class Report:
 
     def wrote(self, ids: Sequence[str], jobs: Sequence[NewJob]) -> None:
         """These jobs have been written."""
+        before, self.written = self.written, self.written + len(ids)
         if self._json:
             for id, (type, _) in zip(ids, jobs, strict=True):
                 say_json({"id": id, "stream": self.stream, "type": type})
         elif self._quiet:
             say("\n".join(ids))
         else:
-            for id in ids[: max(SHOWN - self.written, 0)]:
+            for id in ids[: max(SHOWN - before, 0)]:
                 # Only a job for later has a name instead of an entry ID.
                 say(f"Scheduled job: {id}" if id.startswith("s-") else f"Enqueued job: {id}")
-        sys.stdout.flush()
-        self.written += len(ids)
+        flush()
 
     def skip(self, bad: str) -> None:
         """A line was no job and is skipped."""
@@ -83,7 +91,7 @@ class Report:
     def summary(self) -> None:
         """The last line."""
         seconds = time.monotonic() - self._started
-        if self.interrupted:
+        if self.interrupted is not None:
             complain(f"interrupted: {self.so_far()}")
         if not self.many or self._quiet:
             return
@@ -95,7 +103,7 @@ class Report:
                     "seconds": round(seconds, 3),
                 }
             )
-        elif not self.interrupted:
+        elif self.interrupted is None:
             skipped = f", skipped {_count(self.skipped, 'bad line')}" if self.skipped else ""
             say(f"Enqueued {_count(self.written, 'job')} in {seconds:.2f} s{skipped}")
 

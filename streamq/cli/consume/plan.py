@@ -1,0 +1,105 @@
+"""What to consume, on which server and how; the same for one process and for several."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from streamq.app import App
+from streamq.cli.connection import connect, start_embedded
+from streamq.cli.options import DEFAULT_GROUP, DEFAULT_STREAM
+from streamq.worker import Handlers, Settings, Subscription, Worker
+
+if TYPE_CHECKING:
+    from streamq.events import Observer
+    from streamq.handler import Handler
+    from streamq.metrics import Metrics
+    from streamq.server import Server
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to consume, and how.
+
+    Attributes:
+        url: the server's; ``None`` for the App's own, or the default.
+        groups: only these, or with a handler these; empty for the App's own, or the default.
+        streams: likewise.
+        work: the App whose handlers run, or the handler for every job.
+        prints: whether that handler only prints.
+        burst: whether to stop when nothing is left.
+        max_jobs: deliveries after which to stop.
+        processes: how many processes do this.
+        metrics_port: 0 for no metrics, ``None`` for the first port that is free.
+        metrics_host: the address for that.
+    """
+
+    url: str | None
+    groups: Sequence[str]
+    streams: Sequence[str]
+    work: App | Handler
+    prints: bool
+    settings: Settings
+    burst: bool
+    max_jobs: int | None
+    processes: int
+    metrics_port: int | None
+    metrics_host: str
+
+    @asynccontextmanager
+    async def server(self) -> AsyncIterator[Server]:
+        """The server, closed at the end."""
+        if isinstance(self.work, App):
+            self.work.url = self.url or self.work.url
+            start_embedded(self.work.url)
+            async with self.work:
+                yield self.work.server
+        else:
+            async with connect(self.url) as server:
+                yield server
+
+    def subscriptions(self) -> list[Subscription]:
+        """Which groups of which streams, and their handlers.
+
+        Raises:
+            ConfigError: the App has no handlers for them.
+        """
+        if isinstance(self.work, App):
+            return self.work.subscriptions(self.groups, self.streams)
+        handlers = Handlers([self.work])
+        return [
+            Subscription(stream, group, handlers)
+            for stream in dict.fromkeys(self.streams or [DEFAULT_STREAM])
+            for group in dict.fromkeys(self.groups or [DEFAULT_GROUP])
+        ]
+
+    def worker(
+        self,
+        server: Server,
+        subscriptions: Sequence[Subscription],
+        observers: Sequence[Observer],
+    ) -> Worker:
+        """A worker for one process."""
+        if isinstance(self.work, App):
+            return self.work.worker(
+                groups=self.groups, streams=self.streams, settings=self.settings,
+                observers=observers, burst=self.burst, max_jobs=self.max_jobs,
+            )  # fmt: skip
+        return Worker(
+            server, subscriptions, settings=self.settings,
+            observers=observers, burst=self.burst, max_jobs=self.max_jobs,
+        )  # fmt: skip
+
+    def serve(self, metrics: Metrics) -> None:
+        """Serve metrics, unless none are wanted.
+
+        Raises:
+            ConfigError: the port is in use.
+        """
+        from streamq.metrics import PORT
+
+        port = self.metrics_port
+        if port != 0:
+            metrics.serve(self.metrics_host, PORT if port is None else port, next_free=port is None)

@@ -1,0 +1,139 @@
+"""Options that several commands have, and what their help has in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+import typer
+
+from streamq.cli.help import Commands
+from streamq.text import printable
+
+DEFAULT_STREAM = "jobs"
+DEFAULT_GROUP = "default"
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+MAX_PORT = 65_535
+
+SHOWN = 100
+"""Rows of a list, unless ``--limit`` says otherwise."""
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|min|m|h|d)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(text: str | float) -> float:
+    """A time span as a person writes it, in seconds: ``30``, ``30s``, ``5m``, ``2h``, ``1d``.
+
+    For ``typer.Option(parser=seconds)``, which hands defaults over too, as for all parsers.
+    """
+    match = _SPAN.fullmatch(str(text))
+    if match is None:
+        raise typer.BadParameter(
+            f"{printable(text, 60)!r} is no time span: give 30, 30s, 5m, 2h or 1d."
+        )
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def at_least(least: int) -> Callable[[str | int], int]:
+    """A parser of whole numbers from ``least`` on, for ``typer.Option(parser=…)``."""
+
+    def parse(text: str | int) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise typer.BadParameter(
+                f"{printable(text, 60)!r}: give a whole number, {least} or more."
+            )
+        return number
+
+    return parse
+
+
+def one_of(choices: type[Choice]) -> Callable[[str], Choice]:
+    """A parser of the values of ``choices``, for ``typer.Option(parser=…)``."""
+
+    def parse(text: str) -> Choice:
+        try:
+            return choices(text)
+        except ValueError:
+            known = ", ".join(choices)
+            raise typer.BadParameter(f"{printable(text, 60)!r}: give one of {known}.") from None
+
+    return parse
+
+
+def port(text: str | int) -> int:
+    """A port, or 0; for ``typer.Option(parser=port)``."""
+    number = at_least(0)(text)
+    if number > MAX_PORT:
+        raise typer.BadParameter(f"{number} is no port: give 0 to {MAX_PORT}.")
+    return number
+
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="The server: redis://, rediss:// or unix://. "
+        "[default: STREAMQ_URL, else the embedded server]",
+    ),
+]
+Stream = Annotated[str, typer.Option("--stream", "-s", metavar="NAME", help="The stream.")]
+Group = Annotated[
+    str | None, typer.Option("--group", "-g", metavar="NAME", help="Only this consumer group.")
+]
+TheGroup = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        "-g",
+        metavar="NAME",
+        help="The consumer group. [default: the stream's only one]",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+JsonLines = Annotated[
+    bool, typer.Option("--json", help="Print JSON, an object a line, for programs.")
+]
+Lease = Annotated[
+    float,
+    typer.Option(
+        "--lease",
+        metavar="TIME",
+        parser=seconds,
+        help="The workers' lease: a consumer silent for longer is gone, its jobs are stalled. "
+        "[default: 30s]",
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        "-n",
+        metavar="N",
+        parser=at_least(1),
+        help=f"Show so many at the most. [default: {SHOWN}; with --json all]",
+        show_default=False,
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def family(help: str) -> Commands:
+    """A family of commands, such as ``streamq server start`` and ``stop``."""
+    return Commands(help=help, no_args_is_help=True, rich_markup_mode=None)
+
+
+def examples(*lines: str) -> str:
+    """An epilog with commands to copy, for ``app.command(epilog=…)``."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])

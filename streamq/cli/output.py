@@ -1,0 +1,186 @@
+"""What a command prints: lines, tables and JSON on standard output, notes on standard error."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from typing import IO, TYPE_CHECKING, Any
+
+from streamq.cli.exits import CommandError, ExitCode
+from streamq.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# What a terminal could take for a command although JSON does not escape it.
+_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def is_terminal(file: IO[Any] | None = None) -> bool:
+    """Whether a person looks at ``file`` (standard output by default)."""
+    file = sys.stdout if file is None else file
+    return file is not None and not file.closed and file.isatty()
+
+
+def say(line: str = "") -> None:
+    """Print a line of output. The text must be safe already; see :func:`printable`.
+
+    Raises:
+        BrokenPipeError: whoever read it has gone.
+        CommandError: it cannot be written.
+    """
+    try:
+        print(line)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise cannot_write(error) from None
+
+
+def note(line: str) -> None:
+    """Print a line for the person at the terminal, on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def complain(message: object) -> None:
+    """Print ``streamq: message`` on standard error."""
+    note(f"streamq: {printable(message)}")
+
+
+def say_json(value: Any) -> None:
+    """Print a JSON document: indented for a person, on one line for a program.
+
+    Dates are written as ISO 8601; characters that steer a terminal as ``\\uXXXX``.
+    """
+    import orjson
+
+    options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if is_terminal() else 0)
+    text = orjson.dumps(value, option=options).decode()
+    say(_UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text))
+
+
+def exact(plain: dict[str, Any], raw: bytes | None) -> dict[str, Any]:
+    """An answer whose ``data`` is printed as it was written: numbers of any size included."""
+    import orjson
+
+    if raw is not None and "raw" not in plain and b"\n" not in raw:
+        plain["data"] = orjson.Fragment(raw)
+    return plain
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console that shows text as it is: no markup, no emoji, no highlighting."""
+    from rich.console import Console
+
+    return Console(
+        stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=not is_terminal()
+    )
+
+
+def say_fields(fields: Mapping[str, object]) -> None:
+    """Print names and values, one a line; those that are ``None`` are left out."""
+    known = {name: printable(value) for name, value in fields.items() if value is not None}
+    width = max(map(len, known), default=0)
+    for name, value in known.items():
+        say(f"{name:<{width}}  {value}")
+
+
+def duration(seconds: float) -> str:
+    """A time span for a person: ``0.25 s``, ``42 s``, ``3 min 5 s``, ``3 d 4 h``."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    for unit, size, below, below_size in (
+        ("d", 86400, "h", 3600),
+        ("h", 3600, "min", 60),
+        ("min", 60, "s", 1),
+    ):
+        if whole >= size:
+            rest = whole % size // below_size
+            return f"{whole // size} {unit} {rest} {below}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def moment(unix: float) -> str:
+    """A time for a person: ``2026-03-01 14:03:07 (5 min 2 s ago)``, where they live."""
+    import time
+
+    local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix))
+    return f"{local} ({duration(max(time.time() - unix, 0))} ago)"
+
+
+def memory(count: float) -> str:
+    """A number of bytes for a person: ``512 B``, ``1.5 KiB``, ``3.2 GiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask, and return if the answer is yes.
+
+    Args:
+        question: such as ``Delete the group images with 3 pending jobs?``.
+        yes: the answer was given on the command line.
+
+    Raises:
+        CommandError: the answer is no, or nobody is there to ask.
+    """
+    if yes:
+        return
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        raise CommandError(f"{question} Give --yes to confirm", ExitCode.USAGE)
+    note_prompt = f"{question} [y/N] "
+    print(note_prompt, end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CommandError("nothing was changed")
+
+
+# -- the descriptors ----------------------------------------------------------
+
+
+def cannot_write(error: OSError) -> CommandError:
+    """The error for output that cannot be written."""
+    return CommandError(f"cannot write the output: {error.strerror}", ExitCode.OUTPUT)
+
+
+def flush() -> None:
+    """Write out what was printed.
+
+    Raises:
+        BrokenPipeError: whoever read it has gone.
+        CommandError: it cannot be written.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise cannot_write(error) from None
+
+
+def open_closed() -> None:
+    """Let standard streams that were closed lead nowhere.
+
+    Or a socket would get their descriptors, and be taken for them.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+
+
+def give_up_failed() -> None:
+    """Let the interpreter's last flush go nowhere where it would fail."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,86 @@
+"""The help of every command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from streamq.cli import app
+from streamq.cli.exits import ExitCode
+from tests.cli.support import run_here
+from tests.markdown import ROOT, read
+
+
+def commands(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
+    """The words of every command, families included."""
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, *path, name)
+
+
+ALL = list(commands(typer.main.get_command(app)))
+
+
+def shown(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> str:
+    code, out, err = run_here([*path, "--help"], capsys)
+    assert (code, err) == (0, "")
+    return out
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_it_reads_well(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    out = shown(path, capsys)
+
+    assert max(map(len, out.splitlines())) <= 80
+    usage, body = out.split("\n", 1)
+    for odd in ("``", "<", "x>=", "]  ["):
+        assert odd not in body
+    assert usage.startswith(f"Usage: {' '.join(('streamq', *path))} [OPTIONS]")
+    assert "..\n" not in body  # nothing in a list of commands is cut
+
+
+@pytest.mark.parametrize("path", ALL[1:], ids=" ".join)
+def test_it_ends_with_an_example(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, examples = shown(path, capsys).partition("\n  Examples:\n")
+
+    assert f"streamq {' '.join(path)}" in examples
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_it_fits_a_narrow_terminal(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    explained = re.split(r"\n  (?:Examples|Exit codes):\n", shown(path, capsys))[0]
+
+    assert max(map(len, explained.splitlines())) <= 50
+
+
+def test_arguments_are_called_by_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    for path, usage in (
+        (("status",), "streamq status [OPTIONS] ID"),
+        (("cancel",), "streamq cancel [OPTIONS] NAME..."),
+        (("produce",), "streamq produce [OPTIONS] [KEY=VALUE...]"),
+        (("dlq", "purge"), "streamq dlq purge [OPTIONS] [ID...]"),
+        (("pending",), "streamq pending [OPTIONS] [COMMAND [ARGS]...]"),
+    ):
+        assert shown(path, capsys).startswith(f"Usage: {usage}\n")
+    assert "\n  ID...  The jobs' IDs.\n" in shown(("pending", "retry"), capsys)
+
+
+def test_the_documentation_knows_every_command() -> None:
+    page = read(ROOT / "docs/cli.md")
+    named = set(re.findall(r"^\| `streamq ([^`]+)` \|", page, re.MULTILINE))
+    families = {path[0] for path in ALL if len(path) == 2} - {"pending"}
+
+    assert named == {" ".join(path) for path in ALL if path} - families
+
+
+def test_the_documentation_knows_every_exit_code() -> None:
+    page = read(ROOT / "docs/cli.md").partition("| exit code | meaning |")[2]
+
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == list(ExitCode)
