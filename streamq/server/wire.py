@@ -1,26 +1,24 @@
 """The bytes of an open connection: commands out, replies in.
 
 redis-py opens it, with TLS and authentication. From then on its layers, made for a
-command and a reply at a time, would cost more than the server takes for the work.
+command and a reply at a time, would cost more than the server takes for the work: the
+transport is given a protocol that parses what comes in at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
 
-CHUNK = 256 * 1024
-"""Bytes read at once at the most."""
-
 _PENDING = object()
 
 
-class Wire:
-    """An open connection.
+class Wire(asyncio.Protocol):
+    """An open connection, with one reader at a time.
 
     Args:
         connection: redis-py's, just connected.
@@ -28,50 +26,86 @@ class Wire:
     """
 
     def __init__(self, connection: AbstractConnection, error: Callable[[str], Exception]) -> None:
-        reader, writer = connection._reader, connection._writer
-        assert reader is not None
-        assert writer is not None
+        assert connection._writer is not None
         self._connection = connection
-        self._reader: asyncio.StreamReader = reader
-        self._writer: asyncio.StreamWriter = writer
+        self._transport = cast("asyncio.Transport", connection._writer.transport)
         self._parser = hiredis.Reader(
             protocolError=ConnectionError, replyError=error, notEnoughData=_PENDING
         )
+        self._replies: list[Any] = []
+        self._wanted = 0
+        # Takes errors as results: a reader that was cancelled will not ask for them.
+        self._waiter: asyncio.Future[Exception | None] | None = None
+        self._broken: Exception | None = None
+        self._transport.set_protocol(self)
 
     @property
     def usable(self) -> bool:
         """Whether it is open, as far as this side knows, and nothing unasked has come in."""
-        return not (
-            self._writer.is_closing() or self._reader.at_eof() or self._reader._buffer  # type: ignore[attr-defined]  # asyncio tells in no other way
-        )
+        asked = not self._replies and not self._parser.has_data()
+        return asked and self._broken is None and not self._transport.is_closing()
 
     def send(self, packed: bytes) -> None:
         """Send packed commands. If the connection is broken, the next read says so."""
         try:
-            self._writer.write(packed)
+            self._transport.write(packed)
         except RuntimeError:
             pass  # uvloop's word for a connection that broke a moment before
 
-    async def read(self, count: int) -> list[Any]:
+    async def read(self, count: int, timeout: float) -> list[Any]:
         """Read the next ``count`` replies; an error reply is returned as an exception.
 
+        Args:
+            timeout: seconds that may pass before the last of them is in.
+
         Raises:
+            TimeoutError: they did not come in time.
             OSError, EOFError: the connection broke.
         """
-        gets, feed = self._parser.gets, self._parser.feed
-        replies: list[Any] = []
-        while True:
-            reply = gets()
-            while reply is not _PENDING:
-                replies.append(reply)
-                if len(replies) == count:
-                    return replies
-                reply = gets()
-            chunk = await self._reader.read(CHUNK)
-            if not chunk:
-                raise EOFError("the server has closed the connection")
-            feed(chunk)
+        if len(self._replies) < count:
+            if self._broken is not None:
+                raise self._broken
+            loop = asyncio.get_running_loop()
+            self._wanted, self._waiter = count, loop.create_future()
+            timer = loop.call_later(timeout, self._wake, TimeoutError())
+            try:
+                error = await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+            if error is not None:
+                raise error
+        replies, self._replies = self._replies[:count], self._replies[count:]
+        return replies
 
     async def close(self) -> None:
         """Close it, whatever state it is in."""
         await self._connection.disconnect(nowait=True)
+
+    # -- called by the transport ----------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come in, and wake the reader when that was all."""
+        gets, replies = self._parser.gets, self._replies
+        try:
+            self._parser.feed(data)
+            while (reply := gets()) is not _PENDING:
+                replies.append(reply)
+        except ConnectionError as error:  # not the server's protocol
+            self._break(error)
+        else:
+            if len(replies) >= self._wanted:
+                self._wake()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell the reader, now or when it comes."""
+        self._break(error or EOFError("the server has closed the connection"))
+
+    def _break(self, error: Exception) -> None:
+        if self._broken is None:
+            self._broken = error
+        self._wake(error)
+
+    def _wake(self, error: Exception | None = None) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(error)

@@ -180,7 +180,7 @@ class Runners:
                 delivery = buffer.popleft()
                 if hand.held.get(delivery[0]) != delivery[2]:
                     continue  # its lease was lost before its turn came
-                if buffer:
+                if buffer and not self._waking:
                     self.wake()
                 try:
                     prepared = self._prepare(delivery)
