@@ -18,6 +18,7 @@ from streamq.inspect import Inspector
 from streamq.job import MAX_PAYLOAD, check_type
 from streamq.keys import check_group, check_stream
 from streamq.producer import NewJob, Producer
+from streamq.replication import TIMEOUT, Replication
 from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.worker import Handlers, Settings, Subscription, Worker
@@ -42,11 +43,15 @@ class App:
             from the environment, and without that the embedded server.
         stream: the stream for everything that names no other.
         max_payload: bytes that the encoded data of one job may take.
+        replicas: how many replicas must have acknowledged a job before a produce returns, for
+            jobs that a failover is not to lose; each then takes the replicas' time as well.
+        replica_timeout: seconds until :class:`~streamq.errors.NotReplicated` is raised. The
+            job is written then all the same.
         lifespan: a function that returns an async context manager; a worker enters it
             before its first job and leaves it after its last.
 
     Raises:
-        ConfigError: a name or the URL cannot be used.
+        ConfigError: a name, a number or the URL cannot be used.
     """
 
     def __init__(
@@ -55,11 +60,14 @@ class App:
         *,
         stream: str = DEFAULT_STREAM,
         max_payload: int = MAX_PAYLOAD,
+        replicas: int = 0,
+        replica_timeout: float = TIMEOUT,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     ) -> None:
         self.url = url
         self.stream = check_stream(stream)
         self.max_payload = max_payload
+        self._replication = Replication(replicas, replica_timeout) if replicas else None
         self._lifespan = lifespan
         self._handlers: dict[tuple[str, str | None], dict[str, Handler]] = {}
         self._ignored: dict[tuple[str, str | None], list[str]] = {}
@@ -321,7 +329,7 @@ class App:
         end_with_main()
 
     def _producer(self) -> Producer:
-        return Producer(self.server, self.max_payload)
+        return Producer(self.server, self.max_payload, self._replication)
 
     def _place(self, stream: str | None, group: str | None) -> tuple[str, str | None]:
         return (

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from streamq import scripts
-from streamq.errors import JobNotFound
+from streamq.errors import JobNotFound, WrongKeyType
 from streamq.job import check_id, created_at, decode_data, id_key
 from streamq.keys import group_keys
 from streamq.reading import Entry, content, pages, plain_data, require_group, text
-from streamq.server import Server
+from streamq.server import Arg, Server
 
 BATCH = 50
 """Dead letters that one script call redrives or purges."""
@@ -126,7 +126,7 @@ class DeadLetters:
     async def count(self, *, type: str | None = None, older_than: float = 0.0) -> int:
         """How many there are, or how many the filters let through; see :meth:`letters`."""
         if type is None and older_than <= 0:
-            return int(await self._server.call("XLEN", self._keys.dlq))
+            return int(await self._ask("XLEN", self._keys.dlq))
         return sum([len(batch) async for batch in self._batches(type, older_than)])
 
     async def letters(
@@ -278,7 +278,7 @@ class DeadLetters:
             now = int(seconds) * 1000 + int(micros) // 1000
             end = str(max(now - int(older_than * 1000), 0))
         else:
-            newest = await self._server.call("XREVRANGE", self._keys.dlq, "+", "-", "COUNT", 1)
+            newest = await self._ask("XREVRANGE", self._keys.dlq, "+", "-", "COUNT", 1)
             if not newest:
                 return
             end = text(newest[0][0])
@@ -313,6 +313,15 @@ class DeadLetters:
             if len(by_job) == len(wanted):
                 break
         return by_job, own
+
+    async def _ask(self, *command: Arg) -> Any:
+        try:
+            return await self._server.call(*command)
+        except WrongKeyType:
+            raise WrongKeyType(
+                f"the key {self._keys.dlq} holds another type than dead letters, which is a "
+                "stream: give it another name with RENAME"
+            ) from None
 
     async def _require_group(self) -> None:
         await require_group(self._server, self.stream, self.group)

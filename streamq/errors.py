@@ -5,6 +5,8 @@ A message says what happened, to what, and what to do next.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class StreamqError(Exception):
     """The root: ``except StreamqError`` catches whatever streamq raises."""
@@ -44,12 +46,30 @@ class AuthenticationFailed(ServerError):
     """The server refused the user name, the password, or the command (ACL)."""
 
 
+class TLSFailed(ServerError):
+    """The connection could not be made secure: a certificate, or one side speaks no TLS."""
+
+
 class ServerUnsupported(ServerError):
     """The server is older than Redis 7.0 or Valkey 7.2."""
 
 
 class ServerRefused(ServerError):
     """The server answered a command with an error, such as out of memory."""
+
+
+class NotReplicated(ServerError):
+    """What was written has not reached as many replicas as were asked for, not in time.
+
+    It is written all the same, and handed to workers; only a failover may lose it.
+
+    Attributes:
+        job_ids: the IDs of all that the call has written, in order.
+    """
+
+    def __init__(self, message: str, job_ids: Sequence[str]) -> None:
+        super().__init__(message, passing=True)
+        self.job_ids = list(job_ids)
 
 
 class EmbeddedServerError(ServerError):

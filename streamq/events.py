@@ -115,12 +115,17 @@ class Reclaimed:
 
 @dataclass(frozen=True, slots=True)
 class Buried:
-    """A stalled entry had no deliveries left and went to the dead letters."""
+    """A stalled entry had no deliveries left and went to the dead letters.
+
+    Attributes:
+        type: the job's type, ``""`` for a job without one.
+    """
 
     stream: str
     group: str
     job_id: str
     deliveries: int
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ exit code             what becomes of the job
 any other             failed: tried again while there are retries
 ====================  =========================================================
 
-The end of standard error tells why. When the job's time is over, or the worker stops,
-the program and its children get SIGTERM, and SIGKILL three seconds later.
+The end of standard error tells why. When the job's time is over, or the worker stops or
+is killed, the program and its children get SIGTERM, and SIGKILL three seconds later.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ import orjson
 
 from streamq.errors import ConfigError, Dead, InvalidArguments, Retry
 from streamq.events import Event, Leaving
+from streamq.guard import Guard
 from streamq.handler import ANY, Arguments, Handler, make_handler
 from streamq.job import Job
 from streamq.text import printable
@@ -48,6 +49,9 @@ GIVE_UP = 65
 
 TERM_GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL; less than what a cancelled handler may take."""
+
+REAP = 1.0
+"""Seconds that a program has for ending after SIGKILL."""
 
 DRAIN = 1.0
 """Seconds for reading on after the program ended: its children may hold the pipes."""
@@ -253,6 +257,7 @@ def _encode(value: str) -> bytes:
 
 _running: set[int] = set()
 """The programs' process IDs, which are their process groups' too."""
+_guard = Guard()
 
 
 async def _run(command: Command, job: Job, output: Callable[[bytes], None]) -> Any:
@@ -273,6 +278,7 @@ async def _run(command: Command, job: Job, output: Callable[[bytes], None]) -> A
         raise (Dead if error.errno == errno.E2BIG else Retry)(why) from None
     pid = transport.get_pid()
     _running.add(pid)
+    _guard.add(pid)
     try:
         stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
         if not stdin.is_closing():  # as it is when the program has ended already
@@ -280,11 +286,12 @@ async def _run(command: Command, job: Job, output: Callable[[bytes], None]) -> A
             stdin.close()  # once that is written
         await asyncio.wait([program.ended])
         await asyncio.wait([program.silent], timeout=DRAIN)
-    except asyncio.CancelledError:
+    except BaseException:  # a cancellation, as a rule
         await _end(pid, program)
         raise
     finally:
         _running.discard(pid)
+        _guard.remove(pid)
         transport.close()
         program.stdout.finish()
     code = transport.get_returncode() or 0
@@ -301,6 +308,8 @@ async def _end(pid: int, program: _Program) -> None:
         await asyncio.wait([program.ended], timeout=TERM_GRACE)
     finally:
         _kill_group(pid, signal.SIGKILL)
+        # Closed before that is known, its transport would never learn of the end.
+        await asyncio.wait([program.ended], timeout=REAP)
 
 
 def _kill_group(pid: int, number: signal.Signals) -> None:

@@ -19,6 +19,11 @@ PARKED = "~retry"
 
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
+_KINDS = {  # an idempotency key, which comes first, may look like any of the others
+    "string": re.compile(r".*\{[^}]+\}.*:(unique:.+|group:[^:]+:sweep)", re.DOTALL),
+    "zset": re.compile(r".*\{[^}]+\}.*:(scheduled|group:[^:]+:retry)", re.DOTALL),
+    "hash": re.compile(r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:job:[^:]+)", re.DOTALL),
+}
 
 
 @lru_cache(maxsize=1024)
@@ -27,6 +32,12 @@ def check_stream(name: str) -> str:
     if not 0 < len(name) <= 512 or printable(name) != name:
         raise ConfigError(
             f"{name[:60]!r} cannot name a stream: use 1 to 512 characters, none of them control"
+        )
+    if "}" in name and not _has_tag(name):
+        # What stands between braces cannot have a '}' in it: no other key has its slot.
+        raise ConfigError(
+            f"{name[:60]!r} cannot name a stream: without a hash tag such as {{eu}}, which has to "
+            "be its first braces, a name cannot have a '}'"
         )
     return name
 
@@ -40,11 +51,14 @@ def check_group(name: str) -> str:
     return name
 
 
+def _has_tag(name: str) -> bool:
+    """Whether the slot is that of what stands in the first braces, not of the whole name."""
+    opening = name.find("{")
+    return opening >= 0 and name.find("}", opening) > opening + 1
+
+
 def _prefix(stream: str) -> str:
-    opening = stream.find("{")
-    if opening >= 0 and stream.find("}", opening + 1) > opening + 1:
-        return stream
-    return "{" + stream + "}"
+    return stream if _has_tag(stream) else "{" + stream + "}"
 
 
 class StreamKeys:
@@ -90,6 +104,24 @@ def dead_letters_of(key: str) -> tuple[str, str] | None:
     """The prefix of the stream and the group whose dead letters ``key`` names, if it does."""
     match = _DLQ.fullmatch(key)
     return None if match is None else (match[1], match[2])
+
+
+def kind_of(key: str) -> str:
+    """The Redis type that a key must have, by its name."""
+    return next((kind for kind, names in _KINDS.items() if names.fullmatch(key)), "stream")
+
+
+def scheduled_of(key: str) -> str | None:
+    """The stream whose jobs for later ``key`` holds, if it does."""
+    prefix = key.removesuffix(":scheduled:jobs")
+    # Of two streams that share a prefix, jobs and {jobs}, the one without a tag.
+    for name in (prefix[1:-1], prefix):
+        try:
+            if stream_keys(name).scheduled_jobs == key:
+                return name
+        except ConfigError:
+            pass
+    return None
 
 
 @lru_cache(maxsize=1024)

@@ -13,9 +13,10 @@ from typing import Any
 import anyio
 
 from streamq import scripts
-from streamq.errors import ConfigError, ServerUnavailable, StreamqError
+from streamq.errors import ConfigError, NotReplicated, ServerUnavailable, StreamqError
 from streamq.job import MAX_PAYLOAD, check_type, encode, encode_data
 from streamq.keys import check_stream, stream_keys
+from streamq.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.server.packing import pack
@@ -46,11 +47,18 @@ class Producer:
     Args:
         server: where.
         max_payload: bytes that the encoded data of one job may take.
+        replication: wait until replicas have what is written.
     """
 
-    def __init__(self, server: Server, max_payload: int = MAX_PAYLOAD) -> None:
+    def __init__(
+        self,
+        server: Server,
+        max_payload: int = MAX_PAYLOAD,
+        replication: Replication | None = None,
+    ) -> None:
         self._server = server
         self._max_payload = max_payload
+        self._replication = replication
 
     async def produce(
         self,
@@ -84,6 +92,7 @@ class Producer:
             ServerRefused: the server is out of memory, read-only, or the like.
             OutcomeUnknown: the connection broke before the answer; the job may have
                 been written.
+            NotReplicated: it is written, but not on enough replicas in time.
             ServerUnavailable: nothing was written.
         """
         fields = encode(
@@ -92,7 +101,11 @@ class Producer:
         )  # fmt: skip
         when = _when(delay, at)
         if key is None and when is None:
-            reply = await self._server.call("XADD", check_stream(stream), "*", *fields)
+            command = ("XADD", check_stream(stream), "*", *fields)
+            if self._replication is None:
+                reply = await self._server.call(*command)
+            else:
+                reply = await self._replicated(self._replication, pack(command))
             return str(reply, "ascii")
         keys, ttl = stream_keys(stream), _ms("key_ttl", key_ttl) or 1
         if when is not None:
@@ -113,7 +126,14 @@ class Producer:
         They are written one by one, not as a transaction: when an error stops it,
         those before it are written. Errors as for :meth:`produce`.
         """
-        return [job_id async for chunk in self.stream_jobs(stream, jobs) for job_id in chunk]
+        ids: list[str] = []
+        try:
+            async for chunk in self.stream_jobs(stream, jobs):
+                ids += chunk
+        except NotReplicated as error:
+            error.job_ids[:0] = ids
+            raise
+        return ids
 
     async def stream_jobs(
         self, stream: str, jobs: Iterable[NewJob] | AsyncIterable[NewJob]
@@ -121,7 +141,7 @@ class Producer:
         """Write jobs as they come, and yield the IDs of each chunk once it is written.
 
         At no time are more than two chunks of them in memory: one is on its way while the
-        next is made.
+        next is made. Where replicas are waited for, they have a chunk before the next is sent.
         """
         check_stream(stream)
         fault: Exception | None = None
@@ -141,12 +161,14 @@ class Producer:
             if packed:
                 yield b"".join(packed), len(packed)
 
-        async with (
-            self._server.borrowed() as link,
-            aclosing(link.pipeline(commands())) as written,
-        ):
-            async for replies in written:
-                yield _ids(replies)
+        async with self._server.borrowed() as link:
+            if self._replication is None:
+                lots = link.pipeline(commands())
+            else:
+                lots = self._replication.pipeline(link, commands())
+            async with aclosing(lots) as written:
+                async for replies in written:
+                    yield _ids(replies)
         if fault is not None:
             raise fault
 
@@ -163,7 +185,11 @@ class Producer:
         attempt = 0
         while True:
             try:
-                reply = await self._server.run(call)
+                if self._replication is None:
+                    reply = await self._server.run(call)
+                else:
+                    # By its text: that a digest is unknown would be told after the wait.
+                    reply = await self._replicated(self._replication, pack(call.eval()))
             except ServerUnavailable:
                 attempt += 1
                 pause = BACKOFF.delay(attempt)
@@ -172,6 +198,13 @@ class Producer:
                 await anyio.sleep(pause)
             else:
                 return str(reply[0], "ascii")
+
+    async def _replicated(self, replication: Replication, packed: bytes) -> Any:
+        async with self._server.borrowed() as link:
+            [reply] = await replication.write(link, packed, 1)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
 
 @lru_cache(maxsize=1024)

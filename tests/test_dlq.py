@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 import pytest
 import redis
@@ -279,8 +281,10 @@ async def test_purge_all_with_filters(
 
 async def test_the_key_holds_something_else(client: redis.Redis, letters: DeadLetters) -> None:
     client.set(DLQ, "x")
-    with pytest.raises(WrongKeyType):
+    with pytest.raises(WrongKeyType, match=f"the key {re.escape(DLQ)} holds another type"):
         [letter async for letter in letters.letters()]
+    with pytest.raises(WrongKeyType, match=f"the key {re.escape(DLQ)} holds another type"):
+        await letters.count()
     with pytest.raises(WrongKeyType):
         await letters.purge(["1-1"])
     assert client.get(DLQ) == "x"

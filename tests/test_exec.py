@@ -227,8 +227,29 @@ class TestRunning:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-        for pid in map(int, both.split()):
-            await gone(pid)
+        program, child = map(int, both.split())
+        with pytest.raises(ProcessLookupError):
+            os.kill(program, 0)  # its end has been taken note of: it is no zombie
+        await gone(child)
+
+    async def test_when_cancelled_twice_it_ends_at_once(
+        self, run: Runs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pids: asyncio.Queue[bytes] = asyncio.Queue()
+        monkeypatch.setattr(run, "output", pids.put_nowait)
+        monkeypatch.setattr("streamq.exec.TERM_GRACE", 3600.0)
+
+        script = 'trap "echo told" TERM; echo $$; while :; do sleep 0.1; done'
+        task = asyncio.create_task(run(f"sh -c '{script}'"))
+        pid = int(await pids.get())
+        task.cancel()
+        assert await pids.get() == b"told\n"
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
     async def test_when_the_process_leaves_at_once_they_are_killed(
         self, run: Runs, monkeypatch: pytest.MonkeyPatch

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from binascii import crc_hqx
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from streamq.errors import ConfigError
-from streamq.keys import GroupKeys, StreamKeys, check_group, check_stream, group_keys, stream_keys
+from streamq.keys import (
+    GroupKeys,
+    StreamKeys,
+    check_group,
+    check_stream,
+    group_keys,
+    kind_of,
+    stream_keys,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,6 +29,9 @@ from streamq.keys import GroupKeys, StreamKeys, check_group, check_stream, group
         ("eu:jobs", "{eu:jobs}"),
         ("{eu}:jobs", "{eu}:jobs"),
         ("a{b}c{d}", "a{b}c{d}"),
+        ("a{b", "{a{b}"),
+        ("{", "{{}"),
+        ("}{b}", "}{b}"),
         ("été", "{été}"),
     ],
 )
@@ -43,7 +59,20 @@ def test_the_names_of_the_keys() -> None:
     assert keys.group("images") is group
 
 
-@pytest.mark.parametrize("name", ["jobs", "a b", "é", "x" * 512, "{}", "~", "jobs:dlq"])
+@pytest.mark.parametrize("stream", ["jobs", "{eu}:jobs", "{eu}:scheduled:"])
+def test_the_types_of_the_keys(stream: str) -> None:
+    keys, group = stream_keys(stream), group_keys(stream, "images")
+    kinds = {
+        "stream": [stream, group.dlq],
+        "zset": [keys.scheduled, group.retry],
+        "hash": [keys.scheduled_jobs, group.job("1-1")],
+        "string": [keys.unique("k"), keys.unique(":group:a:retry"), group.sweep],
+    }
+    for kind, names in kinds.items():
+        assert [kind_of(name) for name in names] == [kind] * len(names)
+
+
+@pytest.mark.parametrize("name", ["jobs", "a b", "é", "x" * 512, "{", "~", "jobs:dlq"])
 def test_stream_names(name: str) -> None:
     assert check_stream(name) == name
 
@@ -76,7 +105,30 @@ def test_what_cannot_name_a_group(name: str) -> None:
         GroupKeys("jobs", name)
 
 
-@pytest.mark.parametrize("stream", ["a{}b", "{", "}", "{}", "}{"])
-def test_a_name_with_braces_but_no_tag_has_keys_of_its_own(stream: str) -> None:
-    assert group_keys(stream, "g").dlq != stream
-    assert group_keys(stream, "g").dlq.endswith(":group:g:dlq")
+@pytest.mark.parametrize("name", ["a}b", "}", "{}", "{}x", "a{}b", "}{", "{}{eu}"])
+def test_braces_that_no_other_key_could_share_a_slot_with(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"cannot name a stream: .* a hash tag"):
+        check_stream(name)
+
+
+@given(st.text("ab{}:", min_size=1, max_size=12), st.text("ab{}", min_size=1, max_size=4))
+@example("a{b", "}")
+def test_one_slot_for_all_keys_or_no_such_stream(name: str, key: str) -> None:
+    try:
+        keys = StreamKeys(name)
+    except ConfigError:
+        assert "}" in name  # and no other name is refused
+        return
+    group = keys.group("images")
+    names = [
+        keys.scheduled, keys.scheduled_jobs, keys.unique(key), group.retry, group.dlq,
+        group.sweep, group.job("1-1"),
+    ]  # fmt: skip
+    assert {slot(name) for name in names} == {slot(name)}
+    assert name not in names
+
+
+def slot(key: str) -> int:
+    """A key's slot by the letter of the Cluster's specification."""
+    tag = re.match(r"[^{]*\{([^}]+)\}", key, re.DOTALL)
+    return crc_hqx((tag[1] if tag else key).encode(), 0) % 16384

@@ -71,6 +71,7 @@ def test_a_sheet_has_the_numbers_of_its_process() -> None:
             settled(Outcome.SUCCEEDED, Outcome.RETRY),
             settled(Outcome.DEAD, seconds=7.5),
             events.Buried("jobs", "images", "1-0", 4),
+            events.Buried("jobs", "images", "2-0", 4, "resize"),
             events.LeaseLost("jobs", "images", ["1-0", "2-0"]),
             events.HandlerStuck(settled(Outcome.DEAD).verdicts[0].job),
             events.ServerLost(ServerUnavailable("gone")),
@@ -82,7 +83,7 @@ def test_a_sheet_has_the_numbers_of_its_process() -> None:
                            ("jobs", "images"), ()}  # fmt: skip
     assert not any(map(sum, before.values()))
     assert after == process.series.counts()
-    assert outcomes(after)[Outcome.DEAD] == 2
+    assert outcomes(after)[Outcome.DEAD] == 3
     assert after[()] == [1]
 
 

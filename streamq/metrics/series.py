@@ -207,10 +207,11 @@ class Series:
                 for series, batch in self._group(job.stream, job.group).by_type(verdicts):
                     series.add(batch)
                     self._tell(series)
-            case events.Buried(stream, group):
-                rest = self._group(stream, group).rest
-                rest.outcomes[Outcome.DEAD] += 1
-                self._tell(rest)
+            case events.Buried(stream, group, type=type):
+                found = self._group(stream, group)
+                series = found.types.get(type, found.rest)
+                series.outcomes[Outcome.DEAD] += 1
+                self._tell(series)
             case events.Refused(verdict):
                 self._count("streamq_refused", verdict.job.stream, verdict.job.group)
             case events.LeaseLost(stream, group, job_ids):

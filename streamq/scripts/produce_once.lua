@@ -10,6 +10,9 @@
 
 local known = redis.call('GET', KEYS[2])
 if known then
+    -- Written once more as it is: WAIT waits for what its own connection wrote last, and
+    -- the first time may have been another one's.
+    redis.call('SET', KEYS[2], known, 'KEEPTTL')
     return { known, 0 }
 end
 local id = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 2))

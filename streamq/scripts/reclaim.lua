@@ -28,7 +28,7 @@
 -- ARGV[10..] pairs: job type, deliveries that it may have
 --
 -- Returns {{{entry ID, {field, value, ...}, delivery count}, ...},
---          {entry ID, deliveries, ... that went to the dead letters},
+--          {entry ID, deliveries, job type, ... that went to the dead letters},
 --          {entry IDs that are no longer in the stream},
 --          {consumers removed},
 --          1 when more may be left, else 0,
@@ -57,7 +57,8 @@ for i = 10, #ARGV, 2 do
     allowed[ARGV[i]] = tonumber(ARGV[i + 1])
 end
 
--- How many deliveries the entry may have; nil when it is no longer in the stream.
+-- How many deliveries the entry may have, nil when it is no longer in the stream; and
+-- its type.
 local function deliveries_allowed(id)
     local entry, job_type, only_for_another = redis.call('XRANGE', stream, id, id)[1], '', false
     if not entry then
@@ -70,7 +71,7 @@ local function deliveries_allowed(id)
             only_for_another = is_native(entry[2], 1)
         end
     end
-    return only_for_another and UNSEEN or allowed[job_type] or tonumber(ARGV[7])
+    return only_for_another and UNSEEN or allowed[job_type] or tonumber(ARGV[7]), job_type
 end
 
 local HEALED = 1000 -- parked entries looked at in one sweep
@@ -81,7 +82,7 @@ local left, last_chances, waiting = most, tonumber(ARGV[8]), false
 -- Returns whether the entry has been dealt with.
 local function take(row)
     local id, count = row[1], row[4]
-    local most_deliveries = deliveries_allowed(id)
+    local most_deliveries, job_type = deliveries_allowed(id)
     local is_last = count + 1 == most_deliveries
     if is_last and last_chances == 0 then
         waiting = true
@@ -93,6 +94,7 @@ local function take(row)
         acked[#acked + 1] = id
         buried[#buried + 1] = id
         buried[#buried + 1] = count
+        buried[#buried + 1] = job_type
         return true
     end
     local reply = redis.call('XAUTOCLAIM', stream, group, consumer, lease, id, 'COUNT', 1)

@@ -16,7 +16,11 @@
 --@include clock
 
 redis.call('ZCARD', KEYS[1]) -- says so when it is no set, before anything is written
-if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1 then
+-- What is known already is written once more as it is: WAIT waits for what its own
+-- connection wrote last, and the first time may have been another one's.
+local kept = redis.call('HGET', KEYS[2], ARGV[3])
+if kept then
+    redis.call('HSET', KEYS[2], ARGV[3], kept)
     return { ARGV[3], 0 }
 end
 local now, due = now_ms(), tonumber(ARGV[2])
@@ -26,6 +30,7 @@ end
 if KEYS[3] then
     local known = redis.call('GET', KEYS[3])
     if known then
+        redis.call('SET', KEYS[3], known, 'KEEPTTL')
         return { known, 0 }
     end
     redis.call('SET', KEYS[3], ARGV[3], 'PX', math.max(due - now, 0) + tonumber(ARGV[4]))

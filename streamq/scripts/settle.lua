@@ -22,7 +22,8 @@
 --                          have is noted for those who look  [1 key: record]
 --   d reason error         dead                            [1 key: record, deleted]
 --   b                      given back: this delivery does not count
---   f for                  not for this group, but for another one
+--   f for                  not for this group, but for another one; where there is none
+--                          of that name, dead, and gone from the stream
 --   before its verdict, for each emitted event:
 --   e n field value ...    n strings follow                [1 key: target]
 --
@@ -172,9 +173,11 @@ while i < n do
             for _, other in ipairs(groups) do
                 known = known or other.name == ARGV[arg + 1]
             end
-            if not known then
+            if not known and #redis.call('XRANGE', stream, id, id) == 1 then
+                -- It goes at once: the other groups are not to bury it as well.
                 bury(stream, dlq, id, deliveries[i], consumer, 'no such group',
                     'the entry is for the group ' .. ARGV[arg + 1] .. ', which does not exist')
+                redis.call('XDEL', stream, id)
             end
             acked[#acked + 1] = id
         end

@@ -221,8 +221,9 @@ class Fetcher:
         if more:
             self._sweep_at = now if claimed or buried or deleted else now + TURN
         stream, group = self._keys.stream, self._keys.group
-        for id, deliveries in zip(buried[::2], buried[1::2], strict=True):
-            self._events.tell(Buried(stream, group, id.decode(), deliveries))
+        for id, deliveries, type in zip(buried[::3], buried[1::3], buried[2::3], strict=True):
+            named = type.decode("utf-8", "backslashreplace")
+            self._events.tell(Buried(stream, group, id.decode(), deliveries, named))
         self._lost_from_stream(deleted)
         if claimed:
             ids = [id.decode() for id, _, _ in claimed]

@@ -130,8 +130,9 @@ class Model:
                 self._bury(state, id, count, consumer, "gave up")
                 acked.append(id)
             elif verdict.startswith("skip "):
-                if verdict.removeprefix("skip ") not in self.groups:
+                if verdict.removeprefix("skip ") not in self.groups and id in self.entries:
                     self._bury(state, id, count, consumer, "no such group", drop=False)
+                    del self.entries[id]
                 acked.append(id)
             else:
                 assert verdict in ("done", "record", "emit")

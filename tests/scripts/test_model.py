@@ -190,7 +190,7 @@ class Machine(RuleBasedStateMachine):
         claimed, buried, deleted, removed, more, _ = self.real[group].reclaim(
             consumer, most, lease=HOUR, deliveries=ALLOWED, last_chances=chances
         )
-        found = ([(id, n) for id, _, n in claimed], buried[::2], deleted, more)
+        found = ([(id, n) for id, _, n in claimed], buried[::3], deleted, more)
         assert found == self.model.reclaim(group, consumer, most, ALLOWED, chances)
         assert removed == []
         self._remember(group)

@@ -195,6 +195,20 @@ def test_an_entry_for_no_group_is_dead(group: Group, client: redis.Redis) -> Non
     assert ids_of(client) == []
 
 
+def test_an_entry_for_no_group_is_buried_once(group: Group, client: redis.Redis) -> None:
+    # Neither by a group that has it in hand, nor by one that has not come to it yet.
+    busy, late = Group(client, "busy"), Group(client, "late")
+    id, after = add(client, 2)
+    group.read()
+    busy.read()
+    assert group.settle("a", not_ours(id, "nobody")) == {}
+    assert ids_of(client) == [after]
+    assert busy.settle("a", not_ours(id, "nobody")) == {}
+    assert late.read() == [after]
+    assert [len(each.letters()) for each in (group, busy, late)] == [1, 0, 0]
+    assert busy.pending() == {after: ("a", 1)}
+
+
 def test_all_verdicts_in_one_batch(group: Group, client: redis.Redis) -> None:
     Group(client, "other", start="$")
     add(client, 7)

@@ -183,7 +183,7 @@ async def test_a_job_that_kills_its_workers_is_buried(app: App, client: redis.Re
         group.take_by_hand(poison, "dead worker")
     watch = await drain(app, settings=SHORT)
     assert ran == [1]
-    assert watch.of(Buried) == [Buried("jobs", "default", poison, 3)]
+    assert watch.of(Buried) == [Buried("jobs", "default", poison, 3, "t")]
     [(_, fields)] = raw_entries(client, "{jobs}:group:default:dlq")
     assert fields[:2] == [("id", poison), ("reason", "worker lost")]
     assert client.xlen("jobs") == 0
