@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
@@ -12,6 +10,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from streamq.dlq import DeadLetters
 from streamq.errors import ConfigError
+from streamq.eventloop import run_async
 from streamq.events import Observer
 from streamq.handler import ANY, Handler, make_handler
 from streamq.inspect import Inspector
@@ -30,9 +29,6 @@ R = TypeVar("R")
 
 DEFAULT_STREAM = "jobs"
 DEFAULT_GROUP = "default"
-
-LAST_WAIT = 1.0
-"""Seconds that tasks left over by an async program have for their end."""
 
 
 class App:
@@ -351,35 +347,8 @@ class App:
             raise ConfigError("the app has no handlers: register one with @app.handler(...)")
 
 
-def run_async(main: Callable[[], Any]) -> Any:
-    """Run an async function in an event loop of its own, uvloop's where there is one.
-
-    It ends even if a task does not: one that ignores its cancellation is left behind.
-    """
-    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
-    if sys.platform != "win32":
-        try:
-            import uvloop
-        except ImportError:
-            pass
-        else:
-            factory = uvloop.new_event_loop
-    runner = asyncio.Runner(loop_factory=factory)
-    try:
-        return runner.run(main())
-    finally:
-        loop = runner.get_loop()
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            loop.run_until_complete(asyncio.wait(tasks, timeout=LAST_WAIT))
-        if not asyncio.all_tasks(loop):
-            runner.close()  # which waits for every task
-
-
 def _name_of(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", repr(function)))
 
 
-__all__ = ["ANY", "DEFAULT_GROUP", "DEFAULT_STREAM", "App", "run_async"]
+__all__ = ["ANY", "DEFAULT_GROUP", "DEFAULT_STREAM", "App"]

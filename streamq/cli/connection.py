@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def run(main: Callable[[], Awaitable[T]]) -> T:
+def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a command's async part to its end and return what it returned."""
-    from streamq.app import run_async
+    from streamq.eventloop import run_async
 
-    return cast("T", run_async(main))
+    return run_async(main)
 
 
-def run_or_refuse(main: Callable[[], Awaitable[bool]]) -> None:
+def run_or_refuse(main: Callable[[], Coroutine[Any, Any, bool]]) -> None:
     """Run a command's async part; unless it returns true, the exit code is 1.
 
     It has told already what it could not do.

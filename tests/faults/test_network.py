@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from streamq import App
-from streamq.app import run_async
 from streamq.errors import OutcomeUnknown, ServerUnavailable
+from streamq.eventloop import run_async
 from tests.faults.rig import Rig
 
 

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from streamq import App, Backoff, Dead, Job, Settings, events
-from streamq.app import run_async
+from streamq.eventloop import run_async
 from streamq.log import LogObserver
 from streamq.worker import consumer, run
 from streamq.worker.shutdown import end_with_main
