@@ -12,7 +12,7 @@ and without a status hash for each job. The best of these is the limit:
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -28,6 +28,7 @@ METRICS = {
 }
 
 COUNTS = (100, 200, 500, 1_000)
+JOBS = 200_000
 SINGLE_SECONDS = 3.0
 WRITING = replace(SYSTEMS["bare"], name="XADD")
 
@@ -47,7 +48,7 @@ def measure(session: Session, system: System, description: Description) -> Itera
         yield from measure_writing(session, description)
         return
     metric = "status" if system.options["status"] == "1" else "plain"
-    jobs = session.jobs(description.jobs)
+    jobs = session.jobs(JOBS)
     with session.server() as server:
         systems.enqueue(system, server, jobs)
         with systems.worker(system, server, jobs) as worker:
@@ -66,14 +67,22 @@ def measure_writing(session: Session, description: Description) -> Iterator[Meas
     yield Measurement("awaited", "XADD", rate, "jobs/s", sent)
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     arguments = parser(
         "The limit that one client process and one server set to any queue on streams.",
         "python benchmarks/bare.py --rounds 3 --json bare.json",
         systems=None,
         rounds=3,
-    ).parse_args()
-    return run(arguments, "bare", METRICS, measure, [WRITING, *variants()], show_settings=False)
+    ).parse_args(words)
+    return run(
+        arguments,
+        "bare",
+        METRICS,
+        measure,
+        seconds=4,
+        chosen=[WRITING, *variants()],
+        show_settings=False,
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """How streamq fares when something grows: the backlog, the groups, the retries, the payload ...
 
-Each curve varies one thing and measures jobs a second, as `throughput.py` does. Handlers do
-nothing, but for the second line of `concurrency`, whose handlers wait for 10 ms.
+Each curve varies one thing and measures jobs a second, as `throughput.py` does, and the worker's
+memory where that might grow. Handlers do nothing, but for those of `concurrency` that wait for
+10 ms. How well they do is `I/O-bound`: their jobs a second as a share of what is possible, which
+is concurrency ÷ 10 ms, or what handlers that do nothing reach in the same round where that is less.
 """
 
 import sys
@@ -9,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
 
 from harness import systems
 from harness.measure import Measurement
@@ -19,20 +20,53 @@ from harness.systems import SYSTEMS, Description, System, wait_until_left
 
 STREAM = "jobs"
 GROUP = "group-0"
+RECORDS = f"{{{STREAM}}}:group:{GROUP}:job:"
 RETRY_SET = f"{{{STREAM}}}:group:{GROUP}:retry"
+PARKED = "~retry"  # the consumer that holds what is parked
 
 JOBS = 100_000
 WAIT_MS = 10  # of the handlers that wait
 PAYLOAD_TOTAL = 200_000_000  # bytes of data in the backlog of one run, at the most
-CHUNK = 1_000  # entries in one command that prepares a pending list
+HOUR_MS = 3_600_000
+
+# Delivers entries to a consumer, and leaves them as if that had been a while ago, or parked as
+# the worker parks them. There is no other way to have a million of them in some seconds.
+#
+# KEYS[1] the stream, KEYS[2] the retry set; ARGV[1] the group, ARGV[2] the consumer, ARGV[3] how
+# many, ARGV[4] their idle time in ms, ARGV[5] when they are due, in ms, or 0 for those that are not
+# parked, ARGV[6] the prefix of their records. Returns how many there were.
+DELIVER = """
+local reply = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', ARGV[3],
+  'STREAMS', KEYS[1], '>')
+if not reply then return 0 end
+local claim = { KEYS[1], ARGV[1], ARGV[2], 0 }
+for _, entry in ipairs(reply[1][2]) do
+  claim[#claim + 1] = entry[1]
+  if ARGV[5] ~= '0' then
+    redis.call('ZADD', KEYS[2], ARGV[5], entry[1])
+    redis.call('HSET', ARGV[6] .. entry[1], 'error', 'Retry', 'failed_at', 1, 'deliveries', 4)
+    redis.call('PEXPIRE', ARGV[6] .. entry[1], 90000000)
+  end
+end
+if ARGV[4] ~= '0' then
+  for _, option in ipairs({ 'IDLE', ARGV[4], 'JUSTID' }) do claim[#claim + 1] = option end
+  redis.call('XCLAIM', unpack(claim))
+end
+return #reply[1][2]
+"""
+CHUNK = 1_000  # entries in one call of it
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One thing that grows: at which points, and what is measured at one of them."""
+    """One thing that grows: at which points, and what is measured at one of them.
+
+    `seconds` is about how long it takes on a machine that has nothing else to do.
+    """
 
     meaning: str
     points: Sequence[int]
+    seconds: float
     measure: Callable[[Session, int], Iterator[Measurement]]
 
 
@@ -41,23 +75,27 @@ def with_options(**options: int) -> System:
     return replace(SYSTEMS["streamq"], options=values)
 
 
+def remaining(groups: int = 1) -> list[list[str]]:
+    pending = [["XPENDING", STREAM, f"group-{number}"] for number in range(groups)]
+    return [["XLEN", STREAM], *pending]
+
+
 def drain(
     session: Session,
     jobs: int,
     *,
-    system: System | None = None,
     payload: int = 100,
-    each: int = 1,
+    groups: int = 1,
     prepare: Callable[[Server], int] = lambda server: 0,
+    **options: int,
 ) -> systems.Processed:
-    """Enqueue and drain a backlog. `prepare` fills the server first, and says what stays."""
-    system = system or with_options()
-    remaining = systems.describe(system).remaining
+    """Enqueue and drain a backlog. `prepare` fills the server first, and says how much stays."""
+    system = with_options(groups=groups, **options)
     with session.server() as server:
-        rest = prepare(server)
+        rest = 2 * prepare(server)  # in the stream, and in the pending entries list
         systems.enqueue(system, server, jobs, payload)
-        with systems.worker(system, server, jobs, each=each) as worker:
-            return worker.wait_until_drained(remaining, rest)
+        with systems.worker(system, server, jobs, each=groups) as worker:
+            return worker.wait_until_drained(remaining(groups), rest)
 
 
 def rate(metric: str, x: int, jobs: int, seconds: float, system: str = "streamq") -> Measurement:
@@ -67,23 +105,17 @@ def rate(metric: str, x: int, jobs: int, seconds: float, system: str = "streamq"
 def backlog(session: Session, size: int) -> Iterator[Measurement]:
     processed = drain(session, size)
     yield rate("backlog", size, size, processed.seconds)
-    yield Measurement("streamq", "backlog memory", processed.peak_rss / 2**20, "MiB", size, x=size)
+    yield Measurement("streamq", "memory", processed.peak_rss / 2**20, "MiB", size, x=size)
 
 
 def groups(session: Session, count: int) -> Iterator[Measurement]:
     jobs = session.jobs(JOBS) // count
-    processed = drain(session, jobs, system=with_options(groups=count), each=count)
-    yield rate("groups", count, jobs * count, processed.seconds)
+    yield rate("groups", count, jobs * count, drain(session, jobs, groups=count).seconds)
 
 
 def parked(session: Session, count: int) -> Iterator[Measurement]:
     def park(server: Server) -> int:
-        system = with_options(retry_s=3600)
-        systems.enqueue(system, server, count)
-        with systems.worker(system, server, count):
-            # Entries are in the set once the worker has settled them.
-            wait_for_size(server, ["ZCARD", RETRY_SET], count)
-        return 2 * count  # in the stream, and in the pending entries list
+        return deliver(server, count, PARKED, due_in_ms=HOUR_MS)
 
     jobs = session.jobs(JOBS)
     yield rate("parked", count, jobs, drain(session, jobs, prepare=park).seconds)
@@ -91,20 +123,18 @@ def parked(session: Session, count: int) -> Iterator[Measurement]:
 
 def pending(session: Session, count: int) -> Iterator[Measurement]:
     def hold(server: Server) -> int:
-        deliver(server, count, idle_ms=0)
-        return 2 * count
+        return deliver(server, count, "busy")
 
     jobs = session.jobs(JOBS)
     yield rate("pending", count, jobs, drain(session, jobs, prepare=hold).seconds)
 
 
 def stalled(session: Session, count: int) -> Iterator[Measurement]:
-    system = with_options()
-    remaining = systems.describe(system).remaining
     with session.server() as server:
-        deliver(server, count, idle_ms=3_600_000)
-        with systems.worker(system, server, count) as worker:
-            yield rate("stalled", count, count, worker.wait_until_drained(remaining).seconds)
+        deliver(server, count, "gone", idle_ms=HOUR_MS)
+        with systems.worker(with_options(), server, count) as worker:
+            processed = worker.wait_until_drained(remaining())
+    yield rate("stalled", count, count, processed.seconds)
 
 
 def payload(session: Session, size: int) -> Iterator[Measurement]:
@@ -114,20 +144,22 @@ def payload(session: Session, size: int) -> Iterator[Measurement]:
 
 def concurrency(session: Session, count: int) -> Iterator[Measurement]:
     jobs = session.jobs(JOBS)
-    processed = drain(session, jobs, system=with_options(concurrency=count))
-    yield rate("concurrency", count, jobs, processed.seconds)
+    no_op = rate("concurrency", count, jobs, drain(session, jobs, concurrency=count).seconds)
+    yield no_op
     # Two seconds' worth, if handlers waited and nothing else took time.
     jobs = max(100, min(session.jobs(JOBS), 2_000 // WAIT_MS * count))
-    processed = drain(session, jobs, system=with_options(concurrency=count, sleep_ms=WAIT_MS))
-    waiting = f"streamq, {WAIT_MS} ms"
-    yield rate("concurrency", count, jobs, processed.seconds, waiting)
+    processed = drain(session, jobs, concurrency=count, sleep_ms=WAIT_MS)
+    name = f"streamq, {WAIT_MS} ms"
+    waiting = rate("concurrency", count, jobs, processed.seconds, name)
+    yield waiting
+    possible = min(1_000 / WAIT_MS * count, no_op.value)
+    yield Measurement(name, "I/O-bound", 100 * waiting.value / possible, "%", jobs, x=count)
 
 
 def processes(session: Session, count: int) -> Iterator[Measurement]:
     """From when every process has handled a job, which leaves out that they start in turn."""
     jobs = 4 * session.jobs(JOBS)
     system = with_options()
-    remaining = systems.describe(system).remaining
     with session.server() as server, ExitStack() as stack:
         systems.enqueue(system, server, jobs)
         workers = [
@@ -137,58 +169,64 @@ def processes(session: Session, count: int) -> Iterator[Measurement]:
         for worker in workers:
             worker.wait_until_started()
         started, left = time.monotonic_ns(), server.remaining([["XLEN", STREAM]])
-        ended = wait_until_left(server, remaining, 0, "streamq")
+        ended = wait_until_left(server, remaining(), 0, "streamq")
         handled = sum(worker.count() for worker in workers)
         if handled != jobs:
             raise BenchmarkError(f"{count} workers handled {handled} instead of {jobs} jobs")
         yield rate("processes", count, left, (ended - started) / 1e9)
 
 
-def deliver(server: Server, count: int, idle_ms: int) -> None:
-    """Entries held by a consumer that has done nothing with them for so long."""
+def deliver(
+    server: Server, count: int, consumer: str, *, idle_ms: int = 0, due_in_ms: int = 0
+) -> int:
+    """Enqueue, and leave all with a consumer that does nothing with it; returns how many."""
     systems.enqueue(with_options(), server, count)
-    client = server.client
-    client.xgroup_create(STREAM, GROUP, id="0")
-    for _ in range(0, count, CHUNK):
-        read: Any = client.xreadgroup(GROUP, "gone", {STREAM: ">"}, count=CHUNK)
-        ids: Any = [entry_id for entry_id, _ in read[0][1]]
-        client.xclaim(STREAM, GROUP, "gone", 0, ids, idle=idle_ms, justid=True)
+    server.client.xgroup_create(STREAM, GROUP, id="0")
+    script = server.client.register_script(DELIVER)
+    due = int(time.time() * 1000) + due_in_ms if due_in_ms else 0
+    delivered = 0
+    while found := int(
+        script([STREAM, RETRY_SET], [GROUP, consumer, CHUNK, idle_ms, due, RECORDS])
+    ):
+        delivered += found
+    if delivered != count:
+        raise BenchmarkError(f"{delivered} instead of {count} entries could be prepared")
+    return count
 
 
-def wait_for_size(server: Server, command: list[str], size: int) -> None:
-    deadline = time.monotonic() + systems.RUN_TIMEOUT
-    while (now := server.remaining([command])) < size:
-        if time.monotonic() > deadline:
-            raise BenchmarkError(f"{' '.join(command)} stays at {now} instead of {size}")
-        time.sleep(0.05)
-
+SIZES = (10**3, 10**4, 10**5, 10**6)
 
 CURVES = {
-    "backlog": Curve("jobs that wait at the start", (10**3, 10**4, 10**5, 10**6), backlog),
-    "groups": Curve("groups on one stream, their jobs added up", (1, 2, 4, 8), groups),
-    "parked": Curve(
-        "retries that wait for their time meanwhile", (10**3, 10**4, 10**5, 10**6), parked
+    "backlog": Curve("jobs that wait at the start", SIZES, 35, backlog),
+    "groups": Curve("groups on one stream, their jobs added up", (1, 2, 4, 8), 16, groups),
+    "parked": Curve("retries that wait for their time meanwhile", SIZES, 30, parked),
+    "pending": Curve("entries that another consumer holds meanwhile", SIZES[:3], 12, pending),
+    "stalled": Curve("entries taken over from a consumer that died", SIZES[:3], 12, stalled),
+    "payload": Curve("bytes of data in each job", (100, 1_000, 10_000, 100_000), 16, payload),
+    "concurrency": Curve(
+        "handlers that run at once", (1, 3, 10, 30, 100, 300, 1_000), 55, concurrency
     ),
-    "pending": Curve(
-        "entries that another consumer holds meanwhile", (10**3, 10**4, 10**5), pending
-    ),
-    "stalled": Curve(
-        "entries taken over from a consumer that died", (10**3, 10**4, 10**5), stalled
-    ),
-    "payload": Curve("bytes of data in each job", (100, 1_000, 10_000, 100_000), payload),
-    "concurrency": Curve("handlers that run at once", (1, 3, 10, 30, 100, 300, 1_000), concurrency),
-    "processes": Curve("worker processes, on all cores", (1, 2, 3, 4), processes),
+    "processes": Curve("worker processes, on all cores", (1, 2, 3, 4), 40, processes),
+}
+
+AXES = {
+    **{name: curve.meaning for name, curve in CURVES.items()},
+    "memory": CURVES["backlog"].meaning,
+    "I/O-bound": CURVES["concurrency"].meaning,
 }
 
 METRICS = {
-    "backlog memory": "resident memory of the worker at its peak, over the jobs that wait",
-    **{name: curve.meaning for name, curve in CURVES.items()},
+    "backlog": CURVES["backlog"].meaning,
+    "memory": "resident memory of the worker at its peak, over the jobs that wait",
+    **{name: CURVES[name].meaning for name in CURVES if name != "processes"},
+    "I/O-bound": f"handlers that wait for {WAIT_MS} ms, as a share of what is possible",
+    "processes": CURVES["processes"].meaning,
 }
 
 QUICK_POINTS = 2
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     options = parser(
         "How streamq's throughput and memory change with what grows.",
         "python benchmarks/growth.py --curves backlog,parked --rounds 1 --svg growth.svg",
@@ -202,7 +240,7 @@ def main() -> int:
         metavar="A,B,...",
         help=f"which curves to measure (default: {everything})",
     )
-    arguments = options.parse_args()
+    arguments = options.parse_args(words)
     names = arguments.curves.split(",")
     unknown = [name for name in names if name not in CURVES]
     if unknown:
@@ -217,7 +255,15 @@ def main() -> int:
                 except BenchmarkError as error:
                     yield BenchmarkError(f"{name} at {x}: {error}")
 
-    return run(arguments, "growth", METRICS, measure, [SYSTEMS["streamq"]])
+    return run(
+        arguments,
+        "growth",
+        METRICS,
+        measure,
+        seconds=sum(CURVES[name].seconds for name in names),
+        chosen=[SYSTEMS["streamq"]],
+        axes=AXES,
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ finished jobs, and for how long, its adapter says.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from harness import systems
 from harness.measure import Measurement
@@ -45,14 +45,14 @@ def measure(session: Session, system: System, description: Description) -> Itera
         yield Measurement(system.name, "worker", processed.peak_rss / 2**20, "MiB", jobs)
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     arguments = parser(
         "Bytes in the server for each queued and each finished job, and the worker's memory.",
         "python benchmarks/memory.py --systems streamq,bullmq --jobs 20000 --json memory.json",
         systems=ALL,
         rounds=2,
-    ).parse_args()
-    return run(arguments, "memory", METRICS, measure)
+    ).parse_args(words)
+    return run(arguments, "memory", METRICS, measure, seconds=8)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ any job was missing or ran twice is a failure.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from harness import systems
 from harness.measure import Measurement
@@ -21,8 +21,11 @@ METRICS = {
     "single": "jobs enqueued by one process, each awaited before the next",
 }
 
-ALL = "bare,bare+status,streamq,streamq-ttl0,bullmq,dramatiq,taskiq,docket,saq,arq,streaq,celery,rq"
-SINGLE_SECONDS = 3.0
+ALL = (
+    "bare,bare+status,streamq,streamq-ttl0,streamq-batch,streamq-batch-ttl0,"
+    "bullmq,dramatiq,taskiq,docket,saq,arq,streaq,celery,rq"
+)
+SINGLE_SECONDS = 2.0
 
 
 def measure(session: Session, system: System, description: Description) -> Iterator[Measurement]:
@@ -47,14 +50,14 @@ def measure(session: Session, system: System, description: Description) -> Itera
     yield Measurement(system.name, "single", rate, "jobs/s", sent)
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     arguments = parser(
         "Jobs per second of streamq, its peers, and the bare loop that no queue can beat.",
         "python benchmarks/throughput.py --systems bare,streamq,bullmq --rounds 3 --svg out.svg",
         systems=ALL,
         rounds=5,
-    ).parse_args()
-    return run(arguments, "throughput", METRICS, measure)
+    ).parse_args(words)
+    return run(arguments, "throughput", METRICS, measure, seconds=12)
 
 
 if __name__ == "__main__":

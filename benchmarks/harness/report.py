@@ -12,8 +12,7 @@ from harness.machine import Machine
 from harness.measure import Measurement, Summary, summarize
 from harness.systems import Description
 
-LOWER_IS_BETTER = ("ms", "bytes", "MiB")
-LIMIT = "bare"
+LOWER_IS_BETTER = ("ms", "bytes", "MiB", "times")
 
 
 @dataclass
@@ -21,7 +20,8 @@ class Report:
     """All that one script measured.
 
     `metrics` says in words what each metric is; tables and charts follow its order. `limits`
-    says with which bare loop a system is compared where that was measured too, else with `bare`.
+    says with which bare loop a system is compared, where that was measured too. `axes` says of
+    a curve what is varied.
     """
 
     benchmark: str
@@ -30,6 +30,7 @@ class Report:
     systems: dict[str, Description]
     limits: dict[str, str]
     show_settings: bool = True
+    axes: dict[str, str] = field(default_factory=dict)
     measurements: list[Measurement] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -62,7 +63,8 @@ class Report:
         unit = summaries[0].unit
         medians = {summary.system: summary.median for summary in summaries}
         curve = any(summary.x is not None for summary in summaries)
-        ratio = LIMIT in medians and unit not in LOWER_IS_BETTER and not curve
+        limits = {system: medians.get(self.limits.get(system, "")) for system in medians}
+        ratio = any(limits.values()) and unit not in LOWER_IS_BETTER and not curve
         table = Table(box=box.SIMPLE_HEAD)
         table.add_column("system", no_wrap=True)
         if curve:
@@ -79,8 +81,8 @@ class Report:
                 row.append(readable(summary.x or 0))
             row += [readable(value) for value in (summary.min, summary.median, summary.max)]
             if ratio:
-                limit = medians.get(self.limits[summary.system], medians[LIMIT])
-                row.append(f"{summary.median / limit:.1%}")
+                limit = limits[summary.system]
+                row.append(f"{summary.median / limit:.1%}" if limit else "")
             table.add_row(*row, str(summary.runs), f"{summary.jobs:,}")
         return table
 

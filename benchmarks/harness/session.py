@@ -2,15 +2,17 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import redis
 from rich.console import Console
 
 from harness import systems
-from harness.chart import dots, lines
+from harness.chart import draw
 from harness.machine import this_machine
 from harness.measure import Measurement
 from harness.report import Report, readable
@@ -75,12 +77,18 @@ def parser(
     if systems is not None:
         parser.add_argument(
             "--systems",
-            default=systems,
             metavar="A,B,...",
-            help=f"what to measure (default: {systems})",
+            help=f"what to measure (default: as far as they are installed, {systems})",
         )
+    parser.set_defaults(all_systems=systems)
     parser.add_argument(
         "--rounds", type=int, default=rounds, help=f"how often to repeat (default: {rounds})"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="begin no round that would end later (default: printed at the start)",
     )
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="jobs in each run (default: some seconds' worth)"
@@ -100,13 +108,17 @@ def run(
     benchmark: str,
     metrics: dict[str, str],
     measure: Measure,
+    *,
+    seconds: float,
     chosen: list[System] | None = None,
     show_settings: bool = True,
+    axes: dict[str, str] | None = None,
 ) -> int:
     """Measure, print, write; returns the exit code: 1 if anything failed.
 
-    `chosen` are the systems where the command line gives no choice. `show_settings` can be left
-    out where their names say it all.
+    `seconds` is about how long one system takes in one round, on a machine that has nothing else
+    to do. `chosen` are the systems where the command line gives no choice. `show_settings` can
+    be left out where their names say it all. `axes` says of each curve what is varied.
     """
     console = Console()
     if not console.is_terminal:
@@ -120,7 +132,7 @@ def run(
             quick=arguments.quick,
         )
         if chosen is None:
-            chosen = systems.choose(arguments.systems.split(","))
+            chosen = _choose(arguments)
         with session.server() as server:
             machine = this_machine(server.version)
         descriptions = {system.name: systems.describe(system) for system in chosen}
@@ -134,37 +146,75 @@ def run(
         descriptions,
         {system.name: system.limit for system in chosen},
         show_settings,
+        axes or {},
     )
-    for number, system in interleaved(chosen, session.rounds):
-        progress = f"round {number + 1}/{session.rounds} {system.name}"
-        for measured in _caught(measure(session, system, descriptions[system.name])):
-            if isinstance(measured, BenchmarkError):
-                report.failures.append(f"{progress}: {measured}")
-                print(f"{progress}: failed: {measured}", file=sys.stderr)
-                continue
-            report.measurements.append(replace(measured, round=number))
-            at = "" if measured.x is None else f" at {readable(measured.x)}"
-            value = f"{readable(measured.value)} {measured.unit}"
-            print(f"{progress}: {measured.metric}{at} {value}", file=sys.stderr)
+    limit = _time_limit(arguments, session.rounds * len(chosen) * seconds)
+    upto = "" if limit is None else f", {limit / 60:.1f} min at the most"
+    print(f"{benchmark}: {session.rounds} rounds{upto}", file=sys.stderr)
+    for number in _rounds(session.rounds, limit):
+        # Every other round backwards, so that a drift of the machine cancels out.
+        for system in chosen if number % 2 == 0 else reversed(chosen):
+            progress = f"round {number + 1}/{session.rounds} {system.name}"
+            for measured in _caught(measure(session, system, descriptions[system.name])):
+                if isinstance(measured, BenchmarkError):
+                    report.failures.append(f"{progress}: {measured}")
+                    print(f"{progress}: failed: {measured}", file=sys.stderr)
+                    continue
+                report.measurements.append(replace(measured, round=number))
+                at = "" if measured.x is None else f" at {readable(measured.x)}"
+                value = f"{readable(measured.value)} {measured.unit}"
+                print(
+                    f"{progress}: {measured.system}, {measured.metric}{at} {value}",
+                    file=sys.stderr,
+                )
     report.print(console)
     if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         report.write_json(arguments.json)
     if arguments.svg:
-        curves = any(measurement.x is not None for measurement in report.measurements)
-        arguments.svg.write_text(lines(report) if curves else dots(report))
+        arguments.svg.parent.mkdir(parents=True, exist_ok=True)
+        arguments.svg.write_text(draw(report))
     return 1 if report.failures else 0
 
 
-def interleaved(chosen: list[System], rounds: int) -> Iterator[tuple[int, System]]:
-    """Every system once a round, every other round backwards, so that a drift cancels out."""
-    for number in range(rounds):
-        for system in chosen if number % 2 == 0 else reversed(chosen):
-            yield number, system
+def _choose(arguments: argparse.Namespace) -> list[System]:
+    """The systems that were asked for, or all that are installed."""
+    if arguments.systems is not None:
+        return systems.choose(arguments.systems.split(","))
+    names = arguments.all_systems.split(",")
+    missing = [name for name in names if not systems.SYSTEMS[name].installed]
+    if missing:
+        print(f"without {', '.join(missing)}: python benchmarks/peers/install.py", file=sys.stderr)
+    return systems.choose([name for name in names if name not in missing])
+
+
+def _time_limit(arguments: argparse.Namespace, planned: float) -> float | None:
+    """Seconds that all rounds may take; None where nobody can know."""
+    if arguments.minutes is not None:
+        return 60.0 * float(arguments.minutes)
+    if arguments.quick or arguments.jobs is not None:
+        return None
+    return planned
+
+
+def _rounds(count: int, limit: float | None) -> Iterator[int]:
+    """Numbers of rounds, as many as fit: none is begun that would not end in time."""
+    start = time.monotonic()
+    longest = 0.0
+    for number in range(count):
+        begun = time.monotonic()
+        if number and limit is not None and begun - start + longest > limit:
+            print(f"stopped after {number} rounds: the time is up (--minutes)", file=sys.stderr)
+            return
+        yield number
+        longest = max(longest, time.monotonic() - begun)
 
 
 def _caught(measurements: Iterable[Measured]) -> Iterator[Measured]:
-    """The measurements, and at their end the error that ended them."""
+    """The measurements, and at their end the error that ended them, if one did."""
     try:
         yield from measurements
     except BenchmarkError as error:
         yield error
+    except redis.RedisError as error:
+        yield BenchmarkError(f"the server: {error}")

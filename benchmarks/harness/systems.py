@@ -14,8 +14,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +28,7 @@ ENVIRONMENTS = BENCHMARKS / ".envs"
 RUN_TIMEOUT = 120.0  # seconds for any one command of an adapter
 DRAIN_TIMEOUT = 20.0  # seconds from the last handler call until nothing is left
 STOP_TIMEOUT = 5.0  # seconds for a killed process to be gone
+HEAD_START_NS = 1_500_000_000  # for processes that enqueue in turns to connect
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,21 @@ SYSTEMS: dict[str, System] = {
             own=True,
             only_processes=True,
             options={"result_ttl": "0"},
+        ),
+        System(
+            "streamq-batch",
+            "streamq",
+            own=True,
+            only_processes=True,
+            limit="bare+status",
+            options={"batch": "200"},
+        ),
+        System(
+            "streamq-batch-ttl0",
+            "streamq",
+            own=True,
+            only_processes=True,
+            options={"batch": "200", "result_ttl": "0"},
         ),
         System("bullmq", "bullmq"),
         System("streaq", "streaq"),
@@ -161,6 +177,27 @@ def drip(
     with _adapter(system, "drip", *arguments) as process:
         event = process.expect("dripped")
     return event["jobs"] / event["seconds"], event["jobs"]
+
+
+def drip_in_turns(
+    chosen: Sequence[System], server: Server, jobs: int, interval: float, turn: int, first: int
+) -> None:
+    """Enqueue `jobs` one by one to each of several systems, `turn` to one, then to the next.
+
+    So whatever the machine does meanwhile, it does to all of them.
+    """
+    start = time.monotonic_ns() + HEAD_START_NS
+    limit = HEAD_START_NS / 1e9 + 2 * len(chosen) * (jobs + turn) * interval
+    arguments = ["--url", server.url, "--jobs", str(jobs), "--first", str(first)]
+    arguments += ["--seconds", str(limit), "--interval", str(interval)]
+    with ExitStack() as stack:
+        processes = []
+        for mine, system in enumerate(chosen):
+            turns = f"{start},{turn},{mine},{len(chosen)}"
+            adapter = _adapter(system, "drip", *arguments, "--turns", turns)
+            processes.append(stack.enter_context(adapter))
+        for process in processes:
+            process.expect("dripped")
 
 
 @contextmanager

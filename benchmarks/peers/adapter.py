@@ -18,13 +18,15 @@ import asyncio
 import importlib.metadata
 import itertools
 import json
+import re
 import resource
 import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 CLOCK_DIGITS = 20
 
@@ -78,6 +80,20 @@ class Adapter(ABC):
         """Run one worker whose handler calls `tally(n, pad)`, until the process is killed."""
 
 
+class Turns(NamedTuple):
+    """Who enqueues when: `length` jobs a turn, and this process takes turn `mine` of `among`."""
+
+    start_ns: int
+    length: int
+    mine: int
+    among: int
+
+    def place(self, number: int) -> int:
+        """The place of this process's job of this number among the jobs of all."""
+        turn, within = divmod(number, self.length)
+        return (turn * self.among + self.mine) * self.length + within
+
+
 class Timer:
     """Seconds spent inside the `with` block."""
 
@@ -99,16 +115,25 @@ class Pace:
     """Payloads at a steady rate, each stamped with the time at which it is handed out.
 
     The rate is kept by the clock, not by the answers: a slow answer does not slow it down.
-    Iterates in threads (`for`) and in event loops (`async for`) alike.
+    Iterates in threads (`for`) and in event loops (`async for`) alike. With `turns`, several
+    processes take turns, by the clock that they share.
     """
 
-    def __init__(self, jobs: int, seconds: float, interval: float, first: int) -> None:
+    def __init__(
+        self,
+        jobs: int,
+        seconds: float,
+        interval: float,
+        first: int,
+        turns: "Turns | None" = None,
+    ) -> None:
         self.sent = 0
         self.seconds = 0.0
         self._jobs = jobs
         self._limit = seconds
         self._interval = interval
         self._first = first
+        self._turns = turns or Turns(0, jobs, 0, 1)
         self._start = 0.0
 
     def __iter__(self) -> Iterator[Payload]:
@@ -125,13 +150,13 @@ class Pace:
 
     def _pause(self) -> float | None:
         """Seconds until the next payload, or None after the last."""
-        now = time.perf_counter()
+        now = time.monotonic()
         if self.sent == 0:
-            self._start = now
+            self._start = self._turns.start_ns / 1e9 or now
         self.seconds = now - self._start
         if self.sent >= self._jobs or self.seconds >= self._limit:
             return None
-        return self._start + self.sent * self._interval - now
+        return self._start + self._turns.place(self.sent) * self._interval - now
 
     def _next(self) -> Payload:
         n = self._first + self.sent
@@ -194,6 +219,12 @@ def emit(event: str, **fields: Any) -> None:
 
 def peak_rss() -> int:
     """Bytes of memory that this process held at its peak."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Linux lets `ru_maxrss` begin with what the process that started this one held.
+        kib = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)
+        if kib is not None:
+            return int(kib[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -9,7 +9,7 @@ import importlib
 import logging
 import signal
 
-from peers.adapter import Adapter, Pace, Timer, emit, payload, tally
+from peers.adapter import Adapter, Pace, Timer, Turns, emit, payload, tally
 
 
 def main() -> None:
@@ -22,6 +22,12 @@ def main() -> None:
     parser.add_argument("--payload", type=int, default=100, help="bytes of data in each job")
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--interval", type=float, default=0.0)
+    parser.add_argument(
+        "--turns",
+        type=lambda text: Turns(*map(int, text.split(","))),
+        metavar="START_NS,LENGTH,MINE,AMONG",
+        help="enqueue in turns with other processes",
+    )
     parser.add_argument("--each", type=int, default=1, help="how often each job is to be handled")
     parser.add_argument("--latency", action="store_true")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
@@ -50,7 +56,13 @@ def main() -> None:
             adapter.enqueue(payloads, timer)
             emit("enqueued", seconds=timer.seconds)
         case "drip":
-            pace = Pace(arguments.jobs, arguments.seconds, arguments.interval, arguments.first)
+            pace = Pace(
+                arguments.jobs,
+                arguments.seconds,
+                arguments.interval,
+                arguments.first,
+                arguments.turns,
+            )
             adapter.drip(pace)
             emit("dripped", jobs=pace.sent, seconds=pace.seconds)
         case "work":

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import hiredis
 import orjson
 
-STREAM = "jobs"
+STREAM = "bare"  # not that of any system that shares a server with it
 GROUP = "bench"
 CONSUMER = "bare"
 

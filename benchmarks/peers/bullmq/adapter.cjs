@@ -18,6 +18,7 @@ const { values, positionals } = parseArgs({
     payload: { type: "string", default: "100" },
     seconds: { type: "string", default: "0" },
     interval: { type: "string", default: "0" },
+    turns: { type: "string" },
     each: { type: "string", default: "1" },
     latency: { type: "boolean", default: false },
     set: { type: "string", multiple: true, default: [] },
@@ -41,6 +42,16 @@ const connection = () => {
   return url.protocol === "unix:"
     ? { path: url.pathname }
     : { host: url.hostname, port: Number(url.port) };
+};
+
+const peakRss = () => {
+  // As in peers/adapter.py: maxRSS may be that of the process that started this one.
+  try {
+    const status = require("node:fs").readFileSync("/proc/self/status", "utf8");
+    return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)[1]) * 1024;
+  } catch {
+    return process.resourceUsage().maxRSS * 1024;
+  }
 };
 
 const payload = (n, size, stamp = 0n) => {
@@ -83,11 +94,14 @@ const drip = async () => {
   const { setTimeout: sleep } = require("node:timers/promises");
   const queue = new Queue(QUEUE, { connection: connection() });
   await queue.waitUntilReady();
-  const start = now();
+  const [startNs, length, mine, among] = (values.turns ?? `0,${jobs},0,1`).split(",");
+  const start = BigInt(startNs) || now();
   const elapsed = () => Number(now() - start) / 1e9;
+  const place = (number) =>
+    (Math.floor(number / length) * among + Number(mine)) * length + (number % length);
   let sent = 0;
   while (sent < jobs && elapsed() < Number(values.seconds)) {
-    const pause = sent * Number(values.interval) - elapsed();
+    const pause = place(sent) * Number(values.interval) - elapsed();
     if (pause > 0) await sleep(pause * 1000);
     await queue.add("job", payload(Number(values.first) + sent, 100, now()));
     sent += 1;
@@ -115,7 +129,7 @@ const work = () => {
         first: Number(first),
         calls,
         exact: seen.reduce((sum, times) => sum + (times === 1 ? 1 : 0), 0),
-        peak_rss: process.resourceUsage().maxRSS * 1024,
+        peak_rss: peakRss(),
         latencies,
       });
     }

@@ -3,10 +3,12 @@
 - `produce_many` with all jobs: it sends them in pipelines by itself.
 - `concurrency` 100, as for the other asyncio systems (16 by default); everything else as by
   default: `prefetch` 1,000, arguments validated, and a status record of each job for five minutes.
+- The worker logs, counts for its metrics and sees to its garbage as `streamq consume` does.
 - With `--set result_ttl=0` it keeps no records.
+- With `--set batch=N` its handler takes a list of up to so many jobs, and reads the data of each.
 
-For `growth.py`: with `--set groups=N` it consumes the stream for N groups, with
-`--set sleep_ms=N` handlers wait, and with `--set retry_s=N` they ask for another try later.
+For `growth.py`: with `--set groups=N` it consumes the stream for N groups, and with
+`--set sleep_ms=N` handlers wait.
 """
 
 import asyncio
@@ -14,8 +16,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from peers.adapter import Adapter, Pace, Payload, Timer, tally
-from streamq import App, Retry, Settings
-from streamq.app import run_async
+from streamq import App, Job, Settings
+from streamq.eventloop import run_async
+from streamq.log import LogObserver
+from streamq.metrics import Metrics
+from streamq.worker.garbage import collect_less
 
 STREAM = "jobs"
 
@@ -34,9 +39,12 @@ class Streamq(Adapter):
             prefetch=self.number("prefetch", 1_000),
             result_ttl=self.number("result_ttl", 300),
         )
+        self.batch = self.number("batch", 0)
         self.settings = (
             f"concurrency={self.work_settings.concurrency}, "
-            f"prefetch={self.work_settings.prefetch}; produce_many; "
+            f"prefetch={self.work_settings.prefetch}, "
+            f"{f'handler with batch={self.batch}' if self.batch else 'handler for one job'}; "
+            f"produce_many; "
             f"records kept {self.work_settings.result_ttl:g} s"
         )
         self.remaining = (
@@ -64,21 +72,30 @@ class Streamq(Adapter):
 
     def work(self) -> None:
         pause = self.number("sleep_ms", 0) / 1000
-        retry = self.number("retry_s", 0)
 
-        async def job(n: int, pad: str) -> None:
+        async def one(n: int, pad: str) -> None:
+            tally(n, pad)
             if pause:
                 await asyncio.sleep(pause)
-            tally(n, pad)
-            if retry:
-                raise Retry(delay=retry)
 
-        register: Any = self.app.handler("job")
-        register(job)
+        async def many(jobs: list[Job]) -> None:
+            for job in jobs:
+                data = job.data
+                tally(data["n"], data["pad"])
+
+        register: Any = self.app.handler("job", batch=self.batch)
+        register(many if self.batch else one)
 
         async def main() -> None:
             async with self.app:
-                await self.app.worker(groups=self.groups, settings=self.work_settings).run()
+                metrics = Metrics(self.app.server, self.app.subscriptions(self.groups))
+                worker = self.app.worker(
+                    groups=self.groups,
+                    settings=self.work_settings,
+                    observers=[LogObserver(), metrics],
+                )
+                collect_less()
+                await worker.run()
 
         run_async(main)
 
