@@ -21,6 +21,7 @@ from streamq.text import printable
         ("\x00\x7f\x9b", r"\x00\x7f\x9b"),
         ("\u2028\u2029", r"\u2028\u2029"),
         ("\u202eabc\u2066", r"\u202eabc\u2066"),
+        ("\u061c\u200e\u200f", r"\u061c\u200e\u200f"),
         ("\ud800", r"\ud800"),
         (b"bytes", "bytes"),
         (b"\xff\xfe", r"\xff\xfe"),

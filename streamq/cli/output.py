@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 # What a terminal could take for a command although JSON does not escape it.
-_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def is_terminal(file: IO[Any] | None = None) -> bool:

@@ -20,6 +20,7 @@ from streamq.keys import GroupKeys, StreamKeys
 Arg = str | bytes | int | float
 
 _INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
+_READS_ONLY = "#!lua flags=no-writes\n"
 
 
 class Script(NamedTuple):
@@ -27,6 +28,11 @@ class Script(NamedTuple):
 
     source: str
     sha: str
+
+    @property
+    def suffix(self) -> str:
+        """Of the commands that run it: a user who may only read may run what only reads."""
+        return "_RO" if self.source.startswith(_READS_ONLY) else ""
 
 
 class Call(NamedTuple):
@@ -43,11 +49,13 @@ class Call(NamedTuple):
 
     def evalsha(self) -> tuple[Arg, ...]:
         """The command that runs it by its digest."""
-        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+        sha = self.script.sha
+        return (f"EVALSHA{self.script.suffix}", sha, len(self.keys), *self.keys, *self.args)
 
     def eval(self) -> tuple[Arg, ...]:
         """The command that runs it by its text, after which the server knows its digest."""
-        return ("EVAL", self.source, len(self.keys), *self.keys, *self.args)
+        source = self.source
+        return (f"EVAL{self.script.suffix}", source, len(self.keys), *self.keys, *self.args)
 
 
 @cache

@@ -9,13 +9,27 @@ from functools import partial
 from typing import Any
 
 import redis.exceptions as redis_errors
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection
 
-from streamq.errors import OutcomeUnknown, ServerError, ServerUnavailable, StreamqError
+from streamq.errors import (
+    OutcomeUnknown,
+    ServerError,
+    ServerUnavailable,
+    StreamqError,
+    WrongKeyType,
+)
 from streamq.scripts import Call
 from streamq.server.packing import Arg, pack
-from streamq.server.replies import NoScript, error_reply, refused_connection
+from streamq.server.replies import (
+    KeyNotPermitted,
+    NoScript,
+    error_reply,
+    refused_connection,
+    wrong_key_type,
+)
+from streamq.server.tls import SecureConnection, tls_failure, was_closed
 from streamq.server.wire import Wire
+from streamq.text import printable
 
 CONNECT_TIMEOUT = 5.0
 REPLY_TIMEOUT = 30.0
@@ -55,6 +69,7 @@ class Link:
         Raises:
             ServerUnavailable: nobody answers there.
             AuthenticationFailed: the server does not accept the credentials.
+            TLSFailed: the connection cannot be made secure.
         """
         async with self._turn:
             await self._ready()
@@ -71,9 +86,7 @@ class Link:
             StreamqError: what the server's error reply means.
         """
         replies = await self.exchange(pack(args), 1, block=block)
-        if isinstance(replies[0], Exception):
-            raise replies[0]
-        return replies[0]
+        return _result(replies[0], " ", args[:3])
 
     async def run(self, script: Call) -> Any:
         """Run a script by its digest, or by its text where the server does not know it."""
@@ -81,9 +94,13 @@ class Link:
         if isinstance(replies[0], NoScript):
             # In one step: between loading and running, somebody could flush it again.
             replies = await self.exchange(pack(script.eval()), 1)
-        if isinstance(replies[0], Exception):
-            raise replies[0]
-        return replies[0]
+        if isinstance(replies[0], WrongKeyType):
+            # The server does not say which of the keys it is.
+            kinds = await self.exchange(
+                b"".join(pack(("TYPE", key)) for key in script.keys), len(script.keys)
+            )
+            raise wrong_key_type(script.keys, kinds) or replies[0]
+        return _result(replies[0], ", ", script.keys)
 
     async def exchange(self, packed: bytes, count: int, *, block: float = 0.0) -> Sequence[Any]:
         """Send packed commands at once and return their ``count`` replies.
@@ -115,13 +132,13 @@ class Link:
             try:
                 async for packed, count in commands:
                     if waiting:
-                        yield await self._read(wire, waiting[0], send=packed)
+                        yield _named(await self._read(wire, waiting[0], send=packed), packed)
                         waiting.popleft()
                     else:
                         wire.send(packed)
                     waiting.append(count)
                 if waiting:
-                    yield await self._read(wire, waiting[0])
+                    yield _named(await self._read(wire, waiting[0]), packed)
                     waiting.popleft()
             finally:
                 if waiting:
@@ -142,7 +159,7 @@ class Link:
                 await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
         except _BROKEN as error:
             await connection.disconnect(nowait=True)
-            raise self._unreachable(error) from None
+            raise self._unreachable(error, connection) from None
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
@@ -156,8 +173,7 @@ class Link:
         try:
             if send:
                 wire.send(send)
-            async with asyncio.timeout(timeout):
-                replies = await wire.read(count)
+            replies = await wire.read(count, timeout)
         except _BROKEN as error:
             await self._drop()
             what = f"no reply within {timeout:g} s" if _timed_out(error) else "connection lost"
@@ -180,19 +196,40 @@ class Link:
         if wire is not None:
             await wire.close()
 
-    def _unreachable(self, error: Exception) -> StreamqError:
-        if isinstance(error, redis_errors.RedisError):
-            said = refused_connection(error, self._where)
-            if said is not None:
-                return said
+    def _unreachable(self, error: Exception, connection: AbstractConnection) -> StreamqError:
+        said = refused_connection(error, self._where)
+        said = said or tls_failure(error, connection, self._where)
+        if said is not None:
+            return said
+        secure = isinstance(connection, SecureConnection)
+        what, hint = "cannot connect to {}", "check the address and that the server is running"
         if _timed_out(error):
-            return ServerUnavailable(
-                f"no answer from {self._where} within {CONNECT_TIMEOUT:g} s: "
-                "check the address and that the server is running"
+            what = f"no answer from {{}} within {CONNECT_TIMEOUT:g} s"
+            hint += ", and that it speaks TLS" if secure else ""
+        elif was_closed(error) and not isinstance(connection, UnixDomainSocketConnection):
+            hint = "it took the connection and closed it; " + (
+                "if it asks for a client certificate, name it with ssl_certfile and ssl_keyfile"
+                if secure
+                else "if it speaks TLS, write rediss:// in the URL"
             )
-        return ServerUnavailable(
-            f"cannot connect to {self._where}: check the address and that the server is running"
-        )
+        return ServerUnavailable(f"{what.format(self._where)}: {hint}")
+
+
+def _result(reply: Any, between: str, asked: Sequence[object]) -> Any:
+    """The reply, unless it is an error: that is raised, and says what was asked for."""
+    if isinstance(reply, KeyNotPermitted):
+        raise KeyNotPermitted(reply.where, between.join(map(printable, asked)))
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
+def _named(replies: Sequence[Any], packed: bytes) -> Sequence[Any]:
+    """The replies to packed commands that are much alike; an error says what was asked for."""
+    if isinstance(replies[0], KeyNotPermitted):
+        words = packed[:1000].split(b"\r\n")[2:7:2]
+        return [KeyNotPermitted(replies[0].where, b" ".join(words)), *replies[1:]]
+    return replies
 
 
 def _timed_out(error: BaseException) -> bool:

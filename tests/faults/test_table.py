@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-HERE = Path(__file__).parent
-PAGE = (HERE.parents[1] / "docs" / "reliability.md").read_text("utf-8")
+TESTS = Path(__file__).parents[1]
+PAGE = (TESTS.parent / "docs" / "reliability.md").read_text("utf-8")
 
 
 def test_the_tests_that_the_page_names_exist() -> None:
-    files = {path.name for path in HERE.glob("test_*.py")}
-    tests = re.findall(r"def (test_\w+)", "".join(path.read_text() for path in HERE.glob("*.py")))
+    files = {path.name for path in TESTS.rglob("test_*.py")}
+    tests = re.findall(r"def (test_\w+)", "".join(path.read_text() for path in TESTS.rglob("*.py")))
     named = re.findall(r"`(test_[\w.…]+)`", PAGE)
     assert len(named) > 40
     for name in named:

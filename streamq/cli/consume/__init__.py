@@ -216,6 +216,7 @@ def consume(
         from streamq.cli.consume.processes import find_place
 
         place = find_place()
+        url = url if place is None else place.url
     set_up_logging(LogLevel.WARNING if quiet else log_level, place.number if place else None)
 
     from streamq.cli.consume.plan import Plan

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NUMBER = "STREAMQ_PROCESS"
 SHEET = "STREAMQ_SHEET"
+URL = "STREAMQ_PROCESS_URL"
 
 # Another start would end the same way: an option or the App is wrong, nobody reads, or
 # there is no room for what is printed.
@@ -42,7 +43,7 @@ async def supervise(plan: Plan) -> int:
         subscriptions = plan.subscriptions()
         await warn(server)
         await prepare(plan.worker(server, subscriptions, [LogObserver()]))
-        processes = Processes(plan.processes, server, subscriptions, burst=plan.burst)
+        processes = Processes(plan.processes, server, subscriptions, burst=plan.burst, url=plan.url)
         try:
             plan.serve(processes.metrics)
             announce(plan, server, subscriptions, processes.metrics)
@@ -62,6 +63,7 @@ class Processes:
         server: asked for the gauges of the metrics.
         subscriptions: what each process consumes.
         burst: whether a process may end by itself.
+        url: the server's, if it was given: the processes get it where nobody else sees it.
 
     Attributes:
         metrics: those of all processes together.
@@ -69,12 +71,19 @@ class Processes:
     """
 
     def __init__(
-        self, count: int, server: Server, subscriptions: Sequence[Subscription], *, burst: bool
+        self,
+        count: int,
+        server: Server,
+        subscriptions: Sequence[Subscription],
+        *,
+        burst: bool,
+        url: str | None,
     ) -> None:
+        self._url = {} if url is None else {URL: url}
         self._scoreboard = Scoreboard()
         self._supervisor = Supervisor(
             # Not sys.argv, which does not tell how Python was started.
-            [sys.executable, *sys.orig_argv[1:]],
+            [sys.executable, *_without_url(sys.orig_argv[1:])],
             count,
             equip=self._equip,
             final=FINAL | {ExitCode.OK} if burst else FINAL,
@@ -101,7 +110,7 @@ class Processes:
 
     def _equip(self, number: int) -> Equipment:
         sheet = self._scoreboard.sheet(number)
-        return Equipment({NUMBER: str(number), SHEET: str(sheet)}, [sheet])
+        return Equipment({NUMBER: str(number), SHEET: str(sheet), **self._url}, [sheet])
 
 
 class Place(NamedTuple):
@@ -111,11 +120,13 @@ class Place(NamedTuple):
         number: which of the processes it is, from 1.
         lifeline: the descriptor that ends when it is to stop.
         sheet: the descriptor of the file for its counts.
+        url: the server's, if the supervisor was given one.
     """
 
     number: int
     lifeline: int
     sheet: int
+    url: str | None
 
     def series(self, subscriptions: Sequence[Subscription]) -> Series:
         """The observer that counts for the supervisor."""
@@ -137,9 +148,23 @@ def find_place() -> Place | None:
     It is taken out of the environment, so that no program started from here has it too.
     """
     given = [os.environ.pop(name, None) for name in (NUMBER, LIFELINE, SHEET)]
+    url = os.environ.pop(URL, None)
     if None in given:
         return None
-    place = Place(*(int(value) for value in given if value is not None))
+    number, lifeline, sheet = (int(value) for value in given if value is not None)
+    place = Place(number, lifeline, sheet, url)
     for descriptor in (place.lifeline, place.sheet):
         os.set_inheritable(descriptor, False)
     return place
+
+
+def _without_url(arguments: Sequence[str]) -> list[str]:
+    """A command line without ``--url``: it may have a password, and all users see arguments."""
+    kept: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if argument == "--url":
+            next(left, None)
+        elif not argument.startswith("--url="):
+            kept.append(argument)
+    return kept

@@ -1,0 +1,297 @@
+"""The roles of docs/security.md, and all that each of them has to do.
+
+A role's scenario ends without an error when its user may do all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import pytest
+import redis
+
+from streamq import App, Dead, Job, Retry, Settings
+from streamq.cli.exits import ExitCode
+from streamq.errors import NotReplicated
+from streamq.events import Event, Outcome, Reclaimed, ServerLost, Settled
+from streamq.metrics import Metrics
+from tests.cli.support import Result
+from tests.markdown import ROOT, blocks, read
+from tests.scripts.support import command
+from tests.servers import RedisServer
+
+PASSWORD = "pw"
+PATIENCE = 20.0
+
+Cli = Callable[..., Result]
+
+
+class Role(NamedTuple):
+    """A user as docs/security.md has it.
+
+    Attributes:
+        tokens: what the ACL line grants: patterns of keys, and commands.
+    """
+
+    user: str
+    tokens: tuple[str, ...]
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands that it may run."""
+        return [token[1:] for token in self.tokens if token.startswith("+")]
+
+    def create(self, client: redis.Redis, without: str = "") -> None:
+        """Make the user on a server, with one permission less if so wanted."""
+        granted = [token for token in self.tokens if token != without]
+        command(client, "ACL", "SETUSER", self.user, "reset", "on", f">{PASSWORD}", *granted)
+
+    def url(self, server: RedisServer) -> str:
+        """The server's URL, for this user."""
+        return f"unix://{self.user}:{PASSWORD}@{server.socket}"
+
+
+def documented() -> dict[str, Role]:
+    """The roles, by their names without ``streamq-``."""
+    text = "".join(block.text for block in blocks(read(ROOT / "docs/security.md"), "text"))
+    found = {}
+    for match in re.finditer(r"^ACL SETUSER (streamq-(\w+)) reset on >CHANGE-ME (.+)$", text, re.M):
+        found[match[2]] = Role(match[1], tuple(match[3].split()))
+    return found
+
+
+class Stage(NamedTuple):
+    """Where a scenario is played.
+
+    Attributes:
+        url: of the role's user.
+        admin: may do anything.
+        admin_url: the same.
+        cli: runs a command as the role's user.
+    """
+
+    url: str
+    admin: redis.Redis
+    admin_url: str
+    cli: Cli
+
+    def run(self, *args: str) -> str:
+        """Run a command that has to succeed; what it printed."""
+        result = self.cli(*args)
+        assert result.code == ExitCode.OK, result
+        return result.out
+
+
+# -- the producer -------------------------------------------------------------
+
+
+def produce(stage: Stage) -> None:
+    """Write jobs in every way there is, and take some back."""
+
+    async def main() -> None:
+        async with App(stage.url) as app:
+            await app.produce("t", n=1)
+            await app.produce("t", n=2, expires=60)
+            ids = await app.produce_many([("t", {"n": n}) for n in range(3)])
+            assert len(ids) == 3
+            once = await app.produce("t", key="k")
+            assert await app.produce("t", key="k") == once
+            later = await app.produce("t", delay=3600, key="later")
+            assert await app.cancel(later)
+            assert not await app.cancel(later)
+            soon = await app.produce("t", at=datetime.now(UTC))
+            assert await app.cancel(soon)
+
+        async with App(stage.url, replicas=1, replica_timeout=0.001) as app:
+            with pytest.raises(NotReplicated, match="but 0 of 1 replicas"):
+                await app.produce("t")
+
+    asyncio.run(main())
+    stage.run("produce", "a=1")
+    stage.run("produce", "a=1", "--count", "3")
+    name = stage.run("produce", "a=1", "--delay", "1h", "--key", "cli", "--quiet").strip()
+    stage.run("cancel", name)
+
+
+# -- the worker ---------------------------------------------------------------
+
+
+def work(stage: Stage) -> None:
+    """Let jobs end in every way there is, beside others' remains."""
+    asyncio.run(_prepare_work(stage))
+    asyncio.run(_work(stage))
+
+
+async def _prepare_work(stage: Stage) -> None:
+    """For the group audit what a lost worker has left, and jobs for both groups."""
+    admin = stage.admin
+    admin.xgroup_create("jobs", "audit", "0", mkstream=True)
+    async with App(stage.admin_url) as app:
+        lost = await app.produce_many([("ok", {})] * 3)
+        command(admin, "XREADGROUP", "GROUP", "audit", "lost", "STREAMS", "jobs", ">")
+        command(admin, "XCLAIM", "jobs", "audit", "lost", 0, lost[0], "IDLE", 90_000, "JUSTID")
+        command(
+            admin, "XCLAIM", "jobs", "audit", "lost", 0, lost[1],
+            "IDLE", 90_000, "RETRYCOUNT", 9, "JUSTID",
+        )  # fmt: skip
+        command(admin, "XCLAIM", "jobs", "audit", "~retry", 0, lost[2], "JUSTID")
+        await app.produce_many([(type, {}) for type in ("ok", "flaky", "bad", "emits", "slow")])
+        await app.produce("ok", expires=0)
+        await app.produce("ok", delay=0)
+        command(admin, "XADD", "jobs", "*", "type", "ok", "data", "{}", "for", "images")
+
+
+async def _work(stage: Stage) -> None:
+    seen: list[Event] = []
+    async with App(stage.url) as app:
+
+        @app.handler("*")
+        async def handle(job: Job) -> str:
+            if job.type == "flaky" and job.attempt == 1:
+                raise Retry("once more", delay=0)
+            if job.type == "bad":
+                raise Dead("no good")
+            if job.type == "emits":
+                await job.emit("ok")
+            if job.type == "slow":
+                await asyncio.sleep(0.3)
+            return "done"
+
+        settings = Settings(lease=0.3, grace=5)
+        subscriptions = app.subscriptions(["images", "audit"])
+        metrics = Metrics(app.server, subscriptions)
+        try:
+            worker = app.worker(
+                groups=["images", "audit"], settings=settings, burst=True, observers=[seen.append]
+            )
+            await _until_denied(worker, seen)
+            assert metrics.registry.get_sample_value("streamq_server_up") == 1
+        finally:
+            metrics.close()
+        outcomes = {
+            v.outcome for event in seen if isinstance(event, Settled) for v in event.verdicts
+        }
+        assert outcomes == set(Outcome) - {Outcome.RELEASED}
+        assert any(isinstance(event, Reclaimed) for event in seen)
+        assert stage.admin.xlen("jobs") == 0
+
+    async with App(stage.url) as app:
+        begun = asyncio.Event()
+
+        @app.handler("hangs", group="images")
+        async def hang(job: Job) -> None:
+            begun.set()
+            await asyncio.get_running_loop().create_future()
+
+        seen.clear()
+        worker = app.worker(settings=Settings(grace=0), observers=[seen.append])
+        async with App(stage.admin_url) as other, asyncio.TaskGroup() as tasks:
+            await other.produce("hangs")
+            tasks.create_task(_until_denied(worker, seen))
+            await begun.wait()
+            worker.stop()
+        [settled] = (event for event in seen if isinstance(event, Settled))
+        assert [verdict.outcome for verdict in settled.verdicts] == [Outcome.RELEASED]
+
+
+async def _until_denied(worker: Any, seen: Sequence[Event]) -> None:
+    """Run a worker to its end, but raise what it would wait for to pass."""
+    running = asyncio.ensure_future(worker.run())
+    async with asyncio.timeout(PATIENCE):
+        while not running.done():
+            for event in seen:
+                if isinstance(event, ServerLost):
+                    running.cancel()
+                    await asyncio.wait([running])
+                    raise event.error
+            await asyncio.wait([running], timeout=0.01)
+        await running
+
+
+# -- the inspector ------------------------------------------------------------
+
+
+class Jobs(NamedTuple):
+    """Jobs in every state that there is."""
+
+    queued: str
+    running: str
+    retrying: str
+    dead: str
+    succeeded: str
+    scheduled: str
+
+
+async def prepare(url: str, admin: redis.Redis) -> Jobs:
+    """Jobs in every state, of the group images; others of the same kind are left beside."""
+    async with App(url) as app:
+
+        @app.handler("*", group="images")
+        async def handle(job: Job) -> str:
+            if job.type == "retrying":
+                raise Retry("later", delay=3600)
+            if job.type == "dead":
+                raise Dead("no good")
+            return "done"
+
+        types = ("retrying", "retrying", "dead", "dead", "dead", "succeeded")
+        retrying, _, dead, _, _, succeeded = await app.produce_many([(type, {}) for type in types])
+        await app.worker(max_jobs=len(types)).run()
+        running = await app.produce("running")
+        await app.produce("running")
+        command(admin, "XREADGROUP", "GROUP", "images", "lost", "STREAMS", "jobs", ">")
+        queued = await app.produce("queued")
+        scheduled = await app.produce("scheduled", delay=3600, key="k")
+        return Jobs(queued, running, retrying, dead, succeeded, scheduled)
+
+
+def inspect(stage: Stage) -> None:
+    """Ask every question that the command line can."""
+    jobs = asyncio.run(prepare(stage.admin_url, stage.admin))
+    _look(stage, jobs)
+    _look(stage, jobs, "--json")
+
+
+def _look(stage: Stage, jobs: Jobs, *json: str) -> None:
+    assert "images" in stage.run("info", *json)
+    assert "images" in stage.run("group", "list", *json)
+    assert jobs.retrying in stage.run("pending", *json)
+    assert jobs.running in stage.run("pending", "--state", "running", "--group", "images", *json)
+    assert jobs.dead in stage.run("dlq", "list", *json)
+    assert jobs.dead in stage.run("dlq", "list", "--newest", "--older-than", "1ms", *json)
+    assert "no good" in stage.run("dlq", "show", jobs.dead, *json)
+    for state in ("queued", "running", "retrying", "dead", "succeeded"):
+        assert state in stage.run("status", getattr(jobs, state), *json)
+
+
+# -- the operator -------------------------------------------------------------
+
+
+def operate(stage: Stage) -> None:
+    """Look, and treat what was found, with every command for that."""
+    jobs = asyncio.run(prepare(stage.admin_url, stage.admin))
+    _look(stage, jobs)
+    stage.run("cancel", jobs.scheduled)
+    stage.run("pending", "retry", jobs.retrying)
+    stage.run("pending", "dead", jobs.running, "--group", "images", "--reason", "enough")
+    stage.run("pending", "release", "--consumer", "lost", "--force")
+    stage.run("dlq", "redrive", jobs.dead, "--group", "images")
+    stage.run("dlq", "redrive", "--type", "running", "--group", "images")
+    time.sleep(0.002)  # so that all are older than that
+    stage.run("dlq", "purge", "--older-than", "1ms", "--group", "images", "--yes")
+    stage.run("group", "create", "audit")
+    stage.run("group", "delete", "audit", "--yes")
+    stage.run("group", "delete", "images", "--dead-letters", "--force", "--yes")
+
+
+SCENARIOS: dict[str, Callable[[Stage], None]] = {
+    "producer": produce,
+    "worker": work,
+    "inspector": inspect,
+    "operator": operate,
+}
