@@ -219,7 +219,7 @@ def _validator(
         )
         adapter: pydantic.TypeAdapter[dict[str, Any]] = pydantic.TypeAdapter(shape)
         check: Callable[[Any], dict[str, Any]] = adapter.validator.validate_python
-    except (pydantic.errors.PydanticUserError, TypeError) as error:
+    except (pydantic.PydanticUserError, pydantic.PydanticUndefinedAnnotation, TypeError) as error:
         raise ConfigError(
             f"the annotations of {name} cannot be checked: "
             f"{printable(str(error).splitlines()[0], 200)}"
