@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -120,8 +121,9 @@ class RedisServer:
             self.process.wait()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, such as SIGSTOP."""
-        os.kill(self.pid, number)
+        """Send it a signal, such as SIGSTOP, if it still runs."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def stop(self) -> None:
         """Stop it and remove its files."""

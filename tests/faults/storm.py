@@ -245,8 +245,7 @@ class Storm:
         rig, server = self.rig, self.rig.server
         for worker in self._alive:
             worker.signal(signal.SIGCONT)  # nothing happens to one that has died
-        with suppress(ProcessLookupError):
-            server.signal(signal.SIGCONT)
+        server.signal(signal.SIGCONT)
         rig.proxy.delay, rig.proxy.trickle, rig.proxy.reject = 0.0, 0, False
         rig.proxy.accept()
         if server.process is None or server.process.poll() is not None:

@@ -11,7 +11,7 @@ import pytest
 from tests.faults.rig import Rig
 from tests.faults.storm import SERVER_OPTIONS, Storm
 
-SECONDS = float(os.environ.get("STREAMQ_STORM_SECONDS", "15"))
+SECONDS = float(os.environ.get("STREAMQ_STORM_SECONDS", "60"))
 
 
 @pytest.mark.timeout(SECONDS + 180)
