@@ -67,9 +67,8 @@ class Row(Protocol):
 class Histogram:
     """Counts observations into buckets, a batch at a time.
 
-    prometheus_client's own takes a lock and a search for each observation, 1 to 2 µs;
-    a worker has two for each of 100,000 jobs a second. Here a batch is sorted, and each
-    bound is looked for once.
+    prometheus_client's own takes a lock and a search for each observation, and a worker
+    has two for each job. Here a batch is sorted, and each bound is looked for once.
     """
 
     def __init__(self) -> None:

@@ -12,10 +12,10 @@ def collect_less() -> None:
     """Spare the process rounds that find nothing.
 
     Jobs in hand are many young objects without cycles: with Python's own threshold, made
-    for other programs, the collector looks at each several times, a tenth of what a job
-    costs. What the imports have left stays for good and is not looked at any more. Cycles
-    that handlers leave are found as before, a little later. A threshold that somebody has
-    raised, or a collector switched off, is left as it is.
+    for other programs, the collector looks at each several times. What the imports have
+    left stays for good and is not looked at any more. Cycles that handlers leave are found
+    as before, a little later. A threshold that somebody has raised, or a collector switched
+    off, is left as it is.
     """
     young, *older = gc.get_threshold()
     if not gc.isenabled() or not 0 < young < YOUNG:

@@ -38,7 +38,7 @@ STUCK_AFTER = 5.0
 Prepared = tuple[Handler, Sequence[Job], tuple[Any, ...], dict[str, Any]]
 """A handler, the jobs that it is called for, and the arguments."""
 
-_ASYNC = Mode.ASYNC  # Python 3.11 looks a member up in 0.1 µs
+_ASYNC = Mode.ASYNC  # Python 3.11 is slow to look a member up
 
 _NO_FIELDS: list[bytes] = [b"type", b"", b"data", b"null"]
 

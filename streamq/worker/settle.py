@@ -34,7 +34,7 @@ KEEP_DATA = 1024
 _RECORDED = {Outcome.SUCCEEDED: "succeeded", Outcome.EXPIRED: "expired"}
 _PARKED = (Outcome.RETRY, Outcome.RELEASED)
 _WITH_RECORD = frozenset("Srd")
-_SUCCEEDED = Outcome.SUCCEEDED  # Python 3.11 looks a member up in 0.1 µs
+_SUCCEEDED = Outcome.SUCCEEDED  # Python 3.11 is slow to look a member up
 
 
 class Settler:

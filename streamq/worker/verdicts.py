@@ -31,7 +31,7 @@ MAX_RESULT = 64 * 1024
 
 _log = logging.getLogger(__name__)
 
-_SUCCEEDED = Outcome.SUCCEEDED  # Python 3.11 looks a member up in 0.1 µs
+_SUCCEEDED = Outcome.SUCCEEDED  # Python 3.11 is slow to look a member up
 
 
 def unwanted(job: Job, handlers: Handlers, now: float) -> Verdict | None:
