@@ -68,6 +68,7 @@ class App:
         self._handlers: dict[tuple[str, str | None], dict[str, Handler]] = {}
         self._ignored: dict[tuple[str, str | None], list[str]] = {}
         self._server: Server | None = None
+        self._producer: Producer | None = None
 
     # -- handlers -------------------------------------------------------------
 
@@ -200,7 +201,7 @@ class App:
         Raises:
             StreamqError: see :meth:`streamq.producer.Producer.produce`.
         """
-        return await self._producer().produce(
+        return await self.producer.produce(
             stream or self.stream, type, {**data, **fields} if data else fields,
             key=key, delay=delay, at=at, expires=expires,
         )  # fmt: skip
@@ -211,7 +212,7 @@ class App:
         Args:
             name: what :meth:`produce` returned.
         """
-        return await self._producer().cancel(stream or self.stream, name)
+        return await self.producer.cancel(stream or self.stream, name)
 
     async def produce_many(
         self,
@@ -229,7 +230,7 @@ class App:
         Raises:
             StreamqError: see :meth:`streamq.producer.Producer.produce_many`.
         """
-        return await self._producer().produce_many(stream or self.stream, jobs)
+        return await self.producer.produce_many(stream or self.stream, jobs)
 
     # -- looking at jobs ------------------------------------------------------
 
@@ -260,11 +261,18 @@ class App:
             self._server = Server(self.url)
         return self._server
 
+    @property
+    def producer(self) -> Producer:
+        """What writes its jobs, with every option that there is."""
+        if self._producer is None:
+            self._producer = Producer(self.server, self.max_payload, self._replication)
+        return self._producer
+
     async def close(self) -> None:
         """Close the connections. The app can be used again."""
         if self._server is not None:
             await self._server.close()
-            self._server = None
+            self._server = self._producer = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -323,9 +331,6 @@ class App:
 
         run_async(main)
         end_with_main()
-
-    def _producer(self) -> Producer:
-        return Producer(self.server, self.max_payload, self._replication)
 
     def _place(self, stream: str | None, group: str | None) -> tuple[str, str | None]:
         return (

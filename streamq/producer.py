@@ -95,18 +95,16 @@ class Producer:
             NotReplicated: it is written, but not on enough replicas in time.
             ServerUnavailable: nothing was written.
         """
+        raw = encode_data(data, self._max_payload)
+        when = _when(delay, at)
+        if key is None and when is None and trace is None and expires is None:
+            return await self._write(_command(stream, type, raw))
         fields = encode(
-            check_type(type), encode_data(data, self._max_payload),
+            check_type(type), raw,
             key=_check_key(key), trace=_check_text("trace", trace), expires=_ms("expires", expires),
         )  # fmt: skip
-        when = _when(delay, at)
         if key is None and when is None:
-            command = ("XADD", check_stream(stream), "*", *fields)
-            if self._replication is None:
-                reply = await self._server.call(*command)
-            else:
-                reply = await self._replicated(self._replication, pack(command))
-            return str(reply, "ascii")
+            return await self._write(pack(("XADD", check_stream(stream), "*", *fields)))
         keys, ttl = stream_keys(stream), _ms("key_ttl", key_ttl) or 1
         if when is not None:
             name = f"s-{secrets.token_hex(8)}"
@@ -152,7 +150,7 @@ class Producer:
             try:
                 async for type, data in _as_async(jobs):
                     raw = encode_data(data, self._max_payload)
-                    packed.append(b"%b$%d\r\n%b\r\n" % (_head(stream, type), len(raw), raw))
+                    packed.append(_command(stream, type, raw))
                     if len(packed) == CHUNK:
                         yield b"".join(packed), len(packed)
                         packed.clear()
@@ -178,6 +176,13 @@ class Producer:
         key = await self._server.call("HGET", keys.scheduled_jobs, f"{name}:key")
         unique = None if key is None else key.decode()
         return bool(await self._server.run(scripts.unschedule(keys, name, unique)))
+
+    async def _write(self, command: bytes) -> str:
+        if self._replication is None:
+            reply = await self._server.send(command)
+        else:
+            reply = await self._replicated(self._replication, command)
+        return str(reply, "ascii")
 
     async def _until_known(self, call: scripts.Call) -> str:
         """Run a script that does nothing the second time, until its reply arrives."""
@@ -207,10 +212,15 @@ class Producer:
         return reply
 
 
+def _command(stream: str, type: str, raw: bytes) -> bytes:
+    """The command that writes a job without options, packed."""
+    return b"%b$%d\r\n%b\r\n" % (_head(stream, type), len(raw), raw)
+
+
 @lru_cache(maxsize=1024)
 def _head(stream: str, type: str) -> bytes:
-    """The command that writes a job, packed, up to its data."""
-    whole = pack(("XADD", stream, "*", *encode(check_type(type), b"")))
+    """That command up to the data, which is all that differs from job to job."""
+    whole = pack(("XADD", check_stream(stream), "*", *encode(check_type(type), b"")))
     return whole.removesuffix(b"$0\r\n\r\n")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from streamq.scripts import Call
 from streamq.server.address import Address, default_url
 from streamq.server.link import REPLY_TIMEOUT, Link
-from streamq.server.packing import Arg
+from streamq.server.packing import Arg, pack
 from streamq.server.version import ServerInfo, read_info
 
 __all__ = ["Arg", "Clock", "Link", "Server", "ServerInfo"]
@@ -77,9 +77,13 @@ class Server:
 
     async def call(self, *args: Arg) -> Any:
         """One command over the pool; see :meth:`Link.call`."""
+        return await self.send(pack(args))
+
+    async def send(self, packed: bytes) -> Any:
+        """One packed command over the pool; see :meth:`Link.call`."""
         link = self._take()
         try:
-            return await link.call(*args)
+            return await link.send(packed)
         finally:
             await self._put_back(link)
 

@@ -85,8 +85,15 @@ class Link:
             OutcomeUnknown: it broke after the command was sent.
             StreamqError: what the server's error reply means.
         """
-        replies = await self.exchange(pack(args), 1, block=block)
-        return _result(replies[0], " ", args[:3])
+        return await self.send(pack(args), block=block)
+
+    async def send(self, packed: bytes, *, block: float = 0.0) -> Any:
+        """Send one packed command and return its reply; all else as for :meth:`call`."""
+        replies = await self.exchange(packed, 1, block=block)
+        reply = replies[0]
+        if isinstance(reply, Exception):
+            raise _named(replies, packed)[0]
+        return reply
 
     async def run(self, script: Call) -> Any:
         """Run a script by its digest, or by its text where the server does not know it."""
@@ -100,7 +107,12 @@ class Link:
                 b"".join(pack(("TYPE", key)) for key in script.keys), len(script.keys)
             )
             raise wrong_key_type(script.keys, kinds) or replies[0]
-        return _result(replies[0], ", ", script.keys)
+        reply = replies[0]
+        if isinstance(reply, KeyNotPermitted):
+            raise KeyNotPermitted(reply.where, ", ".join(map(printable, script.keys)))
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
     async def exchange(self, packed: bytes, count: int, *, block: float = 0.0) -> Sequence[Any]:
         """Send packed commands at once and return their ``count`` replies.
@@ -112,7 +124,9 @@ class Link:
             OutcomeUnknown: it broke after the commands were sent.
         """
         async with self._turn:
-            wire = await self._ready()
+            wire = self._wire
+            if wire is None or not wire.usable:
+                wire = await self._ready()
             return await self._read(wire, count, send=packed, block=block)
 
     async def pipeline(
@@ -213,15 +227,6 @@ class Link:
                 else "if it speaks TLS, write rediss:// in the URL"
             )
         return ServerUnavailable(f"{what.format(self._where)}: {hint}")
-
-
-def _result(reply: Any, between: str, asked: Sequence[object]) -> Any:
-    """The reply, unless it is an error: that is raised, and says what was asked for."""
-    if isinstance(reply, KeyNotPermitted):
-        raise KeyNotPermitted(reply.where, between.join(map(printable, asked)))
-    if isinstance(reply, Exception):
-        raise reply
-    return reply
 
 
 def _named(replies: Sequence[Any], packed: bytes) -> Sequence[Any]:

@@ -91,14 +91,16 @@ class Consumer:
         self._settings = settings
         self._events = events
         self._fetching: anyio.CancelScope | None = None
-        # One connection for reads that block, one for everything else. Each is given up
-        # early enough for a heartbeat on the next one to save the leases.
+        # One connection for reads that block, one for everything else, and one for a second
+        # settling call, opened when there is one. Each is given up early enough for a
+        # heartbeat on the next one to save the leases.
         timeout = min(max(settings.lease / 2, MIN_TIMEOUT), REPLY_TIMEOUT)
         self._reading = server.link(name, timeout)
         self._writing = server.link(name, timeout)
+        self._settling = server.link(name, timeout)
         self.settler = Settler(
-            self.keys, name, link=self._writing, hand=self.hand, result_ttl=settings.result_ttl,
-            clock=server.clock, outage=outage, events=events,
+            self.keys, name, links=(self._writing, self._settling), hand=self.hand,
+            result_ttl=settings.result_ttl, clock=server.clock, outage=outage, events=events,
             parked=lambda delay: self.fetcher.due_in(delay),
         )  # fmt: skip
         self.runners = Runners(
@@ -143,8 +145,8 @@ class Consumer:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._reading.close()
-        await self._writing.close()
+        for link in (self._reading, self._writing, self._settling):
+            await link.close()
 
     def stop(self) -> None:
         """Begin to stop."""

@@ -1,7 +1,8 @@
 """The last stage: verdicts to the server, as many in one script call as have gathered.
 
-One call is in flight at a time, and takes all that came meanwhile (group commit): at
-low load nothing waits, at high load the batches grow by themselves.
+A call takes all that came while the one before it was in flight (group commit): at low
+load nothing waits, at high load the batches grow by themselves. Where many come, a second
+call follows before the first is answered, so that the server need not wait for the worker.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
+
+import anyio
 
 from streamq import scripts
 from streamq.errors import AuthenticationFailed, GroupNotFound, OutcomeUnknown, ServerRefused
@@ -24,6 +28,9 @@ from streamq.worker.outage import Outage
 
 MOST = 500
 """Verdicts in one call at the most; Lua's ``unpack`` takes a few thousand values."""
+
+FULL = 250
+"""Verdicts that are worth one more call while another is in flight: those of a whole read."""
 
 FOREVER = 1e10
 """Seconds that a retry may be put off at the most: some 300 years."""
@@ -41,7 +48,8 @@ class Settler:
     """Applies verdicts for one consumer.
 
     Args:
-        link: the connection for its calls; closed by the owner.
+        links: the connections for its calls, one for each that may be in flight; closed
+            by the owner.
         result_ttl: seconds for which a finished job's record is kept; 0 leaves none.
         clock: how far the server's clock is ahead of ours.
         parked: called with the seconds until a retry that was parked is due.
@@ -52,7 +60,7 @@ class Settler:
         keys: GroupKeys,
         consumer: str,
         *,
-        link: Link,
+        links: Sequence[Link],
         hand: Hand,
         result_ttl: float,
         clock: Clock,
@@ -63,7 +71,7 @@ class Settler:
         self._keys = keys
         self._stage = f"settle {keys.stream} {keys.group}"
         self._consumer = consumer
-        self._link = link
+        self._links = links
         self._hand = hand
         self._record_ttl = int(result_ttl * 1000)
         self._clock = clock
@@ -71,38 +79,62 @@ class Settler:
         self._events = events
         self._parked = parked
         self._gathered: list[Verdict] = []
+        self._idle: dict[int, asyncio.Future[None]] = {}
+        self._enough = inf
+        """How many verdicts are enough for one more call now."""
         self.in_doubt: set[tuple[str, int]] = set()
         """Entry ID and delivery count of those whose settling may have been carried out,
         by a call whose reply was lost."""
-        self._waiter: asyncio.Future[None] | None = None
 
     def put(self, verdict: Verdict) -> None:
         """Hand in a verdict; it goes with the next call."""
         self._gathered.append(verdict)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if len(self._gathered) >= self._enough:
+            self._begin()
 
     async def run(self) -> None:
         """Settle what comes in, until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            if not self._gathered:
-                self._waiter = loop.create_future()
-                try:
-                    await self._waiter
-                finally:
-                    self._waiter = None
-            batch, self._gathered = self._gathered[:MOST], self._gathered[MOST:]
-            await self._settle(batch)
+        async with anyio.create_task_group() as calls:
+            for number in range(len(self._links)):
+                calls.start_soon(self._serve, number)
 
-    async def _settle(self, batch: Sequence[Verdict]) -> None:
+    async def _serve(self, number: int) -> None:
+        while True:
+            await self._turn(number)
+            batch, self._gathered = self._gathered[:MOST], self._gathered[MOST:]
+            if batch:  # another call may have been quicker
+                await self._settle(batch, number)
+
+    async def _turn(self, number: int) -> None:
+        """Wait until there is enough for one more call."""
+        idle = self._idle[number] = asyncio.get_running_loop().create_future()
+        self._plan()
+        if len(self._gathered) >= self._enough:
+            self._begin()
+        try:
+            await idle
+        finally:
+            if self._idle.pop(number, None):
+                self._plan()
+
+    def _begin(self) -> None:
+        # The first connection, where it can be: with little to do the second is never opened.
+        self._idle.pop(min(self._idle)).set_result(None)
+        self._plan()
+
+    def _plan(self) -> None:
+        in_flight = len(self._links) - len(self._idle)
+        self._enough = inf if not self._idle else FULL if in_flight else 1
+
+    async def _settle(self, batch: Sequence[Verdict], number: int) -> None:
         call = self._call(batch)
         deliveries = [(verdict.job.id, verdict.job.attempt) for verdict in batch]
+        link = self._links[number]
 
         async def send() -> list[Any] | None:
             sent = time.monotonic()
             try:
-                reply: list[Any] = await self._link.run(call)
+                reply: list[Any] = await link.run(call)
             except GroupNotFound:
                 # The group is gone, and with it every claim to these entries.
                 return [part for i in range(len(batch)) for part in (i + 1, b"")]
@@ -118,10 +150,10 @@ class Settler:
             self._hand.trip = time.monotonic() - sent
             return reply
 
-        reply = await self._outage.persist(self._stage, send)
+        reply = await self._outage.persist(f"{self._stage} {number}", send)
         if reply is None:
             for verdict in batch:
-                await self._settle([verdict])
+                await self._settle([verdict], number)
             return
         refused = {
             position - 1: why.decode("utf-8", "backslashreplace")  # who holds it may be anybody
