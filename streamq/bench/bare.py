@@ -58,9 +58,9 @@ def _settle(
     keys: list[str] = []
     if records:
         now = int(time.time() * 1000)
-        for raw_id, (_, type, _, data) in entries:
-            kept = data if len(data) <= KEEP_DATA else b""
-            verdicts += ("S", "succeeded", type, kept, now, now, b"", b"")
+        verdicts += ("S", len(entries), "succeeded", entries[0][1][1])
+        for raw_id, (_, _, _, data) in entries:
+            verdicts += (data if len(data) <= KEEP_DATA else b"", now, now)
             keys.append(scratch.keys.job_prefix + raw_id.decode())
     else:
         verdicts += ("s", len(entries))

@@ -15,8 +15,10 @@
 -- ARGV[4]   n, the number of verdicts
 -- ARGV[5..] n pairs: entry ID, delivery count; then for each, in the same order:
 --   s m                    succeeded, no record: this one and the m - 1 that follow
---   S state type data started finished result note
---                          done, and the record says how   [1 key: record]
+--   S m state type, then m times: data started finished
+--                          done, and the record says how   [m keys: records]
+--   R state type data started finished result note
+--                          done, with a result or a note   [1 key: record]
 --   r delay_ms error deliveries
 --                          failed, to be tried again; how many deliveries it may
 --                          have is noted for those who look  [1 key: record]
@@ -62,6 +64,19 @@ end
 
 local function refuse_stranger(position)
     refuse(position, others[position] == '' and '' or '=' .. others[position])
+end
+
+local function keep(record, delivery, state, type, data, started, finished)
+    if delivery ~= '1' then
+        redis.pcall('DEL', record) -- what an earlier, failed delivery left
+    end
+    if keep_ms > 0 then
+        redis.pcall(
+            'HSET', record, 'state', state, 'type', type, 'data', data,
+            'attempts', delivery, 'started_at', started, 'finished_at', finished
+        )
+        redis.pcall('PEXPIRE', record, ARGV[3])
+    end
 end
 
 local i = 0
@@ -113,24 +128,34 @@ while i < n do
         end
         arg = arg + 2
     elseif verdict == 'S' then
-        if ours then
-            local record = KEYS[key]
-            if deliveries[i] ~= '1' then
-                redis.pcall('DEL', record) -- what an earlier, failed delivery left
-            end
-            if keep_ms > 0 then
-                redis.pcall(
-                    'HSET', record, 'state', ARGV[arg + 1], 'type', ARGV[arg + 2],
-                    'data', ARGV[arg + 3], 'attempts', deliveries[i],
-                    'started_at', ARGV[arg + 4], 'finished_at', ARGV[arg + 5]
+        local last, state, type = i + ARGV[arg + 1] - 1, ARGV[arg + 2], ARGV[arg + 3]
+        arg = arg + 4
+        while true do
+            if ours then
+                keep(
+                    KEYS[key], deliveries[i], state, type,
+                    ARGV[arg], ARGV[arg + 1], ARGV[arg + 2]
                 )
-                if ARGV[arg + 6] ~= '' then
-                    redis.pcall('HSET', record, 'result', ARGV[arg + 6])
-                end
-                if ARGV[arg + 7] ~= '' then
-                    redis.pcall('HSET', record, 'note', ARGV[arg + 7])
-                end
-                redis.pcall('PEXPIRE', record, ARGV[3])
+                acked[#acked + 1] = ids[i]
+            end
+            arg, key = arg + 3, key + 1
+            if i == last then
+                break
+            end
+            i = i + 1
+            ours = others[i] == nil
+            if not ours then
+                refuse_stranger(i)
+            end
+        end
+    elseif verdict == 'R' then
+        if ours then
+            keep(KEYS[key], deliveries[i], unpack(ARGV, arg + 1, arg + 5))
+            if keep_ms > 0 and ARGV[arg + 6] ~= '' then
+                redis.pcall('HSET', KEYS[key], 'result', ARGV[arg + 6])
+            end
+            if keep_ms > 0 and ARGV[arg + 7] ~= '' then
+                redis.pcall('HSET', KEYS[key], 'note', ARGV[arg + 7])
             end
             acked[#acked + 1] = id
         end

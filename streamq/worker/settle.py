@@ -40,7 +40,7 @@ KEEP_DATA = 1024
 
 _RECORDED = {Outcome.SUCCEEDED: "succeeded", Outcome.EXPIRED: "expired"}
 _PARKED = (Outcome.RETRY, Outcome.RELEASED)
-_WITH_RECORD = frozenset("Srd")
+_ACK: tuple[Arg, ...] = ("s", 1)
 _SUCCEEDED = Outcome.SUCCEEDED  # Python 3.11 is slow to look a member up
 
 
@@ -181,7 +181,8 @@ class Settler:
         pairs: list[Arg] = []
         verdicts: list[Arg] = []
         job_prefix = self._keys.job_prefix
-        run, run_end = 0, -1
+        run: tuple[Arg, ...] = ()
+        count, count_at, run_end = 0, 0, 0
         for verdict in batch:
             job = verdict.job
             pairs += (job.id, job.attempt)
@@ -190,51 +191,55 @@ class Settler:
                     fields = encode(event.type, event.raw, trace=job.trace)
                     verdicts += ("e", len(fields), *fields)
                     keys.append(event.stream)
-            words = self._words(verdict)
-            if words:
-                verdicts += words
-                if words[0] in _WITH_RECORD:
-                    keys.append(job_prefix + job.id)
-            elif len(verdicts) == run_end:
-                run += 1
-                verdicts[-1] = run
+            head, words, recorded = self._words(verdict)
+            if head and head == run and len(verdicts) == run_end:
+                count += 1
+                verdicts[count_at] = count
             else:
-                run = 1
-                verdicts += ("s", run)
-                run_end = len(verdicts)
+                run, count, count_at = head, 1, len(verdicts) + 1
+                verdicts += head
+            verdicts += words
+            run_end = len(verdicts)
+            if recorded:
+                keys.append(job_prefix + job.id)
         return scripts.settle(
             self._keys, self._consumer, self._record_ttl, len(batch), keys, pairs, verdicts
         )
 
-    def _words(self, verdict: Verdict) -> tuple[Arg, ...]:
-        """A verdict as the script takes it; nothing for one that is just to be acknowledged."""
+    def _words(self, verdict: Verdict) -> tuple[tuple[Arg, ...], tuple[Arg, ...], bool]:
+        """A verdict as the script takes it.
+
+        Returns:
+            What it may share with those that follow, the rest, and whether it has a record.
+        """
         job, outcome = verdict.job, verdict.outcome
         if outcome is _SUCCEEDED or outcome is Outcome.EXPIRED:
             # A first delivery has left no record that would have to go.
-            return self._record(verdict) if self._record_ttl or job.attempt > 1 else ()
+            if self._record_ttl or job.attempt > 1:
+                return self._record(verdict)
+            return _ACK, (), False
         if outcome is Outcome.RETRY:
             delay = int(min(verdict.delay, FOREVER) * 1000)
-            return ("r", delay, verdict.error, job.retries + 1)
+            return (), ("r", delay, verdict.error, job.retries + 1), True
         if outcome is Outcome.DEAD:
-            return ("d", verdict.reason, verdict.error)
+            return (), ("d", verdict.reason, verdict.error), True
         if outcome is Outcome.RELEASED:
-            return ("b",)
+            return (), ("b",), False
         if job.only_for is not None and job.only_for != job.group:
-            return ("f", printable(job.only_for))
-        return ()
+            return (), ("f", printable(job.only_for)), False
+        return _ACK, (), False
 
-    def _record(self, verdict: Verdict) -> tuple[Arg, ...]:
-        job = verdict.job
+    def _record(self, verdict: Verdict) -> tuple[tuple[Arg, ...], tuple[Arg, ...], bool]:
+        job, state = verdict.job, _RECORDED[verdict.outcome]
         raw = job.raw
-        return (
-            "S", _RECORDED[verdict.outcome], job.type, raw if len(raw) <= KEEP_DATA else b"",
-            self._server_ms(verdict.started), self._server_ms(verdict.finished),
-            verdict.result, verdict.error,
+        ahead = self._clock.ahead  # its times are the server's, as those of entry IDs are
+        words = (
+            raw if len(raw) <= KEEP_DATA else b"",
+            int((verdict.started + ahead) * 1000), int((verdict.finished + ahead) * 1000),
         )  # fmt: skip
-
-    def _server_ms(self, seconds: float) -> int:
-        """A time of this machine's by the server's clock, as entry IDs have it."""
-        return int((seconds + self._clock.ahead) * 1000)
+        if verdict.result or verdict.error:
+            return (), ("R", state, job.type, *words, verdict.result, verdict.error), True
+        return ("S", 1, state, job.type), words, True
 
     def _tell_refused(self, batch: Sequence[Verdict], refused: dict[int, str]) -> None:
         for i, why in refused.items():

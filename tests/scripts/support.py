@@ -26,43 +26,50 @@ def run(client: redis.Redis, call: Call) -> Any:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One verdict for ``settle.lua``: its arguments, and whether it takes a record key."""
+    """One verdict for ``settle.lua``, and whether it takes a record key.
+
+    ``head`` is what it may share with those that follow, with their number in second place.
+    """
 
     id: str
     count: int
+    head: tuple[Arg, ...]
     args: tuple[Arg, ...]
     record: bool = False
     events: tuple[tuple[str, tuple[Arg, ...]], ...] = ()
 
     def emitting(self, *events: tuple[str, tuple[Arg, ...]]) -> Verdict:
         """The same with follow-up events: target key and fields."""
-        return Verdict(self.id, self.count, self.args, self.record, events)
+        return Verdict(self.id, self.count, self.head, self.args, self.record, events)
 
 
 def succeeded(id: str, count: int = 1) -> Verdict:
-    return Verdict(id, count, ("s", 1))
+    return Verdict(id, count, ("s", 1), ())
 
 
 def recorded(
     id: str, count: int = 1, *, state: str = "succeeded", result: str = "", note: str = ""
 ) -> Verdict:
-    return Verdict(id, count, ("S", state, "t", "{}", 1000, 2000, result, note), record=True)
+    if not result and not note:
+        return Verdict(id, count, ("S", 1, state, "t"), ("{}", 1000, 2000), record=True)
+    args = ("R", state, "t", "{}", 1000, 2000, result, note)
+    return Verdict(id, count, (), args, record=True)
 
 
 def failed(id: str, count: int = 1, *, delay: int = 0, error: str = "oops") -> Verdict:
-    return Verdict(id, count, ("r", delay, error, 4), record=True)
+    return Verdict(id, count, (), ("r", delay, error, 4), record=True)
 
 
 def dead(id: str, count: int = 1, *, reason: str = "gave up", error: str = "oops") -> Verdict:
-    return Verdict(id, count, ("d", reason, error), record=True)
+    return Verdict(id, count, (), ("d", reason, error), record=True)
 
 
 def given_back(id: str, count: int = 1) -> Verdict:
-    return Verdict(id, count, ("b",))
+    return Verdict(id, count, (), ("b",))
 
 
 def not_ours(id: str, group: str, count: int = 1) -> Verdict:
-    return Verdict(id, count, ("f", group))
+    return Verdict(id, count, (), ("f", group))
 
 
 @dataclass
@@ -84,19 +91,21 @@ class Group:
         keys: list[str] = []
         pairs: list[Arg] = []
         args: list[Arg] = []
-        run, run_end = 0, -1
+        head: tuple[Arg, ...] = ()
+        count, start, end = 0, 0, 0
         for verdict in verdicts:
             pairs += (verdict.id, verdict.count)
             for target, fields in verdict.events:
                 args += ("e", len(fields), *fields)
                 keys.append(target)
-            if verdict.args[0] == "s" and len(args) == run_end:
-                run += 1
-                args[-1] = run
+            if verdict.head and verdict.head == head and len(args) == end:
+                count += 1
+                args[start + 1] = count
             else:
-                run = 1
-                args += verdict.args
-            run_end = len(args) if verdict.args[0] == "s" else -1
+                head, count, start = verdict.head, 1, len(args)
+                args += head
+            args += verdict.args
+            end = len(args)
             if verdict.record:
                 keys.append(self.keys.job(verdict.id))
         return scripts.settle(self.keys, consumer, ttl, len(verdicts), keys, pairs, args)
