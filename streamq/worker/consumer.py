@@ -92,14 +92,16 @@ class Consumer:
         self._events = events
         self._fetching: anyio.CancelScope | None = None
         # One connection for reads that block, one for everything else, and one for a second
-        # settling call, opened when there is one. Each is given up early enough for a
+        # settling call, opened when it is needed. Each is given up early enough for a
         # heartbeat on the next one to save the leases.
         timeout = min(max(settings.lease / 2, MIN_TIMEOUT), REPLY_TIMEOUT)
         self._reading = server.link(name, timeout)
         self._writing = server.link(name, timeout)
         self._settling = server.link(name, timeout)
+        # Without records a call is so short that the server would wait for a second one, too.
+        settling = (self._writing, self._settling) if settings.result_ttl else (self._writing,)
         self.settler = Settler(
-            self.keys, name, links=(self._writing, self._settling), hand=self.hand,
+            self.keys, name, links=settling, hand=self.hand,
             result_ttl=settings.result_ttl, clock=server.clock, outage=outage, events=events,
             parked=lambda delay: self.fetcher.due_in(delay),
         )  # fmt: skip

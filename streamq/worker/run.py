@@ -249,7 +249,9 @@ class Runners:
         slot.started = 0.0
         try:
             if handler.mode is _ASYNC:
-                self._begun(slot, handler)
+                slot.started = time.time()
+                if handler.timeout is not None:
+                    self._limit(slot, handler.timeout)
                 result = await handler.function(*args, **kwargs)
             else:
                 # The timeout does not count the wait for a thread or a process.
@@ -282,8 +284,12 @@ class Runners:
 
     def _begun(self, slot: Slot, handler: Handler) -> None:
         slot.started = time.time()
-        if handler.timeout is not None and slot.cause is None:
-            self._deadlines.set(slot, handler.timeout)
+        if handler.timeout is not None:
+            self._limit(slot, handler.timeout)
+
+    def _limit(self, slot: Slot, timeout: float) -> None:
+        if slot.cause is None:
+            self._deadlines.set(slot, timeout)
 
     def _job(self, id: str, attempt: int, fields: list[bytes]) -> Job:
         return Job(id, self._stream, self._group, self._consumer, attempt, decode(fields))

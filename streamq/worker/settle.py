@@ -182,26 +182,27 @@ class Settler:
         verdicts: list[Arg] = []
         job_prefix = self._keys.job_prefix
         run: tuple[Arg, ...] = ()
-        count, count_at, run_end = 0, 0, 0
+        count, count_at = 0, 0
         for verdict in batch:
             job = verdict.job
             pairs += (job.id, job.attempt)
-            if job.emitted:
-                for event in job.emitted:
+            head, words, recorded = self._words(verdict)
+            if head != run or not head or job.emitted:
+                if run:
+                    verdicts[count_at] = count
+                for event in job.emitted or ():
                     fields = encode(event.type, event.raw, trace=job.trace)
                     verdicts += ("e", len(fields), *fields)
                     keys.append(event.stream)
-            head, words, recorded = self._words(verdict)
-            if head and head == run and len(verdicts) == run_end:
-                count += 1
-                verdicts[count_at] = count
-            else:
-                run, count, count_at = head, 1, len(verdicts) + 1
+                run, count, count_at = head, 0, len(verdicts) + 1
                 verdicts += head
-            verdicts += words
-            run_end = len(verdicts)
-            if recorded:
-                keys.append(job_prefix + job.id)
+            count += 1
+            if words:
+                verdicts += words
+                if recorded:
+                    keys.append(job_prefix + job.id)
+        if run:
+            verdicts[count_at] = count
         return scripts.settle(
             self._keys, self._consumer, self._record_ttl, len(batch), keys, pairs, verdicts
         )
