@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
 from enum import Enum
 from functools import partial
@@ -185,7 +185,16 @@ class Runners:
                 try:
                     prepared = self._prepare(delivery)
                     if prepared is not None:
-                        await self._call(slot, *prepared)
+                        # Here, not in a coroutine of its own, which would be one more a job.
+                        try:
+                            result = await self._enter(slot, *prepared)
+                        except BaseException as error:
+                            if not self._failed(slot, error):
+                                raise
+                        else:
+                            self._succeeded(slot, result)
+                        finally:
+                            self._leave(slot)
                 except Exception as error:
                     # Nobody's handler but a defect of ours; the job must not stay in
                     # hand for ever.
@@ -240,47 +249,52 @@ class Runners:
             return None
         return handler, (job,), args, kwargs
 
-    async def _call(
+    def _enter(
         self, slot: Slot, handler: Handler, jobs: Sequence[Job],
         args: tuple[Any, ...], kwargs: dict[str, Any],
-    ) -> None:  # fmt: skip
+    ) -> Awaitable[Any]:  # fmt: skip
+        """Call the handler; what is returned is to be awaited."""
         slot.handler = handler
         slot.jobs = jobs
-        slot.started = 0.0
-        try:
-            if handler.mode is _ASYNC:
-                slot.started = time.time()
-                if handler.timeout is not None:
-                    self._limit(slot, handler.timeout)
-                result = await handler.function(*args, **kwargs)
-            else:
-                # The timeout does not count the wait for a thread or a process.
-                begun = partial(self._begun, slot, handler)
-                result = await self._caller.call(handler, jobs, args, kwargs, begun)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError):
-                if slot.cause is not None:
-                    self._settle_cancelled(slot)
-                    return
-                if slot.task is None or slot.task.cancelling():
-                    raise  # the worker itself is being cancelled
-                # Otherwise the handler has awaited something that somebody else cancelled.
-            if not slot.stuck:
-                for job in jobs:
-                    self._put(verdicts.failed(job, handler, slot.started, error))
-        else:
-            if not slot.stuck:
-                for job in jobs:
-                    self._put(verdicts.succeeded(job, slot.started, result, self._keep_results))
-        finally:
-            slot.jobs = ()
-            slot.deadline = NEVER
+        if handler.mode is not _ASYNC:
+            # The timeout does not count the wait for a thread or a process.
+            slot.started = 0.0
+            begun = partial(self._begun, slot, handler)
+            return self._caller.call(handler, jobs, args, kwargs, begun)
+        slot.started = time.time()
+        if handler.timeout is not None:
+            self._limit(slot, handler.timeout)
+        call: Awaitable[Any] = handler.function(*args, **kwargs)
+        return call
+
+    def _succeeded(self, slot: Slot, result: Any) -> None:
+        if not slot.stuck:
+            for job in slot.jobs:
+                self._put(verdicts.succeeded(job, slot.started, result, self._keep_results))
+
+    def _failed(self, slot: Slot, error: BaseException) -> bool:
+        """Hand in the verdicts; ``False`` if the error is none of the handler's."""
+        if isinstance(error, KeyboardInterrupt):
+            return False
+        if isinstance(error, asyncio.CancelledError):
             if slot.cause is not None:
-                slot.cause = None
-                if slot.task is not None:
-                    slot.task.uncancel()
+                self._settle_cancelled(slot)
+                return True
+            if slot.task is None or slot.task.cancelling():
+                return False  # the worker itself is being cancelled
+            # Otherwise the handler has awaited something that somebody else cancelled.
+        if not slot.stuck and slot.handler is not None:
+            for job in slot.jobs:
+                self._put(verdicts.failed(job, slot.handler, slot.started, error))
+        return True
+
+    def _leave(self, slot: Slot) -> None:
+        slot.jobs = ()
+        slot.deadline = NEVER
+        if slot.cause is not None:
+            slot.cause = None
+            if slot.task is not None:
+                slot.task.uncancel()
 
     def _begun(self, slot: Slot, handler: Handler) -> None:
         slot.started = time.time()

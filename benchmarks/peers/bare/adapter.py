@@ -16,7 +16,7 @@ from peers.bare.loop import GROUP, STREAM, Connection, consume, produce, produce
 
 class Bare(Adapter):
     package = "hiredis"
-    jobs = 500_000
+    jobs = 250_000  # as many as streamq: records of more would make the server slower
     bulk_jobs = 1_000_000
     remaining = (("XLEN", STREAM), ("XPENDING", STREAM, GROUP))
 
