@@ -62,7 +62,7 @@ class App:
     ) -> None:
         self.url = url
         self.stream = check_stream(stream)
-        self.max_payload = max_payload
+        self._max_payload = max_payload
         self._replication = Replication(replicas, replica_timeout) if replicas else None
         self._lifespan = lifespan
         self._handlers: dict[tuple[str, str | None], dict[str, Handler]] = {}
@@ -263,9 +263,9 @@ class App:
 
     @property
     def producer(self) -> Producer:
-        """What writes its jobs, with every option that there is."""
+        """What writes its jobs, with every option that there is, until :meth:`close`."""
         if self._producer is None:
-            self._producer = Producer(self.server, self.max_payload, self._replication)
+            self._producer = Producer(self.server, self._max_payload, self._replication)
         return self._producer
 
     async def close(self) -> None:

@@ -13,7 +13,14 @@ from typing import Any
 import anyio
 
 from streamq import scripts
-from streamq.errors import ConfigError, NotReplicated, ServerUnavailable, StreamqError
+from streamq.errors import (
+    ConfigError,
+    NotReplicated,
+    OutcomeUnknown,
+    ServerError,
+    ServerUnavailable,
+    StreamqError,
+)
 from streamq.job import MAX_PAYLOAD, check_type, encode, encode_data
 from streamq.keys import check_stream, stream_keys
 from streamq.replication import Replication
@@ -188,6 +195,7 @@ class Producer:
         """Run a script that does nothing the second time, until its reply arrives."""
         give_up = time.monotonic() + PATIENCE
         attempt = 0
+        unknown: OutcomeUnknown | None = None
         while True:
             try:
                 if self._replication is None:
@@ -195,11 +203,18 @@ class Producer:
                 else:
                     # By its text: that a digest is unknown would be told after the wait.
                     reply = await self._replicated(self._replication, pack(call.eval()))
-            except ServerUnavailable:
+            except NotReplicated:
+                raise
+            except ServerError as error:
+                if isinstance(error, OutcomeUnknown):
+                    unknown = error
                 attempt += 1
                 pause = BACKOFF.delay(attempt)
-                if time.monotonic() + pause >= give_up:
-                    raise
+                again = isinstance(error, ServerUnavailable)
+                if not again or time.monotonic() + pause >= give_up:
+                    if unknown is None or unknown is error:
+                        raise
+                    raise unknown from error  # an earlier attempt may have been carried out
                 await anyio.sleep(pause)
             else:
                 return str(reply[0], "ascii")

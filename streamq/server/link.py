@@ -89,10 +89,9 @@ class Link:
 
     async def send(self, packed: bytes, *, block: float = 0.0) -> Any:
         """Send one packed command and return its reply; all else as for :meth:`call`."""
-        replies = await self.exchange(packed, 1, block=block)
-        reply = replies[0]
+        [reply] = await self.exchange(packed, 1, block=block)
         if isinstance(reply, Exception):
-            raise _named(replies, packed)[0]
+            raise reply
         return reply
 
     async def run(self, script: Call) -> Any:
@@ -127,7 +126,7 @@ class Link:
             wire = self._wire
             if wire is None or not wire.usable:
                 wire = await self._ready()
-            return await self._read(wire, count, send=packed, block=block)
+            return _named(await self._read(wire, count, send=packed, block=block), packed)
 
     async def pipeline(
         self, commands: AsyncIterable[tuple[bytes, int]]

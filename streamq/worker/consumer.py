@@ -98,7 +98,7 @@ class Consumer:
         self._reading = server.link(name, timeout)
         self._writing = server.link(name, timeout)
         self._settling = server.link(name, timeout)
-        # Without records a call is so short that the server would wait for a second one, too.
+        # Without records the worker is the slower side, and a second call only more to do.
         settling = (self._writing, self._settling) if settings.result_ttl else (self._writing,)
         self.settler = Settler(
             self.keys, name, links=settling, hand=self.hand,
@@ -119,7 +119,7 @@ class Consumer:
             self.keys, name, link=self._writing, hand=self.hand, lease=settings.lease,
             outage=outage, events=events,
             lost=lambda ids: self.runners.cancel(Cause.LEASE_LOST, ids),
-            in_doubt=self.settler.in_doubt,
+            may_have_settled=self.settler.may_have_settled,
         )  # fmt: skip
 
     async def prepare(self) -> None:
@@ -134,15 +134,19 @@ class Consumer:
 
     async def run(self) -> None:
         """Consume until :meth:`stop`; then give back, finish, settle, and leave no trace."""
-        async with anyio.create_task_group() as background:
-            background.start_soon(self.settler.run)
-            background.start_soon(self._heartbeat.run)
-            with anyio.CancelScope() as self._fetching:
-                await self.fetcher.run()
-            self.runners.give_back()
-            await self._drain()
-            background.cancel_scope.cancel()
-        await self.runners.close()
+        try:
+            async with anyio.create_task_group() as background:
+                background.start_soon(self.settler.run)
+                background.start_soon(self._heartbeat.run)
+                with anyio.CancelScope() as self._fetching:
+                    await self.fetcher.run()
+                self.runners.give_back()
+                await self._drain()
+                background.cancel_scope.cancel()
+        finally:
+            # Also when cancelled: nobody would settle what they went on with.
+            with anyio.CancelScope(shield=True):
+                await self.runners.close()
         await self._retire()
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 
 from streamq import scripts
 from streamq.errors import GroupNotFound
@@ -25,7 +25,7 @@ class Heartbeat:
     Args:
         lease: seconds that a delivery stays ours without a heartbeat.
         lost: called with the jobs that are no longer ours.
-        in_doubt: entry ID and delivery count of those that may be settled already.
+        may_have_settled: whether a delivery (entry ID, count) may be settled already.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Heartbeat:
         outage: Outage,
         events: Events,
         lost: Callable[[Sequence[str]], None],
-        in_doubt: Container[tuple[str, int]],
+        may_have_settled: Callable[[tuple[str, int]], bool],
     ) -> None:
         self._keys = keys
         self._stage = f"heartbeat {keys.stream} {keys.group}"
@@ -50,7 +50,7 @@ class Heartbeat:
         self._outage = outage
         self._events = events
         self._lost = lost
-        self._in_doubt = in_doubt
+        self._may_have_settled = may_have_settled
         self._renewed_at = time.monotonic()
 
     @property
@@ -88,14 +88,14 @@ class Heartbeat:
     def _give_up(
         self, held: Sequence[tuple[str, int]], gone: set[str], event: type[LeaseLost | Vanished]
     ) -> None:
-        # What was settled is not lost: not while the call was under way, and not by a call
-        # whose reply was.
+        # What was settled is not lost: not while this call was under way, and not by one that
+        # still is, or whose reply was lost.
         deliveries = [
             (id, attempt)
             for id, attempt in held
             if id in gone
             and self._hand.held.get(id) == attempt
-            and (id, attempt) not in self._in_doubt
+            and not self._may_have_settled((id, attempt))
         ]
         if deliveries:
             ids = [id for id, _ in deliveries]

@@ -103,6 +103,7 @@ class Runners:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._waking = False
         self._ending = False
+        self._closed = False
         self._deadlines = Deadlines(self._slots, self._missed)
 
     @property
@@ -122,10 +123,13 @@ class Runners:
             return
         if self._waking:
             return
-        if self._idle:
-            self._idle.popleft().set_result(None)
-            self._waking = True
-        elif len(self._slots) < self._hand.concurrency:
+        while self._idle:
+            idle = self._idle.popleft()
+            if not idle.done():  # cancelled, that is
+                idle.set_result(None)
+                self._waking = True
+                return
+        if len(self._slots) < self._hand.concurrency:
             slot = Slot()
             self._slots.add(slot)
             slot.task = asyncio.get_running_loop().create_task(self._serve(slot))
@@ -148,7 +152,9 @@ class Runners:
                 self._cancel(slot, cause)
 
     async def close(self) -> None:
-        """End the runners. Handlers that still run are left to themselves."""
+        """End the runners. Handlers that do not let themselves be cancelled are left alone."""
+        self._ending = self._closed = True
+        self._hand.buffer.clear()
         self._deadlines.stop()
         tasks = [slot.task for slot in self._slots if slot.task is not None]
         for task in tasks:
@@ -193,6 +199,7 @@ class Runners:
                                 raise
                         else:
                             self._succeeded(slot, result)
+                            del result  # it would be kept until the next one
                         finally:
                             self._leave(slot)
                 except Exception as error:
@@ -205,21 +212,18 @@ class Runners:
                 except Exception:
                     changed = True  # by a value that cannot be compared
                 if changed:
-                    clean.run(self._replace, slot)
+                    # The next job must not find there what another has left. A context of its
+                    # own for every job would cost each of them what now only these pay.
                     return
         finally:
-            self._slots.discard(slot)
-            self._stuck.discard(slot)
+            clean.run(self._replace, slot)
 
     def _replace(self, slot: Slot) -> None:
-        """Let a new runner take over from one whose handler has set context variables.
-
-        The next job must not find there what another has left; a context of its own for
-        every job would cost each of them what now only these pay.
-        """
+        """Let a new runner take over from one that ends."""
         self._slots.discard(slot)
-        if self._hand.buffer and not slot.stuck:
+        if self._hand.buffer and not slot.stuck and not self._closed:
             self.wake()
+        self._stuck.discard(slot)
 
     def _prepare(self, delivery: Delivery) -> Prepared | None:
         """What to call for a delivery; ``None`` when its verdict is clear without."""
@@ -273,20 +277,23 @@ class Runners:
                 self._put(verdicts.succeeded(job, slot.started, result, self._keep_results))
 
     def _failed(self, slot: Slot, error: BaseException) -> bool:
-        """Hand in the verdicts; ``False`` if the error is none of the handler's."""
+        """Hand in the verdicts; ``False`` if the runner is to end as well."""
         if isinstance(error, KeyboardInterrupt):
             return False
         if isinstance(error, asyncio.CancelledError):
             if slot.cause is not None:
                 self._settle_cancelled(slot)
                 return True
-            if slot.task is None or slot.task.cancelling():
-                return False  # the worker itself is being cancelled
-            # Otherwise the handler has awaited something that somebody else cancelled.
+            if self._closed:
+                return False
+            # Otherwise the handler has cancelled itself, or awaited something that somebody
+            # else cancelled.
         if not slot.stuck and slot.handler is not None:
             for job in slot.jobs:
                 self._put(verdicts.failed(job, slot.handler, slot.started, error))
-        return True
+        # A task that was told to end does, and another one takes over.
+        cancelled = isinstance(error, asyncio.CancelledError)
+        return not (cancelled and slot.task is not None and slot.task.cancelling())
 
     def _leave(self, slot: Slot) -> None:
         slot.jobs = ()

@@ -1,8 +1,8 @@
 """The last stage: verdicts to the server, as many in one script call as have gathered.
 
-A call takes all that came while the one before it was in flight (group commit): at low
-load nothing waits, at high load the batches grow by themselves. Where many come, a second
-call follows before the first is answered, so that the server need not wait for the worker.
+A call takes what came while another was in flight (group commit): at low load nothing
+waits, at high load the batches grow by themselves. Where many come, a second call follows
+before the first is answered, so that the server need not wait for the worker.
 """
 
 from __future__ import annotations
@@ -16,10 +16,16 @@ from typing import Any
 import anyio
 
 from streamq import scripts
-from streamq.errors import AuthenticationFailed, GroupNotFound, OutcomeUnknown, ServerRefused
+from streamq.errors import (
+    AuthenticationFailed,
+    GroupNotFound,
+    OutcomeUnknown,
+    ServerRefused,
+    ServerUnavailable,
+)
 from streamq.events import Events, Outcome, Refused, Settled, Vanished, Verdict
-from streamq.job import encode
-from streamq.keys import PARKED, GroupKeys
+from streamq.job import Emitted, encode
+from streamq.keys import GroupKeys
 from streamq.scripts import Arg
 from streamq.server import Clock, Link
 from streamq.text import printable
@@ -82,15 +88,24 @@ class Settler:
         self._idle: dict[int, asyncio.Future[None]] = {}
         self._enough = inf
         """How many verdicts are enough for one more call now."""
-        self.in_doubt: set[tuple[str, int]] = set()
-        """Entry ID and delivery count of those whose settling may have been carried out,
-        by a call whose reply was lost."""
+        self._in_flight: dict[int, Sequence[tuple[str, int]]] = {}
+        self._in_doubt: set[tuple[str, int]] = set()
+        """Those whose settling may have been carried out, by a call whose reply was lost."""
 
     def put(self, verdict: Verdict) -> None:
         """Hand in a verdict; it goes with the next call."""
         self._gathered.append(verdict)
         if len(self._gathered) >= self._enough:
             self._begin()
+
+    def may_have_settled(self, delivery: tuple[str, int]) -> bool:
+        """Whether the server may have settled a delivery, by a call that has had no reply yet.
+
+        Args:
+            delivery: entry ID and delivery count.
+        """
+        in_flight = self._in_flight.values()
+        return delivery in self._in_doubt or any(delivery in call for call in in_flight)
 
     async def run(self) -> None:
         """Settle what comes in, until cancelled."""
@@ -118,8 +133,10 @@ class Settler:
                 self._plan()
 
     def _begin(self) -> None:
-        # The first connection, where it can be: with little to do the second is never opened.
-        self._idle.pop(min(self._idle)).set_result(None)
+        # The first connection, where it can be: with little to do the second is not opened.
+        idle = self._idle.pop(min(self._idle))
+        if not idle.done():  # cancelled, that is
+            idle.set_result(None)
         self._plan()
 
     def _plan(self) -> None:
@@ -129,20 +146,20 @@ class Settler:
     async def _settle(self, batch: Sequence[Verdict], number: int) -> None:
         call = self._call(batch)
         deliveries = [(verdict.job.id, verdict.job.attempt) for verdict in batch]
-        link = self._links[number]
+        self._in_flight[number] = deliveries
 
         async def send() -> list[Any] | None:
             sent = time.monotonic()
             try:
-                reply: list[Any] = await link.run(call)
+                reply = await self._run(call, number)
             except GroupNotFound:
                 # The group is gone, and with it every claim to these entries.
                 return [part for i in range(len(batch)) for part in (i + 1, b"")]
             except OutcomeUnknown:
-                self.in_doubt.update(deliveries)
+                self._in_doubt.update(deliveries)
                 raise
             except (AuthenticationFailed, ServerRefused) as error:
-                if error.passing or not any(verdict.job.emitted for verdict in batch):
+                if error.passing or not any(map(_emitted, batch)):
                     raise
                 # A target out of reach, by the ACL or in another slot of a Cluster, has
                 # the whole call refused: one job must not hold up all others for ever.
@@ -159,14 +176,15 @@ class Settler:
             position - 1: why.decode("utf-8", "backslashreplace")  # who holds it may be anybody
             for position, why in zip(reply[::2], reply[1::2], strict=True)
         }
-        if self.in_doubt:
+        if self._in_doubt:
             refused = {
                 i: why
                 for i, why in refused.items()
-                if deliveries[i] not in self.in_doubt or not _applied(batch[i], why)
+                if deliveries[i] not in self._in_doubt or not _applied(batch[i], why)
             }
-            self.in_doubt.difference_update(deliveries)
+            self._in_doubt.difference_update(deliveries)
         self._hand.let_go(deliveries)
+        del self._in_flight[number]
         if refused:
             self._tell_refused(batch, refused)
             batch = [verdict for i, verdict in enumerate(batch) if i not in refused]
@@ -175,6 +193,16 @@ class Settler:
             self._parked(min(delays))
         if batch:
             self._events.tell(Settled(batch))
+
+    async def _run(self, call: scripts.Call, number: int) -> list[Any]:
+        try:
+            reply: list[Any] = await self._links[number].run(call)
+        except ServerUnavailable as error:
+            if number == 0 or isinstance(error, OutcomeUnknown):
+                raise
+            # There may be no room for one more client: the first connection does as well.
+            reply = await self._links[0].run(call)
+        return reply
 
     def _call(self, batch: Sequence[Verdict]) -> scripts.Call:
         keys: list[str] = []
@@ -190,7 +218,7 @@ class Settler:
             if head != run or not head or job.emitted:
                 if run:
                     verdicts[count_at] = count
-                for event in job.emitted or ():
+                for event in _emitted(verdict):
                     fields = encode(event.type, event.raw, trace=job.trace)
                     verdicts += ("e", len(fields), *fields)
                     keys.append(event.stream)
@@ -255,10 +283,19 @@ class Settler:
                 self._events.tell(Refused(verdict, printable(why.removeprefix("="))))
 
 
+def _emitted(verdict: Verdict) -> Sequence[Emitted]:
+    """What is to be written with the verdict.
+
+    A handler that was given up may run on in its thread, and emit.
+    """
+    return verdict.job.emitted or () if verdict.outcome is _SUCCEEDED else ()
+
+
 def _applied(verdict: Verdict, why: str) -> bool:
     """Whether a refusal looks like the verdict's own earlier application."""
-    if verdict.outcome in (Outcome.RETRY, Outcome.RELEASED):
-        return why == "=" + PARKED
+    if verdict.outcome in _PARKED:
+        # Whose it is by now, or that it is settled, tells nothing: it may have been due since.
+        return not why.startswith("!")
     return why == ""
 
 
