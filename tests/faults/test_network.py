@@ -217,6 +217,24 @@ def test_the_reply_to_a_produce_with_a_key_is_lost(rig: Rig) -> None:
     assert (report.produced, report.handled) == (1, 1)
 
 
+def test_the_reply_to_a_produce_with_a_key_is_lost_and_then_the_server(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it cannot be reached now does not mean that nothing was written."""
+    monkeypatch.setattr("streamq.producer.PATIENCE", 0.5)
+
+    async def produce() -> None:
+        async with App(rig.proxy.url) as app:
+            await app.server.info()
+            rig.swallow("produce_once")
+            rig.proxy.reject = True  # every connection but this one
+            with pytest.raises(OutcomeUnknown, match="is not known"):
+                await app.produce("work", n=1, key="once")
+
+    asyncio.run(produce())
+    assert rig.client.xlen("jobs") == 1
+
+
 def test_the_reply_to_a_schedule_is_lost(rig: Rig) -> None:
     async def produce() -> None:
         async with App(rig.proxy.url) as app:

@@ -1,4 +1,4 @@
-"""A proxy in front of a server that loses what a test tells it to lose."""
+"""A proxy in front of a server that loses or keeps back what a test tells it to."""
 
 from __future__ import annotations
 
@@ -12,14 +12,37 @@ from shutil import rmtree
 Wish = Callable[[bytes], bool]
 
 
+class Held:
+    """A reply that is kept back.
+
+    Attributes:
+        reached: set once the server has replied.
+    """
+
+    def __init__(self, to: bytes) -> None:
+        self.to = to
+        self.reached = asyncio.Event()
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        """Pass it on, or do not keep it back at all."""
+        self._released.set()
+
+    async def passed_on(self) -> None:
+        """Wait, as whoever passes it on."""
+        self.reached.set()
+        await self._released.wait()
+
+
 class Proxy:
-    """Passes everything on, but for the replies that it is asked to lose."""
+    """Passes everything on, but for the replies that it is asked to lose or to keep back."""
 
     def __init__(self, target: Path, path: Path) -> None:
         self.target, self.path = target, path
         self.lost = asyncio.Event()
         self._lose: Wish | None = None
         self._times = 0
+        self._held: list[Held] = []
         self._writers: set[asyncio.StreamWriter] = set()
         self._open: set[asyncio.Event] = set()
 
@@ -37,13 +60,28 @@ class Proxy:
         self._lose = lambda sent: to in sent
         self._times = times
 
+    def hold_reply(self, to: bytes) -> Held:
+        """Of the next command that contains ``to``, keep back the reply; one at each call."""
+        self._held.append(held := Held(to))
+        return held
+
+    def _next_held(self, sent: bytes) -> Held | None:
+        for held in self._held:
+            if held.to in sent:
+                self._held.remove(held)
+                return held
+        return None
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until either side ends it."""
         server_reader, server_writer = await asyncio.open_unix_connection(str(self.target))
         losing = asyncio.Event()
+        holding: list[Held] = []
 
         async def there() -> None:
             while sent := await reader.read(65536):
+                if (held := self._next_held(sent)) is not None:
+                    holding.append(held)
                 if self._times and self._lose is not None and self._lose(sent):
                     self._times -= 1
                     losing.set()
@@ -54,6 +92,8 @@ class Proxy:
                 if losing.is_set():
                     self.lost.set()
                     return
+                while holding:
+                    await holding.pop().passed_on()
                 writer.write(replied)
 
         ways = {asyncio.ensure_future(way()) for way in (there, back)}

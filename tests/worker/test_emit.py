@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 import redis
 
-from streamq import App, Dead, Job
+from streamq import App, Dead, Job, scripts
 from streamq.events import Refused
 from tests.scripts.support import ids_of, raw_entries
-from tests.worker.support import AT_ONCE, QUIET, Outcome, Watch, drain, running, together
+from tests.servers import RedisServer
+from tests.worker.proxy import proxied
+from tests.worker.support import (
+    AT_ONCE,
+    QUIET,
+    Outcome,
+    Watch,
+    drain,
+    eventually,
+    running,
+    together,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -162,3 +174,40 @@ async def test_emitting_after_the_end_is_too_late(app: App, client: redis.Redis)
     await drain(app)
     kept[0].emit("b", stream="out")
     assert not client.exists("out")
+
+
+async def test_a_thread_that_was_given_up_emits_nothing(server: RedisServer) -> None:
+    """It emits while the verdict on its delivery waits to be sent."""
+    settle = scripts.load("settle")
+    given_up, begun, emitted = threading.Event(), asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    watch = Watch()
+    async with proxied(server.socket) as proxy, App(proxy.url) as app:
+
+        @app.handler("slow", timeout=0.05, retries=0)
+        def slow(job: Job) -> None:
+            loop.call_soon_threadsafe(begun.set)
+            given_up.wait(20)
+            job.emit("b", stream="out")
+            loop.call_soon_threadsafe(emitted.set)
+
+        @app.handler("first")
+        async def first() -> None:
+            pass
+
+        with server.client() as client:
+            client.script_load(settle.source)
+            async with running(app, observers=[watch], settings=QUIET) as worker:
+                held = proxy.hold_reply(settle.sha.encode())
+                await app.produce("first")
+                await held.reached.wait()
+                await app.produce("slow")
+                [consumer] = worker.consumers
+                await together(begun)
+                await eventually(lambda: not consumer.runners.running)
+                given_up.set()
+                await together(emitted)
+                held.release()
+                await watch.until(lambda: len(watch.verdicts) == 2)
+            assert not client.exists("out")
+    assert watch.outcomes == [Outcome.SUCCEEDED, Outcome.DEAD]

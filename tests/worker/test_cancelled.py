@@ -1,0 +1,119 @@
+"""A worker that is cancelled, and handlers that cancel their own task."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from streamq import App, Settings
+from streamq.events import Outcome
+from tests.worker.support import AT_ONCE, Watch, drain, together
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_cancelled_worker_leaves_nothing_running(app: App) -> None:
+    begun, entered = asyncio.Event(), 0
+
+    @app.handler("t")
+    async def handle(n: int) -> None:
+        nonlocal entered
+        entered += 1
+        begun.set()
+        await asyncio.sleep(0.001)
+
+    await app.produce_many(("t", {"n": n}) for n in range(500))
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(app.worker().run())
+    await together(begun)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    so_far = entered
+    await asyncio.sleep(0.02)  # long enough for what should not happen
+    assert entered == so_far
+    assert asyncio.all_tasks() == before
+
+
+async def test_handlers_end_at_each_moment_of_being_cancelled(app: App) -> None:
+    """Their verdicts come while the stages that would take them end one by one."""
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    all_begun, begun = asyncio.Event(), 0
+    count, go = 60, asyncio.Event()
+
+    @app.handler("t")
+    async def handle(n: int) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == count:
+            all_begun.set()
+        try:
+            await go.wait()
+            for _ in range(n):
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            pass
+
+    await app.produce_many(("t", {"n": n}) for n in range(count))
+    task = asyncio.create_task(app.worker(settings=Settings(concurrency=count)).run())
+    await together(all_begun)
+    go.set()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert faults == []
+
+
+async def test_a_handler_that_cancels_itself_has_failed(app: App) -> None:
+    runs: list[int] = []
+
+    @app.handler("t", retries=1, backoff=AT_ONCE)
+    async def handle(n: int) -> None:
+        runs.append(n)
+        if runs == [0]:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+
+    await app.produce_many(("t", {"n": n}) for n in range(5))
+    watch = await drain(app, settings=Settings(concurrency=1))
+    assert sorted(runs) == [0, 0, 1, 2, 3, 4]
+    assert sorted(watch.outcomes, key=str) == [Outcome.RETRY, *[Outcome.SUCCEEDED] * 5]
+
+
+async def test_a_cancellation_that_a_handler_kept_to_itself_harms_no_later_one(app: App) -> None:
+    """Libraries are about that cancel a task, catch it, and do not take it back."""
+
+    @app.handler("keeps")
+    async def keeps() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            pass
+
+    @app.handler("waits", retries=0)
+    async def waits() -> None:
+        other = asyncio.create_task(asyncio.sleep(60))
+        asyncio.get_running_loop().call_soon(other.cancel)
+        await other
+
+    @app.handler("t")
+    async def handle() -> None:
+        pass
+
+    for type in ("keeps", "waits", "t", "t"):
+        await app.produce(type)
+    watch = Watch()
+    async with asyncio.timeout(10):
+        await app.worker(settings=Settings(concurrency=1), observers=[watch], burst=True).run()
+    outcomes = {verdict.job.type: verdict.outcome for verdict in watch.verdicts}
+    assert outcomes == {
+        "keeps": Outcome.SUCCEEDED, "waits": Outcome.DEAD, "t": Outcome.SUCCEEDED,
+    }  # fmt: skip
