@@ -16,6 +16,7 @@ from streamq.job import check_id, created_at, decode_data, id_key
 from streamq.keys import group_keys
 from streamq.reading import Entry, content, pages, plain_data, require_group, text
 from streamq.server import Arg, Server
+from streamq.text import printable
 
 BATCH = 50
 """Dead letters that one script call redrives or purges."""
@@ -25,8 +26,6 @@ META = [b"id", b"reason", b"error", b"attempts", b"consumer"]
 
 _CUT = 512
 """Bytes of each value that are read where only IDs and types matter."""
-
-_NONE = "there is no such dead letter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ class DeadLetters:
         """
         letter = await self._read((await self._resolve([id]))[id])
         if letter is None:
-            raise JobNotFound(f"the group {self.group} of {self.stream} has no dead letter {id}")
+            raise JobNotFound(self._missing(id))
         return letter
 
     async def of_job(self, job_id: str) -> DeadLetter | None:
@@ -182,7 +181,7 @@ class DeadLetters:
         await self._require_group()
         found = await self._resolve(list(ids))
         batch = [(id, own) for id, own in found.items() if own is not None]
-        done = {id: Redriven(id, None, _NONE) for id in found}
+        done = {id: Redriven(id, None, self._missing(id)) for id in found}
         for start in range(0, len(batch), BATCH):
             for result in await self._redrive(batch[start : start + BATCH]):
                 done[result.id] = result
@@ -248,9 +247,9 @@ class DeadLetters:
         results = []
         for (id, _), answer in zip(batch, await self._server.run(call), strict=True):
             if answer == b"":
-                results.append(Redriven(id, None, _NONE))
+                results.append(Redriven(id, None, self._missing(id)))
             elif answer == b"!empty":
-                results.append(Redriven(id, None, "its data was gone before it died"))
+                results.append(Redriven(id, None, f"the data of {id} was gone before it died"))
             else:
                 results.append(Redriven(id, answer.decode()))
         return results
@@ -322,6 +321,9 @@ class DeadLetters:
                 f"the key {self._keys.dlq} holds another type than dead letters, which is a "
                 "stream: give it another name with RENAME"
             ) from None
+
+    def _missing(self, id: str) -> str:
+        return f"the group {self.group} of {printable(self.stream, 100)} has no dead letter {id}"
 
     async def _require_group(self) -> None:
         await require_group(self._server, self.stream, self.group)

@@ -1,7 +1,8 @@
 """What happens in a worker, told to observers.
 
-Logging and metrics are observers; the worker knows neither. An observer is any
-callable that takes an event and returns at once (it runs in the event loop)::
+What happens to jobs a worker tells to observers; the log and the metrics are two of
+them. An observer is any callable that takes an event and returns at once (it runs in the
+event loop)::
 
     def observe(event: Event) -> None:
         match event:

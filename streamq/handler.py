@@ -201,7 +201,7 @@ def compile_binder(function: Callable[..., Any], name: str) -> Binder:
 def _data_binder(
     name: str, fields: Mapping[str, tuple[Any, bool]], takes_rest: bool, held: Iterable[str]
 ) -> Binder:
-    # Imported here: it takes a tenth of a second, and most commands need no handler.
+    # Imported here: it takes long, and most commands need no handler.
     import pydantic
     from typing_extensions import TypedDict
 

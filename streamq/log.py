@@ -63,15 +63,16 @@ class LogObserver:
             case events.Stopping(running, grace):
                 if running:
                     log.info(
-                        "Stopping: waiting up to %g s for %d running; once more to leave at once",
-                        grace, running,
+                        "Stopping: waiting up to %g s for %s; a second signal leaves at once",
+                        grace, _running(running),
                     )  # fmt: skip
                 else:
                     log.info("Stopping")
             case events.Leaving(running, lease):
                 log.warning(
-                    "Leaving at once: %d running are taken up again %g s from now", running, lease
-                )
+                    "Leaving at once: %s %s taken up again %g s from now",
+                    _running(running), "is" if running == 1 else "are", lease,
+                )  # fmt: skip
 
     def _settled(self, verdicts: Sequence[Verdict]) -> None:
         verbose = log.isEnabledFor(logging.DEBUG)
@@ -107,6 +108,10 @@ def _error(verdict: Verdict, verbose: bool) -> str:
         return verdict.error
     lines = "".join(traceback.format_exception(error)).splitlines()
     return "\n".join([verdict.error, *map(printable, lines)])
+
+
+def _running(count: int) -> str:
+    return f"{count} running job{'' if count == 1 else 's'}"
 
 
 def _some(job_ids: Sequence[str]) -> str:

@@ -168,7 +168,7 @@ async def test_redrive_by_any_id_in_the_order_asked_for(
     results = await letters.redrive([ids[2], "1-1", own])
     assert [result.id for result in results] == [ids[2], "1-1", own]
     assert [result.new_id is None for result in results] == [False, True, False]
-    assert results[1].why_not == "there is no such dead letter"
+    assert results[1].why_not == "the group images of jobs has no dead letter 1-1"
     assert [letter.job_id async for letter in letters.letters()] == [ids[1]]
     assert (await letters.redrive([ids[2]]))[0].new_id is None
     assert await letters.redrive([]) == []
@@ -218,7 +218,7 @@ async def test_a_letter_without_data_cannot_be_redriven_and_stays(
     client.xgroup_create("jobs", GROUP, mkstream=True)
     write_letter(client, "5-0", "4-0", {})
     [result] = await letters.redrive(["4-0"])
-    assert (result.new_id, result.why_not) == (None, "its data was gone before it died")
+    assert (result.new_id, result.why_not) == (None, "the data of 4-0 was gone before it died")
     letter = await letters.get("4-0")
     assert letter.raw is None
     assert letter.to_dict()["data"] is None

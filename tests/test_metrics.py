@@ -482,7 +482,7 @@ def test_a_port_in_use_is_an_error_or_the_next_free_one_is_taken(offline: App) -
         port = other.getsockname()[1]
         with closing(Metrics(offline.server, offline.subscriptions())) as metrics:
             with pytest.raises(
-                ConfigError, match=rf"^cannot serve metrics at 127.0.0.1: the port {port} is in use"
+                ConfigError, match=rf"^cannot serve metrics at 127.0.0.1: port {port} is in use"
             ):
                 metrics.serve(port=port)
             url = metrics.serve(port=port, next_free=True)
@@ -518,8 +518,8 @@ def test_close_frees_the_port(offline: App) -> None:
     [
         ("127.0.0.1", 65536, "give a number from 0 to 65535"),
         ("", 0, "give an address"),
-        ("192.0.2.1", 0, "cannot serve metrics at 192.0.2.1:0: .*; choose another address"),
-        ("x" * 70 + "\n", 0, r"cannot serve metrics at x+…:0: .*; choose another address"),
+        ("192.0.2.1", 0, "cannot serve metrics at 192.0.2.1:0: .*; give another address"),
+        ("x" * 70 + "\n", 0, r"cannot serve metrics at x+…:0: .*; give another address"),
     ],
 )
 def test_an_address_that_cannot_be_served(offline: App, host: str, port: int, message: str) -> None:

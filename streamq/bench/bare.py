@@ -1,4 +1,4 @@
-"""The limit: the commands and scripts of a worker in a loop, with no worker around them."""
+"""What to compare a worker with: a bare loop of the same commands and scripts."""
 
 from __future__ import annotations
 

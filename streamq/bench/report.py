@@ -15,6 +15,9 @@ BUSY = 0.75
 CLOSE = 0.9
 """The part of the bare loop's rate from which on a worker is as good as that."""
 
+HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
+"""Hosts that are this machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
@@ -53,7 +56,7 @@ class Processed:
 
     Attributes:
         worker: a worker with an async handler that does nothing.
-        bare: the limit: the same commands and scripts in a loop, without a worker.
+        bare: a bare loop of the same commands and scripts, to compare it with.
     """
 
     worker: Drained
@@ -61,7 +64,7 @@ class Processed:
 
     @property
     def ratio(self) -> float:
-        """How much of the limit the worker reaches."""
+        """How much of the bare loop's rate the worker reaches; it can be more than 1."""
         return self.worker.jobs_per_second / self.bare.jobs_per_second
 
 
@@ -120,8 +123,8 @@ class BenchReport:
         done = f"one worker process did {worker.jobs_per_second:,.0f} jobs/s with status records"
         if worker.server_busy is None:
             return (
-                f"The limit is the {self.limit}: {done}, {self.recorded.ratio:.0%} of what a loop "
-                "of the same commands did; how busy the server was, it does not tell."
+                f"The limit is the {self.limit}: {done}, {self.recorded.ratio:.0%} of what a bare "
+                "loop of the same commands did; how busy the server was, it does not tell."
             )
         server, client = f"{worker.server_busy:.0%}", f"{worker.client_busy:.0%}"
         more = f"more worker processes can do up to about {self.server_limit or 0:,.0f}."
@@ -136,6 +139,12 @@ class BenchReport:
                     f"The limit is the client: {done} and was busy for {client} of the time, "
                     f"the server for {server}; {more}"
                 )
+            case "neither" if self._is_here:
+                return (
+                    f"The limit is neither the server, busy for {server} of the time, nor the "
+                    f"client, busy for {client}, but other programs on this machine; measure "
+                    f"again. Now {done}; {more}"
+                )
             case "neither":
                 return (
                     f"The limit is neither the server, busy for {server} of the time, nor the "
@@ -143,6 +152,11 @@ class BenchReport:
                     f"takes {self.round_trip.p50:.2g} ms, or other programs on their machines: "
                     f"{done}; {more}"
                 )
+
+    @property
+    def _is_here(self) -> bool:
+        """Whether the server is on this machine: at a socket's path, or at the loopback."""
+        return self.where.startswith("/") or self.where.rpartition(":")[0] in HERE
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""

@@ -12,10 +12,15 @@ from streamq.cli.exits import ExitCode
 from streamq.cli.options import Json, Url, Yes, at_least, examples
 from streamq.cli.output import confirm, note, say, say_json
 from streamq.cli.rows import say_table
+from streamq.errors import ConfigError
 from streamq.text import printable
 
 if TYPE_CHECKING:
     from streamq.bench import BenchReport, Drained, Percentiles
+
+MIN_PAYLOAD = 16
+MIB = 1024 * 1024
+"""The limits that the library sets for a payload."""
 
 WAITING = "Waiting for the server to remove what was written; Ctrl-C leaves at once, and it expires"
 
@@ -48,7 +53,10 @@ def bench(
     payload: Annotated[
         int,
         typer.Option(
-            "--payload", metavar="BYTES", parser=at_least(1), help="The data of each job."
+            "--payload",
+            metavar="BYTES",
+            parser=at_least(MIN_PAYLOAD, MIB),
+            help=f"The data of each job: {MIN_PAYLOAD} to {MIB:,}.",
         ),
     ] = 100,
     concurrency: Annotated[
@@ -69,9 +77,10 @@ def bench(
     at Ctrl-C or SIGTERM.
 
     SERVER and CLIENT are the parts of the time for which the server's main thread and
-    this process were busy. OF LIMIT compares a worker with a bare loop: the same commands
-    and scripts, with no worker around them.
+    this process were busy. OF BARE compares a worker with a bare loop of the same commands
+    and scripts. That is no limit: a worker can be above 100%.
     """
+    _check(jobs, payload)
     _ask(url, yes=yes)
 
     code = ExitCode.OK
@@ -100,6 +109,17 @@ def bench(
         _show(report)
 
 
+def _check(jobs: int | None, payload: int) -> None:
+    from streamq.bench.workload import MOST_BYTES
+
+    most = MOST_BYTES // payload
+    if jobs is not None and jobs > most:
+        raise ConfigError(
+            f"--jobs {jobs}: give 1 to {most:,} with a --payload of {payload:,} bytes, for all "
+            "of them are in the server at once"
+        )
+
+
 def _ask(url: str | None, *, yes: bool) -> None:
     """Ask before a server is measured that others may depend on."""
     from streamq.server.address import Address, default_url
@@ -122,7 +142,7 @@ def _show(report: BenchReport) -> None:
     )
     plain, recorded = report.plain, report.recorded
     say_table(
-        ("", "JOBS/S", "OF LIMIT", "SERVER", "CLIENT"),
+        ("", "JOBS/S", "OF BARE", "SERVER", "CLIENT"),
         [
             ("produce, each awaited", f"{report.produce_one:,.0f}", None, None, None),
             ("produce_many", f"{report.produce_many:,.0f}", None, None, None),
@@ -131,7 +151,7 @@ def _show(report: BenchReport) -> None:
             _row("worker, status records", recorded.worker, recorded.ratio),
             _row("bare loop, status records", recorded.bare),
         ],
-        right=("JOBS/S", "OF LIMIT", "SERVER", "CLIENT"),
+        right=("JOBS/S", "OF BARE", "SERVER", "CLIENT"),
     )
     say()
     say_table(

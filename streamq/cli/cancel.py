@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from streamq.cli.connection import connect, run
-from streamq.cli.exits import CommandError
+from streamq.cli.connection import connect, run_or_refuse
 from streamq.cli.options import DEFAULT_STREAM, Stream, Url, examples
-from streamq.cli.output import say
+from streamq.cli.output import complain, say
 from streamq.text import printable
 
 
@@ -30,20 +29,23 @@ def cancel(
 
     Exit code 1 if one of them is not waiting any more.
     """
-    late: list[str] = []
 
-    async def main() -> None:
+    async def main() -> bool:
         from streamq.producer import Producer
 
+        complete = True
         async with connect(url) as server:
             producer = Producer(server)
             for name in names:
                 if await producer.cancel(stream, name):
                     say(f"Cancelled {printable(name, 60)}")
                 else:
-                    late.append(name)
+                    complete = False
+                    complain(
+                        f"no job for later on the stream {printable(stream, 100)} is called "
+                        f"{printable(name, 60)}: its time has come, it was cancelled, or it is "
+                        "on another stream (--stream)"
+                    )
+        return complete
 
-    run(main)
-    if late:
-        shown = ", ".join(printable(name, 60) for name in late)
-        raise CommandError(f"not waiting any more, or never was on {printable(stream)}: {shown}")
+    run_or_refuse(main)

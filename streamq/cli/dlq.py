@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 PREVIEW = 120
 """Characters of a job's data that a terminal shows in a list."""
 
+SEE_LIST = "see streamq dlq list"
+
 TOLD = 10
 """Redriven jobs that are told one by one; of more than that, the number says enough."""
 
@@ -147,8 +149,11 @@ def show(
                 except JobNotFound:
                     pass
             if not found:
-                where = f"the group {group} of {stream}" if group else f"the stream {stream}"
-                raise JobNotFound(f"{printable(where)} has no dead letter {id}")
+                who = f"the group {group}" if group else "no group"
+                has = "has no" if group else "has a"
+                raise JobNotFound(
+                    f"{who} of {printable(stream, 100)} {has} dead letter {id}; {SEE_LIST}"
+                )
             for place, letter in enumerate(found):
                 if json:
                     say_json(exact(letter.to_dict(), letter.raw))
@@ -237,7 +242,10 @@ def purge(
                 purged = sum([n async for n in letters.purge_all(**wanted.filters)])
             say(f"Deleted {_count(purged)} of {name}")
             for id in missing:
-                complain(f"{id}: there is no such dead letter")
+                complain(
+                    f"the group {name} of {printable(stream, 100)} has no dead letter {id}; "
+                    f"{SEE_LIST}"
+                )
             return not missing
 
     run_or_refuse(main)
@@ -258,7 +266,7 @@ class _Report:
             if self._json:
                 say_json({"group": self._group, **result._asdict()})
             elif result.new_id is None:
-                complain(f"{result.id}: {result.why_not}")
+                complain(f"{result.why_not}; {SEE_LIST}")
             elif self.done < TOLD:
                 say(f"Redriven {result.id} as {result.new_id}")
             self.done += result.new_id is not None

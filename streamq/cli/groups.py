@@ -9,9 +9,20 @@ import typer
 
 from streamq.cli.connection import connect, run
 from streamq.cli.exits import CommandError
-from streamq.cli.options import DEFAULT_STREAM, JsonLines, Lease, Stream, Url, Yes, examples, family
+from streamq.cli.options import (
+    DEFAULT_STREAM,
+    JsonLines,
+    Lease,
+    Stream,
+    Url,
+    Yes,
+    examples,
+    family,
+    starting_place,
+)
 from streamq.cli.output import confirm, duration, is_terminal, note, say, say_json
 from streamq.cli.rows import say_table
+from streamq.errors import StillInUse
 from streamq.text import printable
 
 if TYPE_CHECKING:
@@ -75,6 +86,7 @@ def create(
         typer.Option(
             "--from",
             metavar="ID",
+            parser=starting_place,
             help="Where it starts: 0 for all entries, $ for new ones, or after an entry ID.",
         ),
     ] = "0",
@@ -144,7 +156,10 @@ def delete(
             loss = _loss(about, dead_letters=dead_letters)
             if loss and (force or not about.alive):  # otherwise it is refused anyway
                 confirm(f"Delete the group {group} with {loss}?", yes=yes)
-            gone = await groups.delete(group, force=force, dead_letters=dead_letters)
+            try:
+                gone = await groups.delete(group, force=force, dead_letters=dead_letters)
+            except StillInUse as error:
+                raise unless_killed(error, lease, "--force deletes the group now") from None
             say(
                 f"Deleted the group {group} of {printable(stream)}, "
                 f"and {_entries(gone.entries)} that only it had kept"
@@ -194,6 +209,18 @@ def lease_assumed(groups: Sequence[GroupInfo], lease: float) -> str | None:
         return None
     return (
         f"Stalled, gone: silent for longer than the lease, taken to be {duration(lease)} (--lease)"
+    )
+
+
+def unless_killed(error: StillInUse, lease: float, forced: str) -> StillInUse:
+    """The error, with what to do about a consumer that only seems to be alive.
+
+    Args:
+        forced: what ``--force`` does.
+    """
+    return StillInUse(
+        f"{error}; if it was killed, it counts as gone {duration(lease)} after its last "
+        f"heartbeat; {forced}"
     )
 
 

@@ -23,6 +23,7 @@ SHOWN = 100
 """Rows of a list, unless ``--limit`` says otherwise."""
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|min|m|h|d)?")
+_PLACE = re.compile(r"\$|\d{1,20}(-\d{1,20})?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -39,18 +40,40 @@ def seconds(text: str | float) -> float:
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 
-def at_least(least: int) -> Callable[[str | int], int]:
+def seconds_within(least: float, most: float, said: str) -> Callable[[str | float], float]:
+    """A parser of time spans like :func:`seconds`, within limits.
+
+    Args:
+        said: the limits, for a person: ``1ms to 1h``.
+    """
+
+    def parse(text: str | float) -> float:
+        span = seconds(text)
+        if not least <= span <= most:
+            raise typer.BadParameter(f"{printable(text, 60)!r}: give {said}.")
+        return span
+
+    return parse
+
+
+def starting_place(text: str) -> str:
+    """Where a group starts in its stream; for ``typer.Option(parser=starting_place)``."""
+    if not _PLACE.fullmatch(text):
+        raise typer.BadParameter(f"{printable(text, 60)!r}: give 0, $ or an entry ID.")
+    return text
+
+
+def at_least(least: int, most: int | None = None) -> Callable[[str | int], int]:
     """A parser of whole numbers from ``least`` on, for ``typer.Option(parser=…)``."""
+    said = f"{least} or more" if most is None else f"{least} to {most:,}"
 
     def parse(text: str | int) -> int:
         try:
             number = int(text)
         except ValueError:
             number = least - 1
-        if number < least:
-            raise typer.BadParameter(
-                f"{printable(text, 60)!r}: give a whole number, {least} or more."
-            )
+        if number < least or (most is not None and number > most):
+            raise typer.BadParameter(f"{printable(text, 60)!r}: give a whole number, {said}.")
         return number
 
     return parse

@@ -88,7 +88,9 @@ def say_fields(fields: Mapping[str, object]) -> None:
 
 
 def duration(seconds: float) -> str:
-    """A time span for a person: ``0.25 s``, ``42 s``, ``3 min 5 s``, ``3 d 4 h``."""
+    """A time span for a person: ``<1 ms``, ``0.25 s``, ``42 s``, ``3 min 5 s``, ``3 d 4 h``."""
+    if 0 < seconds < 0.001:
+        return "<1 ms"
     if seconds < 10:
         return f"{seconds:.2g} s"
     whole = round(seconds)

@@ -10,7 +10,7 @@ import typer
 
 from streamq.cli.allowed import AppOption, allowed_by
 from streamq.cli.connection import connect, run, run_or_refuse, the_group
-from streamq.cli.groups import lease_assumed, who_pins
+from streamq.cli.groups import lease_assumed, unless_killed, who_pins
 from streamq.cli.help import Commands
 from streamq.cli.options import (
     DEFAULT_STREAM,
@@ -28,7 +28,7 @@ from streamq.cli.options import (
 )
 from streamq.cli.output import complain, duration, is_terminal, note, say, say_json
 from streamq.cli.rows import Row, say_rows
-from streamq.errors import ConfigError, ConsumerNotFound
+from streamq.errors import ConfigError, ConsumerNotFound, StillInUse
 from streamq.text import printable
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def pending(
 
 
 @commands.command(
-    short_help="Try jobs again now, retrying or stalled ones.",
+    short_help="Try retrying or stalled jobs again now.",
     epilog=examples(
         "streamq pending retry 1716998413541-0 1716998413542-0",
     ),
@@ -152,7 +152,7 @@ def retry(
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
-    """Try jobs again now: those that wait for a retry, and stalled ones.
+    """Try retrying or stalled jobs again now.
 
     In every group, or in one. A running job is left alone. Exit code 1 if one of the
     jobs was not pending, or is running.
@@ -257,12 +257,18 @@ def release(
                     )
                 except ConsumerNotFound:
                     continue
+                except StillInUse as error:
+                    raise unless_killed(error, lease, "--force releases its jobs now") from None
                 found = True
                 kept = "" if given.removed else "; it has taken new ones and stays"
                 say(f"{_count(given.jobs, 'job')} of {printable(consumer)} due now in {name}{kept}")
             if not found:
-                where = f"the group {group}" if group else f"the stream {printable(stream)}"
-                raise ConsumerNotFound(f"{where} has no consumer {printable(consumer)}")
+                who = f"the group {group}" if group else "no group"
+                has = "has no" if group else "has a"
+                raise ConsumerNotFound(
+                    f"{who} of {printable(stream, 100)} {has} consumer {printable(consumer, 200)}; "
+                    "see streamq pending"
+                )
 
     run(main)
 

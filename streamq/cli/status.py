@@ -40,7 +40,8 @@ def status(
 
     A group has it queued, running, retrying or stalled, or is done with it: succeeded,
     expired, dead, skipped (it was for another group), or settled, when no record is kept
-    of how. Exit code 1 if there is no trace of the job.
+    of how. Unknown is a job that was gone before the group came to it. Exit code 1 if
+    there is no trace of the job.
     """
 
     async def main() -> None:

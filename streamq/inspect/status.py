@@ -170,7 +170,8 @@ async def job_status(
     if entry is None and not any(found):
         raise JobNotFound(
             f"there is no trace of the job {job_id} on the stream {printable(stream, 100)}: "
-            "it was settled and no record of that is kept, or it never was there"
+            "it was settled and no record of that is kept, it was redriven under a new ID, or it "
+            "never was there"
         )
     statuses = [
         status or _without_trace(trace, entry) for status, trace in zip(found, traces, strict=True)
@@ -293,6 +294,9 @@ def _without_trace(trace: _Trace, entry: Content | None) -> GroupStatus:
         note = f"it is for the group {entry.only_for} only"
         return GroupStatus(trace.group, "skipped", note=note)
     if trace.reached:
-        note = "no record is kept of how, or it is older than the group's start"
+        note = (
+            "no record is kept of how, or it is older than the group's start, or it was redriven "
+            "under a new ID"
+        )
         return GroupStatus(trace.group, "settled", note=note)
     return GroupStatus(trace.group, "unknown", note="it was gone before this group came to it")

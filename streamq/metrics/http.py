@@ -39,9 +39,9 @@ def serve(registry: CollectorRegistry, host: str, port: int, *, next_free: bool)
         except (OSError, UnicodeError) as error:
             if not (isinstance(error, OSError) and error.errno == errno.EADDRINUSE):
                 raise ConfigError(_cannot_listen(host, candidate, error)) from None
-    ports = f"port {port} is" if last == port else f"ports {port} to {last} are all"
+    ports = f"port {port} is" if last == port else f"the ports {port} to {last} are all"
     raise ConfigError(
-        f"cannot serve metrics at {printable(host, 60)}: the {ports} in use; choose another port"
+        f"cannot serve metrics at {printable(host, 60)}: {ports} in use; give another port"
     )
 
 
@@ -85,5 +85,5 @@ def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> str:
     why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return (
         f"cannot serve metrics at {printable(host, 60)}:{port}: {printable(why, 200)}; "
-        "choose another address or port"
+        "give another address or port"
     )

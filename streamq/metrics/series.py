@@ -115,7 +115,7 @@ class _TypeSeries:
             # Without a start there was nothing to call: no handler, or no valid arguments.
             ran = [v for v in verdicts if v.started and v.outcome in _RAN]
         self.duration.observe([v.finished - v.started for v in ran])
-        # The ID as a number, <ms>.<n>, is Job.created_at at a third of its price. Later
+        # The ID as a number, <ms>.<n>, is Job.created_at at a lower price. Later
         # deliveries have waited for other things: a backoff, a lease.
         self.wait.observe(
             [

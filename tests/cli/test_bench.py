@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import redis
 
-from streamq.bench import Bench, BenchReport, Drained, Percentiles, Processed
+from streamq.bench import Bench, BenchReport, Drained, Percentiles, Processed, workload
+from streamq.cli.bench import MIB, MIN_PAYLOAD
 from streamq.errors import ConfigError
+from streamq.job import MAX_PAYLOAD
 from streamq.server import Server, ServerInfo
 from tests.cli.support import Program, Result
 from tests.markdown import ROOT, read
@@ -114,21 +116,24 @@ def test_a_single_job_is_enough(streamq: Streamq, client: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize(
-    ("server_busy", "client_busy", "limit", "words"),
+    ("where", "server_busy", "client_busy", "limit", "words"),
     [
-        (0.97, 0.80, "server", "The limit is the server: one worker process did 60,000 jobs/s"),
-        (0.60, 0.98, "client", "can do up to about 100,000."),
-        (0.50, 0.50, "neither", "or other programs on their machines"),
-        (None, 0.98, "client", "it does not tell"),
+        ("h:6379", 0.97, 0.80, "server", "The limit is the server: one worker process did 60,000"),
+        ("h:6379", 0.60, 0.98, "client", "can do up to about 100,000."),
+        ("h:6379", 0.50, 0.50, "neither", "or other programs on their machines"),
+        ("/run/s", 0.50, 0.50, "neither", "50%, but other programs on this machine; measure again"),
+        ("localhost:6379", 0.50, 0.50, "neither", "50%, but other programs on this machine"),
+        ("[::1]:6379", 0.50, 0.50, "neither", "50%, but other programs on this machine"),
+        ("h:6379", None, 0.98, "client", "it does not tell"),
     ],
 )
 def test_the_limit_is_whoever_is_busy(
-    server_busy: float | None, client_busy: float, limit: str, words: str
+    where: str, server_busy: float | None, client_busy: float, limit: str, words: str
 ) -> None:
     worker = Drained(60_000, server_busy, client_busy)
     processed = Processed(worker, Drained(100_000, server_busy, client_busy))
     report = BenchReport(
-        "here", False, ServerInfo("valkey", "9.1", 0, "noeviction", 0), 1, 100, 16,
+        where, False, ServerInfo("valkey", "9.1", 0, "noeviction", 0), 1, 100, 16,
         Percentiles(0.02, 0.1), 1.0, 1.0, processed, processed, Percentiles(0.02, 0.1),
     )  # fmt: skip
 
@@ -194,6 +199,17 @@ def test_numbers_that_cannot_be_used(
 ) -> None:
     with pytest.raises(ConfigError, match=words):
         Bench(Server(server.unix_url), **numbers)  # type: ignore[arg-type]  # which are numbers all
+
+
+def test_too_many_jobs_for_their_payload(streamq: Streamq) -> None:
+    code, out, err = streamq("bench", "--jobs", "2000", "--payload", "1048576")
+
+    assert (code, out) == (2, "")
+    assert err.startswith("streamq: --jobs 2000: give 1 to 1,024 with a --payload of 1,048,576 ")
+
+
+def test_the_command_line_knows_the_limits_of_a_payload() -> None:
+    assert (MIN_PAYLOAD, MIB) == (workload.MIN_PAYLOAD, MAX_PAYLOAD)
 
 
 # -- what it leaves behind ----------------------------------------------------

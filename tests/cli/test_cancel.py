@@ -23,7 +23,10 @@ def test_a_job_for_later_can_be_taken_back(streamq: Streamq, client: redis.Redis
 
     again = streamq("cancel", name)
     assert (again.code, again.out) == (1, "")
-    assert name in again.err
+    assert again.err == (
+        f"streamq: no job for later on the stream jobs is called {name}: its time has come, it was "
+        "cancelled, or it is on another stream (--stream)\n"
+    )
 
 
 def test_the_same_key_is_the_same_job(streamq: Streamq, client: redis.Redis) -> None:

@@ -18,6 +18,7 @@ from tests.situations import GROUP, add, entries, fail
 Streamq = Callable[..., Result]
 
 DLQ = group_keys("jobs", GROUP).dlq
+NONE = "streamq: the group images of jobs has no dead letter 1-1; see streamq dlq list\n"
 
 
 @pytest.fixture
@@ -109,14 +110,16 @@ def test_show(streamq: Streamq, dead: list[str]) -> None:
     assert letter["data"] == {"n": 1}
     assert parsed(streamq("dlq", "show", str(letter["id"]), "--json")) == [letter]
     gone = streamq("dlq", "show", "1-1")
-    assert (gone.code, gone.err) == (1, "streamq: the stream jobs has no dead letter 1-1\n")
+    told = "streamq: no group of jobs has a dead letter 1-1; see streamq dlq list\n"
+    assert (gone.code, gone.err) == (1, told)
+    assert streamq("dlq", "show", "1-1", "--group", GROUP).err == NONE
 
 
 def test_redrive_by_id(streamq: Streamq, client: redis.Redis, dead: list[str]) -> None:
     result = streamq("dlq", "redrive", dead[0], "1-1")
     [(new_id, fields)] = entries(client).items()
     assert result == (
-        1, f"Redriven {dead[0]} as {new_id}\n", "streamq: 1-1: there is no such dead letter\n",
+        1, f"Redriven {dead[0]} as {new_id}\n", NONE,
     )  # fmt: skip
     assert fields["for"] == "images"
     assert client.xlen(DLQ) == 2
@@ -178,7 +181,7 @@ def test_purge_asks(streamq: Streamq, client: redis.Redis, dead: list[str]) -> N
 def test_purge(streamq: Streamq, client: redis.Redis, dead: list[str]) -> None:
     result = streamq("dlq", "purge", dead[0], "1-1", "--yes")
     assert result == (
-        1, "Deleted 1 dead letter of images\n", "streamq: 1-1: there is no such dead letter\n",
+        1, "Deleted 1 dead letter of images\n", NONE,
     )  # fmt: skip
     older = streamq("dlq", "purge", "--older-than", "1h", "--yes")
     assert older.out == "Deleted 0 dead letters of images\n"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from streamq.cli import app
+from streamq.cli.commands import app
 from streamq.cli.exits import ExitCode
 from tests.cli.support import run_here
 from tests.markdown import ROOT, read

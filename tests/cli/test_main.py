@@ -32,7 +32,7 @@ Start = Callable[..., Program]
 
 LIGHT = """
 import sys
-import streamq.cli
+import streamq.cli.commands
 heavy = {"anyio", "asyncio", "orjson", "prometheus_client", "pydantic", "redis", "rich", "uvloop"}
 print(sorted(heavy & set(sys.modules)))
 """
@@ -66,6 +66,14 @@ def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert err.startswith("Usage: streamq ")
 
 
+def test_ctrl_c_while_the_commands_are_imported_is_quiet() -> None:
+    code = "import builtins, streamq.cli; builtins.__import__ = interrupted; streamq.cli.main()"
+    setup = "def interrupted(*args, **kwargs): raise KeyboardInterrupt"
+    ran = subprocess.run([sys.executable, "-c", f"{setup}\n{code}"], capture_output=True)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, b"", b"")
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_here(["--version"], capsys) == (0, f"streamq {__version__}\n", "")
 
@@ -75,10 +83,19 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["prodce"], "no such command 'prodce'. Did you mean 'produce'?"),
         (["produce", "--nothing"], "no such option: --nothing"),
+        (["info", "--debug"], "no such option: --debug: it stands before the command, streamq --d"),
         (["produce", "a=1", "--count", "x"], "invalid value for '--count' / '-n': 'x': give a"),
         (["pending", "--limit", "0"], "invalid value for '--limit' / '-n': '0': give a whole"),
         (["pending", "--state", "x"], "invalid value for '--state': 'x': give one of running, "),
         (["consume", "--metrics-port", "65536"], "invalid value for '--metrics-port': 65536 is no"),
+        (["consume", "--lease", "0"], "invalid value for '--lease': '0': give 50ms or more."),
+        (["consume", "--from", "x"], "invalid value for '--from': 'x': give 0, $ or an entry ID."),
+        (["group", "create", "a", "--from", "1-"], "invalid value for '--from': '1-': give 0, $"),
+        (
+            ["produce", "a=1", "--replica-timeout", "0"],
+            "invalid value for '--replica-timeout': '0': give 1ms to 1h.",
+        ),
+        (["bench", "--payload", "15"], "invalid value for '--payload': '15': give a whole"),
         (["status"], "missing argument 'ID'."),
         (["server", "begin"], "no such command 'begin'."),
         (["server", "stop", "\x1b[31mnow"], "got unexpected extra argument(s) (\\x1b[31mnow)"),
@@ -307,7 +324,7 @@ def test_a_question_that_nobody_can_answer_is_a_no() -> None:
 
 
 def test_spans_and_sizes_for_a_person() -> None:
-    assert [duration(s) for s in (0.0123, 9.5, 42.4, 185, 7260, 90061)] == [
-        "0.012 s", "9.5 s", "42 s", "3 min 5 s", "2 h 1 min", "1 d 1 h",
+    assert [duration(s) for s in (0, 2e-05, 0.0123, 9.5, 42.4, 185, 7260, 90061)] == [
+        "0 s", "<1 ms", "0.012 s", "9.5 s", "42 s", "3 min 5 s", "2 h 1 min", "1 d 1 h",
     ]  # fmt: skip
     assert [memory(n) for n in (512, 1536, 5 * 1024**2)] == ["512 B", "1.5 KiB", "5.0 MiB"]

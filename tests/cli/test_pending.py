@@ -285,12 +285,16 @@ def test_release(streamq: Streamq, client: redis.Redis, three: list[str]) -> Non
     alive = streamq("pending", "release", "--consumer", "web-2")
     assert (alive.code, alive.out) == (1, "")
     assert "web-2 is alive" in alive.err
+    assert alive.err.endswith(
+        "it counts as gone 30 s after its last heartbeat; --force releases its jobs now\n"
+    )
     assert lines(streamq("pending", "release", "--consumer", "web-2", "--lease", "0")) == [
         "1 job of web-2 due now in images"
     ]
     assert "web-2" not in {c["name"] for c in client.xinfo_consumers("jobs", GROUP)}
     gone = streamq("pending", "release", "--consumer", "web-2")
-    assert (gone.code, gone.err) == (1, "streamq: the stream jobs has no consumer web-2\n")
+    told = "streamq: no group of jobs has a consumer web-2; see streamq pending\n"
+    assert (gone.code, gone.err) == (1, told)
 
 
 def test_the_server_is_away(streamq: Streamq) -> None:

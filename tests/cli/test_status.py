@@ -64,6 +64,19 @@ def test_no_group_yet(streamq: Streamq, client: redis.Redis) -> None:
     assert "No group has been created on this stream yet" in streamq("status", job_id).out
 
 
+def test_the_old_id_of_a_redriven_job(
+    streamq: Streamq, server: RedisServer, client: redis.Redis
+) -> None:
+    job_id = add(client, {"data": "{}"})
+    client.xgroup_create("jobs", "audit", "0")  # which keeps the entry
+    anyio.run(partial(fail, server.unix_url, retries=0))
+    assert streamq("dlq", "redrive", job_id, "--group", "images").code == 0
+
+    out = streamq("status", job_id, "--group", "images").out
+    assert "status  settled" in out
+    assert out.endswith(", or it was redriven under a new ID\n")
+
+
 def test_no_trace(streamq: Streamq, client: redis.Redis) -> None:
     client.xgroup_create("jobs", "images", mkstream=True)
     result = streamq("status", "1-1")

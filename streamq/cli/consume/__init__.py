@@ -6,6 +6,7 @@ process, ``processes`` in several, and ``printing``, ``logs`` and ``tally`` are 
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,16 @@ import typer
 from streamq.cli.connection import run
 from streamq.cli.consume.logs import LogLevel, set_up_logging
 from streamq.cli.loading import find_app
-from streamq.cli.options import Url, at_least, examples, one_of, port, seconds
+from streamq.cli.options import (
+    Url,
+    at_least,
+    examples,
+    one_of,
+    port,
+    seconds,
+    seconds_within,
+    starting_place,
+)
 from streamq.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +43,7 @@ def register(app: typer.Typer) -> None:
         "consume",
         epilog=examples(
             "streamq consume --app worker:app",
-            "streamq consume -g images --exec 'convert -resize 256 -- {file} small.png'",
+            "streamq consume --exec 'convert -resize 256 -- {file} thumbnails/{@id}.png'",
             "streamq consume --group audit --burst",
         ),
     )(consume)
@@ -112,7 +122,7 @@ def consume(
         typer.Option(
             "--lease",
             metavar="TIME",
-            parser=seconds,
+            parser=seconds_within(0.05, math.inf, "50ms or more"),
             help="Without a heartbeat for so long, another worker takes a job over. [default: 30s]",
             show_default=False,
         ),
@@ -142,7 +152,9 @@ def consume(
         typer.Option(
             "--from",
             metavar="ID",
-            help="Where a new group starts: 0 for all entries, $ for new ones, or an entry ID.",
+            parser=starting_place,
+            help="Where a new group starts: 0 for all entries, $ for new ones, or after an "
+            "entry ID.",
         ),
     ] = "0",
     burst: Annotated[
@@ -199,8 +211,10 @@ def consume(
     as a JSON object on standard input and fields of its data as arguments, which no
     shell reads; a value that begins with - is only taken after a -- in the command. Exit
     code 0 is success, 75 asks for another try, 65 gives the job up, and any other is a
-    failure, whose reason is the end of standard error. With neither, each job is only
-    printed.
+    failure, whose reason is the end of standard error.
+
+    With neither, each job is printed and done with: it counts as succeeded for this
+    group. To look without taking jobs: streamq pending.
 
     At Ctrl-C or SIGTERM, running jobs are finished and the others given back; a second
     one leaves at once.

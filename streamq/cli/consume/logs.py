@@ -69,4 +69,7 @@ def announce(
         f"; metrics: {metrics.url}" if metrics is not None and metrics.url else "",
     )
     if plan.prints:
-        _log.info("No --app and no --exec: the built-in handler only prints each job")
+        _log.info(
+            "No --app and no --exec: each job is printed and done with (it counts as succeeded); "
+            "to look without taking jobs: streamq pending"
+        )

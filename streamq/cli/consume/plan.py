@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from streamq.app import App
 from streamq.cli.connection import connect, start_embedded
 from streamq.cli.options import DEFAULT_GROUP, DEFAULT_STREAM
+from streamq.errors import ConfigError
 from streamq.worker import Handlers, Settings, Subscription, Worker
 
 if TYPE_CHECKING:
@@ -101,5 +102,9 @@ class Plan:
         from streamq.metrics import PORT
 
         port = self.metrics_port
-        if port != 0:
+        if port == 0:
+            return
+        try:
             metrics.serve(self.metrics_host, PORT if port is None else port, next_free=port is None)
+        except ConfigError as error:
+            raise ConfigError(f"{error} (--metrics-port, --metrics-host)") from None

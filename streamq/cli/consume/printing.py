@@ -68,7 +68,7 @@ class Output:
 
 
 def printing_handler(output: Output, *, retries: int, timeout: float | None) -> Handler:
-    """A handler for every type that prints each job, and does nothing else."""
+    """A handler for every type that prints each job; then it is done."""
     limit = SHOWN if output.terminal else None
 
     async def show(job: Job) -> None:

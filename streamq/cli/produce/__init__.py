@@ -15,7 +15,15 @@ import typer
 
 from streamq.cli.connection import run
 from streamq.cli.exits import ExitCode
-from streamq.cli.options import DEFAULT_STREAM, Stream, Url, at_least, examples, seconds
+from streamq.cli.options import (
+    DEFAULT_STREAM,
+    Stream,
+    Url,
+    at_least,
+    examples,
+    seconds,
+    seconds_within,
+)
 from streamq.cli.output import complain, note
 from streamq.cli.produce.jobs import from_fields, from_json
 from streamq.cli.produce.report import Report
@@ -128,7 +136,7 @@ def produce(
         typer.Option(
             "--replica-timeout",
             metavar="TIME",
-            parser=seconds,
+            parser=seconds_within(0.001, 3600, "1ms to 1h"),
             help="How long to wait for them. [default: 1s]",
             show_default=False,
         ),
@@ -145,7 +153,8 @@ def produce(
     In a file, each line is a JSON object. If it has the key "data", that is the job's
     data (an object) and "type" its type. Otherwise the object itself is the data, and if
     it has the key "type", this is taken out of it and is the job's type. The same goes
-    for --json. Blank lines are skipped.
+    for --json. Blank lines are skipped. With no job and no file given, what is piped in
+    is read, as with -.
     """
     fields = fields or []
     if fields == ["-"]:
@@ -196,7 +205,7 @@ def _run(writing: Coroutine[None, None, None], report: Report) -> None:
     try:
         run(lambda: writing)
     except KeyboardInterrupt:
-        complain(f"interrupted: {report.so_far()}, perhaps some more")
+        complain(f"interrupted: {report.so_far(unsure=True)}")
         raise
 
 

@@ -28,6 +28,7 @@ class Report:
     Attributes:
         many: whether more than one job is to be written.
         written: jobs written so far.
+        line: of a file, the last whose job is written for certain.
         skipped: bad lines.
         interrupted: the exit code that a signal asks for; ``None`` without one.
     """
@@ -36,6 +37,7 @@ class Report:
         self.stream = stream
         self.many = False
         self.written = 0
+        self.line: int | None = None
         self.skipped = 0
         self.interrupted: ExitCode | None = None
         self._json = json_output
@@ -43,9 +45,11 @@ class Report:
         self._started = time.monotonic()
         self._bar: Progress | None = None
 
-    def wrote(self, ids: Sequence[str], jobs: Sequence[NewJob]) -> None:
-        """These jobs have been written."""
+    def wrote(self, ids: Sequence[str], jobs: Sequence[NewJob], lines: Sequence[int] = ()) -> None:
+        """These jobs have been written; of a file, from these lines."""
         before, self.written = self.written, self.written + len(ids)
+        if lines:
+            self.line = lines[-1]
         if self._json:
             for id, (type, _) in zip(ids, jobs, strict=True):
                 say_json({"id": id, "stream": self.stream, "type": type})
@@ -62,12 +66,19 @@ class Report:
         self.skipped += 1
         complain(f"{bad} (skipped)")
 
-    def so_far(self) -> str:
-        """How many jobs have been written, for an error message."""
+    def so_far(self, *, unsure: bool = False) -> str:
+        """How many jobs have been written, and up to which line, for an error message.
+
+        Args:
+            unsure: whether the server may have written more.
+        """
         if self.written == 0:
-            return "no job was written"
-        verb = "was" if self.written == 1 else "were"
-        return f"{_count(self.written, 'job')} {verb} written"
+            told = "no job was written"
+        else:
+            told = f"{_count(self.written, 'job')} {'was' if self.written == 1 else 'were'} written"
+        if self.line is not None:
+            told += f", up to line {self.line}{' for certain' if unsure else ''}"
+        return f"{told}, perhaps some more" if unsure else told
 
     def progress(self, done: int, total: int | None) -> None:
         """Show how far it is, to a person who has waited for a while."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +19,7 @@ from streamq.errors import (
     ConfigError,
     NotReplicated,
     OutcomeUnknown,
+    PayloadTooLarge,
     ServerRefused,
     StreamqError,
 )
@@ -47,7 +49,12 @@ class Terms(NamedTuple):
 
 def _check(job: NewJob, max_payload: int) -> None:
     check_type(job[0])
-    encode_data(job[1], max_payload)
+    size = len(encode_data(job[1], sys.maxsize))
+    if size > max_payload:
+        raise PayloadTooLarge(
+            f"the data takes {size:,} bytes, the limit is {max_payload:,}: "
+            "store it elsewhere and send a reference, or raise --max-payload"
+        )
 
 
 async def write_copies(
@@ -102,8 +109,8 @@ async def write_lines(
             producer = Producer(server, max_payload, replication)
             with _interruptible(report, lines):
                 async for batch in lines.batches():
-                    jobs, bad = _parse(batch, name, type, max_payload, skip_bad, report)
-                    await _write(producer, jobs, report)
+                    jobs, numbers, bad = _parse(batch, name, type, max_payload, skip_bad, report)
+                    await _write(producer, jobs, report, numbers)
                     if bad is not None:
                         raise CommandError(f"{bad}; {report.so_far()}", ExitCode.USAGE)
                     report.progress(lines.read, lines.size)
@@ -117,42 +124,50 @@ async def write_lines(
 def _parse(
     batch: Sequence[Line], name: str, type: str,
     max_payload: int, skip_bad: bool, report: Report,
-) -> tuple[list[NewJob], str | None]:  # fmt: skip
-    """The jobs of a batch, up to the first bad line unless these are skipped."""
+) -> tuple[list[NewJob], list[int], str | None]:  # fmt: skip
+    """The jobs of a batch and their lines, up to the first bad line unless these are skipped."""
     jobs: list[NewJob] = []
+    numbers: list[int] = []
     for number, text in batch:
         try:
             if text is None:
-                raise ConfigError(f"the line is too long for a job of {max_payload:,} bytes")
+                raise ConfigError(
+                    f"the line is too long for a job of {max_payload:,} bytes (--max-payload)"
+                )
             job = from_json(text.removeprefix(BOM) if number == 1 else text, type)
             _check(job, max_payload)
         except StreamqError as error:
             bad = f"{name}, line {number}: {error}"
             if not skip_bad:
-                return jobs, bad
+                return jobs, numbers, bad
             report.skip(bad)
         else:
             jobs.append(job)
-    return jobs, None
+            numbers.append(number)
+    return jobs, numbers, None
 
 
-async def _write(producer: Producer, jobs: Sequence[NewJob], report: Report) -> None:
+async def _write(
+    producer: Producer, jobs: Sequence[NewJob], report: Report, lines: Sequence[int] = ()
+) -> None:
     done = 0
+
+    def wrote(ids: Sequence[str]) -> None:
+        part = slice(done, done + len(ids))
+        report.wrote(ids, jobs[part], lines[part])
+
     try:
         async for ids in producer.stream_jobs(report.stream, jobs):
-            report.wrote(ids, jobs[done : done + len(ids)])
+            wrote(ids)
             done += len(ids)
     except StreamqError as error:
         if isinstance(error, NotReplicated):
-            report.wrote(error.job_ids, jobs[done : done + len(error.job_ids)])
+            wrote(error.job_ids)
         if not report.many:
             raise
         # Of a chunk whose replies did not all come, or not all well, some may be written.
         unsure = isinstance(error, OutcomeUnknown | ServerRefused) and len(jobs) > 1
-        raise CommandError(
-            f"{error}; {report.so_far()}{', perhaps some more' if unsure else ''}",
-            exit_code(error),
-        ) from error
+        raise CommandError(f"{error}; {report.so_far(unsure=unsure)}", exit_code(error)) from error
 
 
 @contextmanager

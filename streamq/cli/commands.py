@@ -1,0 +1,142 @@
+"""All commands: each family's module has a function ``register(app)`` that adds them."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from streamq.cli import bench, cancel, consume, dlq, groups, info, pending, produce, server, status
+from streamq.cli.exits import ExitCode, exit_code
+from streamq.cli.help import Commands
+from streamq.cli.options import examples
+from streamq.cli.output import complain, flush, give_up_failed, note, open_closed
+from streamq.errors import StreamqError
+from streamq.text import printable
+
+EXAMPLES = examples(
+    "streamq produce file=image_1.png action=process_image",
+    "streamq consume --exec 'convert -resize 256 -- {file} thumbnails/{@id}.png'",
+    "streamq pending",
+)
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    refused, or not found
+  2    wrong usage or bad input
+  69   the server cannot be reached or started
+  70   an error inside streamq
+  74   the output cannot be written
+  77   the server refused the login or the permission
+  130  interrupted by Ctrl-C
+  141  whoever read the output has gone
+  143  ended by SIGTERM
+"""
+
+app = Commands(
+    name="streamq",
+    help="Event processing on Redis Streams: many groups on one stream, each with its own "
+    "progress, retries and dead letters.\n\n"
+    "Without --url and STREAMQ_URL, streamq starts a server of its own and keeps its data in "
+    "your home directory (STREAMQ_HOME names another one).\n\n"
+    "A TIME is a number of seconds, or has its unit: 250ms, 30s, 5m, 2h, 1d.",
+    epilog=f"{EXAMPLES}\n\n{EXIT_CODES}",
+    rich_markup_mode=None,  # plain help: quick, and the same on a terminal and in a pipe
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 80},
+    no_args_is_help=True,
+)
+
+
+@dataclass
+class State:
+    """What the options before the command say."""
+
+    debug: bool = False
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from streamq import __version__
+
+        typer.echo(f"streamq {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    ctx: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks. [env var: STREAMQ_DEBUG]")
+    ] = False,
+) -> None:
+    ctx.obj.debug |= debug
+
+
+for family in (produce, cancel, consume, pending, dlq, status, groups, info, bench, server):
+    family.register(app)
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    open_closed()
+    code = _run(list(args))
+    give_up_failed()
+    return code
+
+
+# The base class of all mistakes on a command line. Typer exports only its best known child.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def _run(args: list[str]) -> int:
+    command = typer.main.get_command(app)
+    if "_STREAMQ_COMPLETE" in os.environ:
+        command.main(args, prog_name="streamq")  # the shell asks for completions
+    state = State(debug=os.environ.get("STREAMQ_DEBUG", "") not in ("", "0"))
+    try:
+        with command.make_context("streamq", args, obj=state) as context:
+            command.invoke(context)
+            flush()
+            return ExitCode.OK
+    except typer.Exit as ending:
+        return ending.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return ExitCode.BROKEN_PIPE
+    except UsageError as error:
+        return _misused(error)
+    except StreamqError as error:
+        if state.debug:
+            traceback.print_exc()
+        complain(error)
+        return exit_code(error)
+    except Exception as error:
+        if state.debug:
+            traceback.print_exc()
+        told = printable(error, 500)
+        complain(f"{type(error).__name__}: {told}" if told else type(error).__name__)
+        note("This should not happen. STREAMQ_DEBUG=1 shows where it did.")
+        return ExitCode.FAULT
+
+
+def _misused(error: Any) -> int:
+    message: str = error.format_message()
+    if message.startswith("Usage:"):  # a command family without a command
+        note(message)
+    else:
+        message = message[:1].lower() + message[1:]
+        if getattr(error, "option_name", None) == "--debug":
+            message += ": it stands before the command, streamq --debug …"
+        complain(message)
+        path = error.ctx.command_path if error.ctx else "streamq"
+        note(f"Try '{path} --help'.")
+    return ExitCode.USAGE
