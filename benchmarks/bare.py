@@ -1,8 +1,8 @@
-"""The limit: one asyncio process and one server, and nothing between them but a loop.
+"""What to compare with: one asyncio process and one server, and nothing between but a loop.
 
 It reads a batch with XREADGROUP, decodes each job's JSON, and settles the batch with one script
 that checks for each entry that it is still this consumer's, acknowledges it and deletes it, with
-and without a status hash for each job. The best of these is the limit:
+and without a status hash for each job. The best of these is what queues are compared with:
 
     100 ... 1000      how many entries a read takes (COUNT)
     in turn, ahead    each step after the other, or the next read under way meanwhile
@@ -69,7 +69,7 @@ def measure_writing(session: Session, description: Description) -> Iterator[Meas
 
 def main(words: Sequence[str] | None = None) -> int:
     arguments = parser(
-        "The limit that one client process and one server set to any queue on streams.",
+        "What a loop of the same commands does, with no queue around it.",
         "python benchmarks/bare.py --rounds 3 --json bare.json",
         systems=None,
         rounds=3,

@@ -20,7 +20,7 @@ METRICS = {
     "worker": "resident memory of the worker process at its peak",
 }
 
-ALL = "streamq,streamq-ttl0,bullmq,dramatiq,taskiq,docket,saq,arq,streaq,celery,rq"
+ALL = "bare,streamq,streamq-ttl0,bullmq,dramatiq,taskiq,docket,saq,arq,streaq,celery,rq"
 JOBS = 5_000
 
 

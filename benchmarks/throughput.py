@@ -52,7 +52,7 @@ def measure(session: Session, system: System, description: Description) -> Itera
 
 def main(words: Sequence[str] | None = None) -> int:
     arguments = parser(
-        "Jobs per second of streamq, its peers, and the bare loop that no queue can beat.",
+        "Jobs per second of streamq, its peers, and a bare loop of the same commands.",
         "python benchmarks/throughput.py --systems bare,streamq,bullmq --rounds 3 --svg out.svg",
         systems=ALL,
         rounds=5,

@@ -72,7 +72,7 @@ class Report:
         for name in ("min", "median", "max"):
             table.add_column(name, justify="right")
         if ratio:
-            table.add_column("of limit", justify="right")
+            table.add_column("of bare", justify="right")
         table.add_column("runs", justify="right")
         table.add_column("jobs", justify="right")
         for summary in summaries:

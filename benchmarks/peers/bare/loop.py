@@ -1,4 +1,4 @@
-"""The limit: what one asyncio process and one server can do with the commands of a stream queue.
+"""What to compare with: one asyncio process, one server, and the commands of a stream queue.
 
 No reconnection, no timeouts, no errors but fatal ones, no handlers, no settings: whatever a
 queue does more than this costs time, and the difference is what it costs. Yet the loop is held
