@@ -39,7 +39,7 @@ def this_machine(server: str) -> Machine:
         cpu=_cpu_model(),
         cores=os.cpu_count() or 1,
         memory_gib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
-        kernel=f"{platform.system()} {platform.release()}",
+        kernel=f"{platform.system()} {platform.release().partition('-')[0]}",
         python=platform.python_version(),
         server=server,
         pinning=_pinning(),
