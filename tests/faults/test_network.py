@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,6 +13,8 @@ from streamq import App
 from streamq.errors import OutcomeUnknown, ServerUnavailable
 from streamq.eventloop import run_async
 from tests.faults.rig import Rig
+
+MINUTE = 60.0
 
 
 def test_connections_are_cut_again_and_again(rig: Rig) -> None:
@@ -37,12 +40,16 @@ def test_connections_are_half_closed(rig: Rig) -> None:
     assert rig.check().handled == 200
 
 
-def test_connections_are_refused_for_a_while(rig: Rig) -> None:
+@pytest.mark.timeout(MINUTE + 60)
+def test_connections_are_refused_for_a_minute(rig: Rig) -> None:
     rig.produce(200, do="sleep", seconds=0.001)
     worker = rig.worker(url=rig.proxy.url, concurrency=4, burst=True)
     rig.recorder.wait_begun(50)
     rig.proxy.refuse()
     rig.recorder.wait_event("server lost")
+    worked = worker.cpu_seconds
+    time.sleep(MINUTE)  # nothing happens, which is the point
+    assert worker.cpu_seconds - worked < MINUTE / 10  # it does not try all the time
     rig.proxy.accept()
     worker.finish()
 
