@@ -186,7 +186,7 @@ def exec_handler(
         return await _run(command, job, output)
 
     def bind(job: Job) -> Arguments:
-        job.data  # noqa: B018 - entries that are not JSON are dead letters
+        _ = job.data  # entries that are not JSON are dead letters
         command.arguments(job)
         return (job,), {}
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from streamq import scripts
-from streamq.errors import ConfigError, StillInUse
+from streamq.errors import StillInUse
 from streamq.inspect.inspector import LEASE
 from streamq.keys import check_stream, group_keys
 from streamq.reading import require_group, text
 from streamq.server import Server
-from streamq.server.group import create_group
+from streamq.server.group import check_start, create_group
 from streamq.text import printable
 
 SWEPT_AT_ONCE = 100
 """Entries that one script call looks at."""
-
-_START = re.compile(r"\$|\d{1,20}(-\d{1,20})?")
 
 
 class Deleted(NamedTuple):
@@ -59,8 +56,7 @@ class Groups:
             WrongKeyType: the stream's key holds something else.
         """
         group_keys(self.stream, group)
-        if not _START.fullmatch(start):
-            raise ConfigError(f"{printable(start, 60)!r} is no place to start: give 0, $ or an ID")
+        check_start(start)
         async with self._server.borrowed() as link:
             return await create_group(link, self.stream, group, start)
 

@@ -75,7 +75,7 @@ def encode_data(data: Any, limit: int = MAX_PAYLOAD) -> bytes:
     if len(raw) > limit:
         raise PayloadTooLarge(
             f"the data takes {len(raw):,} bytes, the limit is {limit:,}: "
-            "store it elsewhere and send a reference, or let the App have a larger max_payload"
+            "store it elsewhere and send a reference, or raise the limit"
         )
     return raw
 

@@ -12,7 +12,7 @@ from streamq.server.packing import pack
 TIMEOUT = 1.0
 """Seconds that replicas have, by default."""
 
-MAX_TIMEOUT = 3600.0
+MIN_TIMEOUT, MAX_TIMEOUT = 0.001, 3600.0
 
 
 class Replication:
@@ -29,9 +29,9 @@ class Replication:
     def __init__(self, replicas: int, timeout: float = TIMEOUT) -> None:
         if replicas < 1:
             raise ConfigError(f"replicas={replicas!r}: give how many, or 0 to wait for none")
-        if not 0.001 <= timeout <= MAX_TIMEOUT:
+        if not MIN_TIMEOUT <= timeout <= MAX_TIMEOUT:
             raise ConfigError(
-                f"replica_timeout={timeout!r}: give seconds, 0.001 to {MAX_TIMEOUT:g}"
+                f"replica_timeout={timeout!r}: give seconds, {MIN_TIMEOUT:g} to {MAX_TIMEOUT:g}"
             )
         self._replicas = replicas
         self._timeout = timeout

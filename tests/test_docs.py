@@ -69,7 +69,6 @@ async def test_the_python_of_the_documentation_runs(
                 await value.close()  # it can be used again
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the embedded server needs Linux or macOS")
 def test_the_commands_of_the_readme_print_what_it_shows(tmp_path: Path) -> None:
     cut_off(photographs(tmp_path / "photos")[-1], tmp_path / "photos/broken.png")
     terminal = Terminal(tmp_path)

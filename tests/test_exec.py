@@ -16,6 +16,7 @@ from streamq.events import Leaving
 from streamq.exec import Command, end_programs, exec_handler
 from streamq.job import Job, decode
 from tests.cli.support import has_ended
+from tests.waiting import eventually
 
 
 def job(data: Any = None, *, raw: bytes | None = None, type: str = "resize") -> Job:
@@ -267,5 +268,4 @@ class TestRunning:
 
 async def gone(pid: int) -> None:
     """Wait until a process has ended."""
-    while not has_ended(pid):  # noqa: ASYNC110 - the end of a stranger is no event
-        await asyncio.sleep(0.01)
+    await eventually(lambda: has_ended(pid))

@@ -611,7 +611,7 @@ def query(api: str, promql: str, seconds: float = 60) -> dict[Labels, float]:
                     float(item["value"][1])
                 for item in found
             }  # fmt: skip
-        time.sleep(0.1)
+        time.sleep(0.1)  # it scrapes at its own pace, and tells nobody
 
 
 @pytest.fixture

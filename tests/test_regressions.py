@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -22,16 +21,11 @@ from streamq.server.wire import Wire
 from streamq.worker import Handlers
 from streamq.worker.fetch import BLOCK
 from tests.servers import RedisServer
+from tests.waiting import eventually, for_ever
 
 pytestmark = pytest.mark.anyio
 
 _variable: ContextVar[int | None] = ContextVar("_variable", default=None)
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # what is awaited is in the server
-            await asyncio.sleep(0.01)
 
 
 async def test_a_context_variable_is_not_there_for_the_jobs_that_are_waiting(app: App) -> None:
@@ -55,17 +49,17 @@ async def test_a_lost_lease_gives_the_rest_of_a_batch_back(app: App, client: red
     async def handle(jobs: list[Job]) -> None:
         calls.append([job.id for job in jobs])
         if len(calls) == 1:
-            await asyncio.sleep(60)
+            await for_ever()
 
     ids = await app.produce_many([("x", {})] * 3)
     worker = app.worker(settings=Settings(lease=0.3, grace=0), observers=[events.append])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(worker.run())
-        await _until(lambda: bool(calls))
+        await eventually(lambda: bool(calls))
         client.xclaim("jobs", "g", "somebody-else", 0, [ids[0]])
         client.xack("jobs", "g", ids[0])
-        await _until(lambda: any(isinstance(event, LeaseLost) for event in events))
-        await _until(lambda: client.xpending("jobs", "g")["pending"] == 0)
+        await eventually(lambda: any(isinstance(event, LeaseLost) for event in events))
+        await eventually(lambda: client.xpending("jobs", "g")["pending"] == 0)
         worker.stop()
     assert calls[0] == ids
     assert sorted(id for call in calls[1:] for id in call) == ids[1:]
@@ -84,7 +78,7 @@ async def test_max_jobs_ends_a_worker_whose_groups_overdraw_it(app: App) -> None
     worker = app.worker(max_jobs=1)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(worker.run())
-        await _until(lambda: all(consumer.fetcher._sweep_at for consumer in worker.consumers))
+        await eventually(lambda: all(consumer.fetcher._sweep_at for consumer in worker.consumers))
         await app.produce("x")
     assert ran
 
@@ -103,16 +97,16 @@ async def test_one_stream_in_trouble_is_told_once_beside_others_that_work(
     worker = app.worker(settings=Settings(grace=0), observers=[events.append])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(worker.run())
-        await _until(lambda: all(consumer.fetcher._sweep_at for consumer in worker.consumers))
+        await eventually(lambda: all(consumer.fetcher._sweep_at for consumer in worker.consumers))
         client.delete("bad")
         client.set("bad", "no stream")
-        await _until(lambda: any(isinstance(event, ServerLost) for event in events))
+        await eventually(lambda: any(isinstance(event, ServerLost) for event in events))
         for _ in range(3):
             await app.produce("x", stream="good")
-            await _until(lambda: not client.xlen("good"))
+            await eventually(lambda: not client.xlen("good"))
         assert not any(isinstance(event, ServerBack) for event in events)
         client.delete("bad")
-        await _until(lambda: any(isinstance(event, ServerBack) for event in events))
+        await eventually(lambda: any(isinstance(event, ServerBack) for event in events))
         worker.stop()
     assert sum(isinstance(event, ServerLost) for event in events) == 1
 
@@ -127,7 +121,7 @@ async def test_the_wait_for_a_thread_is_not_counted_by_the_timeout(app: App) -> 
     def register(group: str) -> None:
         @app.handler("x", group=group, timeout=0.5, retries=0)
         def handle() -> None:
-            time.sleep(0.2)
+            time.sleep(0.2)  # time is what is tested
 
     for group in ("a", "b", "c", "d"):  # which share one thread
         register(group)
@@ -242,7 +236,7 @@ async def test_a_retry_that_never_comes_is_parked_like_any_other(
     worker = app.worker(settings=Settings(grace=0))
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(worker.run())
-        await _until(lambda: bool(client.zcard("{jobs}:group:g:retry")))
+        await eventually(lambda: bool(client.zcard("{jobs}:group:g:retry")))
         worker.stop()
 
 
@@ -252,7 +246,7 @@ async def test_a_slow_handler_gets_whole_batches(app: App) -> None:
     @app.handler("x", group="g", batch=50)
     async def handle(jobs: list[Job]) -> None:
         sizes.append(len(jobs))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # being slow is what is tested
 
     await app.produce_many([("x", {})] * 200)
     await app.worker(burst=True, settings=Settings(concurrency=2)).run()
@@ -291,7 +285,7 @@ async def test_a_burst_sees_what_is_emitted_to_a_stream_that_it_has_just_looked_
     @app.handler("x", group="g", stream="first")
     async def first(job: Job) -> None:
         ran.append("first")
-        await asyncio.sleep(2 * BLOCK)
+        await asyncio.sleep(2 * BLOCK)  # longer than any read that is under way
         await job.emit("x", stream="second", again=False)
 
     @app.handler("x", group="g", stream="second")
@@ -309,7 +303,9 @@ async def test_a_burst_sees_what_is_emitted_to_a_stream_that_it_has_just_looked_
         found = await idle()
         if found and not looked.is_set():
             looked.set()
-            await _until(lambda: client.xlen("second") == 0 and not worker.consumers[1].hand.held)
+            await eventually(
+                lambda: client.xlen("second") == 0 and not worker.consumers[1].hand.held
+            )
         return found
 
     monkeypatch.setattr(worker.consumers[0], "idle", look)

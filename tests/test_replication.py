@@ -16,6 +16,7 @@ from streamq.errors import ConfigError, NotReplicated, ServerRefused
 from streamq.producer import CHUNK, NewJob
 from tests.scripts.support import ids_of
 from tests.servers import RedisServer
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -76,8 +77,7 @@ def written(client: redis.Redis) -> list[str]:
 
 
 async def until_written(client: redis.Redis) -> None:
-    while not ids_of(client):  # noqa: ASYNC110 - the server tells nobody
-        await asyncio.sleep(0)
+    await eventually(lambda: ids_of(client))
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from streamq.cli.help import Commands
+from streamq.errors import ConfigError
 from streamq.text import printable
 
 DEFAULT_STREAM = "jobs"
@@ -23,7 +24,6 @@ SHOWN = 100
 """Rows of a list, unless ``--limit`` says otherwise."""
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|min|m|h|d)?")
-_PLACE = re.compile(r"\$|\d{1,20}(-\d{1,20})?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -58,9 +58,12 @@ def seconds_within(least: float, most: float, said: str) -> Callable[[str | floa
 
 def starting_place(text: str) -> str:
     """Where a group starts in its stream; for ``typer.Option(parser=starting_place)``."""
-    if not _PLACE.fullmatch(text):
-        raise typer.BadParameter(f"{printable(text, 60)!r}: give 0, $ or an entry ID.")
-    return text
+    from streamq.server.group import check_start
+
+    try:
+        return check_start(text)
+    except ConfigError as error:
+        raise typer.BadParameter(f"{error}.") from None
 
 
 def at_least(least: int, most: int | None = None) -> Callable[[str | int], int]:

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from streamq.errors import ServerRefused
+import re
+
+from streamq.errors import ConfigError, ServerRefused
 from streamq.server.link import Link
+from streamq.text import printable
+
+_START = re.compile(r"\$|[0-9]{1,20}(-[0-9]{1,20})?")
+
+
+def check_start(start: str) -> str:
+    """Return ``start`` if a group can start there, else raise :class:`ConfigError`."""
+    if not _START.fullmatch(start):
+        raise ConfigError(f"{printable(start, 60)!r} is no place to start: give 0, $ or an ID")
+    return start
 
 
 async def create_group(link: Link, stream: str, group: str, start: str = "0") -> bool:

@@ -124,7 +124,7 @@ class Link:
         """
         async with self._turn:
             wire = self._wire
-            if wire is None or not wire.usable:
+            if wire is None or not wire.usable:  # most often it is: one coroutine less a call
                 wire = await self._ready()
             return _named(await self._read(wire, count, send=packed, block=block), packed)
 

@@ -91,15 +91,17 @@ class Consumer:
         self._settings = settings
         self._events = events
         self._fetching: anyio.CancelScope | None = None
-        # One connection for reads that block, one for everything else, and one for a second
-        # settling call, opened when it is needed. Each is given up early enough for a
-        # heartbeat on the next one to save the leases.
+        # One connection for reads that block, one for everything else. Each is given up
+        # early enough for a heartbeat on the next one to save the leases.
         timeout = min(max(settings.lease / 2, MIN_TIMEOUT), REPLY_TIMEOUT)
         self._reading = server.link(name, timeout)
         self._writing = server.link(name, timeout)
-        self._settling = server.link(name, timeout)
-        # Without records the worker is the slower side, and a second call only more to do.
-        settling = (self._writing, self._settling) if settings.result_ttl else (self._writing,)
+        settling = [self._writing]
+        if settings.result_ttl > 0:
+            # For a second call, opened when there is one. Without records the worker is the
+            # slower side, and it would only be more to do.
+            settling.append(server.link(name, timeout))
+        self._links = (self._reading, *settling)
         self.settler = Settler(
             self.keys, name, links=settling, hand=self.hand,
             result_ttl=settings.result_ttl, clock=server.clock, outage=outage, events=events,
@@ -151,7 +153,7 @@ class Consumer:
 
     async def close(self) -> None:
         """Close the connections."""
-        for link in (self._reading, self._writing, self._settling):
+        for link in self._links:
             await link.close()
 
     def stop(self) -> None:

@@ -221,7 +221,7 @@ class Runners:
     def _replace(self, slot: Slot) -> None:
         """Let a new runner take over from one that ends."""
         self._slots.discard(slot)
-        if self._hand.buffer and not slot.stuck and not self._closed:
+        if self._hand.buffer and not slot.stuck:
             self.wake()
         self._stuck.discard(slot)
 
@@ -278,21 +278,18 @@ class Runners:
 
     def _failed(self, slot: Slot, error: BaseException) -> bool:
         """Hand in the verdicts; ``False`` if the runner is to end as well."""
-        if isinstance(error, KeyboardInterrupt):
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if cancelled and slot.cause is not None:
+            self._settle_cancelled(slot)
+            return True
+        if isinstance(error, KeyboardInterrupt) or (cancelled and self._closed):
             return False
-        if isinstance(error, asyncio.CancelledError):
-            if slot.cause is not None:
-                self._settle_cancelled(slot)
-                return True
-            if self._closed:
-                return False
-            # Otherwise the handler has cancelled itself, or awaited something that somebody
-            # else cancelled.
+        # Where it is cancelled now, the handler has cancelled its own task, or awaited what
+        # somebody else cancelled.
         if not slot.stuck and slot.handler is not None:
             for job in slot.jobs:
                 self._put(verdicts.failed(job, slot.handler, slot.started, error))
         # A task that was told to end does, and another one takes over.
-        cancelled = isinstance(error, asyncio.CancelledError)
         return not (cancelled and slot.task is not None and slot.task.cancelling())
 
     def _leave(self, slot: Slot) -> None:

@@ -15,12 +15,16 @@ import anyio
 from streamq.errors import ConfigError, StreamqError
 from streamq.events import Events, Leaving, Observer, Stopping
 from streamq.server import Server
+from streamq.server.group import check_start
 from streamq.worker.calls import Caller
 from streamq.worker.consumer import Consumer, Settings
 from streamq.worker.fetch import Budget
 from streamq.worker.handlers import Handlers
 from streamq.worker.outage import Outage
 from streamq.worker.shutdown import stop_on_signals
+
+MIN_LEASE = 0.05
+"""Seconds that a lease takes at the least."""
 
 BURST_POLL = 0.05
 """Seconds between looks at whether a burst is over."""
@@ -174,8 +178,8 @@ def _check(settings: Settings, subscriptions: Sequence[Subscription], max_jobs: 
         raise ConfigError(f"concurrency={settings.concurrency}: give one or more")
     if settings.prefetch < 0:
         raise ConfigError(f"prefetch={settings.prefetch}: give zero or more")
-    if not 0.05 <= settings.lease < float("inf"):
-        raise ConfigError(f"lease={settings.lease:g}: give seconds, 0.05 or more")
+    if not MIN_LEASE <= settings.lease < float("inf"):
+        raise ConfigError(f"lease={settings.lease:g}: give seconds, {MIN_LEASE:g} or more")
     if not 0 <= settings.result_ttl < float("inf"):
         raise ConfigError(f"result_ttl={settings.result_ttl:g}: give seconds, zero or more")
     if not 0 <= settings.grace < float("inf"):
@@ -184,5 +188,4 @@ def _check(settings: Settings, subscriptions: Sequence[Subscription], max_jobs: 
         raise ConfigError(f"processes={settings.processes}: give one or more")
     if max_jobs is not None and max_jobs < 1:
         raise ConfigError(f"max_jobs={max_jobs}: give one or more")
-    if settings.start not in ("0", "$") and not re.fullmatch(r"\d+(-\d+)?", settings.start):
-        raise ConfigError(f"start={settings.start!r}: give 0, $ or an entry ID")
+    check_start(settings.start)

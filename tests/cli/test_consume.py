@@ -25,7 +25,7 @@ Run = Callable[..., Result]
 Start = Callable[..., Program]
 
 WORKER = """
-import asyncio, os, sys, time
+import asyncio, os, sys, threading
 from streamq import App, Backoff, Job
 
 app = App()
@@ -52,12 +52,12 @@ async def wait(until: str) -> None:
 @app.handler("hang", group="images")
 def hang() -> None:
     print("hanging", flush=True)
-    time.sleep(600)
+    threading.Event().wait()
 
 @app.handler("block", group="images")
 async def block() -> None:
     print("blocking", flush=True)
-    time.sleep(600)
+    threading.Event().wait()
 """
 
 

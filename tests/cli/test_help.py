@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 import typer
 
+from streamq.cli import consume, produce
 from streamq.cli.commands import app
 from streamq.cli.exits import ExitCode
+from streamq.job import MAX_PAYLOAD
+from streamq.replication import MAX_TIMEOUT, MIN_TIMEOUT
+from streamq.worker.worker import MIN_LEASE
 from tests.cli.support import run_here
 from tests.markdown import ROOT, read
 
@@ -84,3 +88,9 @@ def test_the_documentation_knows_every_exit_code() -> None:
     page = read(ROOT / "docs/cli.md").partition("| exit code | meaning |")[2]
 
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == list(ExitCode)
+
+
+def test_the_command_line_knows_the_limits_of_the_library() -> None:
+    assert consume.MIN_LEASE == MIN_LEASE
+    assert produce.REPLICA_TIMEOUTS == (MIN_TIMEOUT, MAX_TIMEOUT)
+    assert produce.MIB == MAX_PAYLOAD

@@ -87,7 +87,7 @@ def test_json_for_programs(streamq: Run, client: redis.Redis) -> None:
         (["--file", "."], "cannot read .: it is a directory"),
         (["--type", "x" * 200], "cannot be a job type"),
         (["a=1", "--stream", "a\nb"], "cannot name a stream"),
-        (["a=1", "--max-payload", "8"], "a reference, or raise --max-payload"),
+        (["a=1", "--max-payload", "8"], "a reference, or raise the limit (--max-payload)"),
         (["a=\udcff"], "cannot be written as JSON"),
     ],
 )

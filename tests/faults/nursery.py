@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -114,9 +115,8 @@ def _serve() -> str | None:
 
 
 if __name__ == "__main__":
-    # Imported here: whoever only asks for a nursery needs none of it.
-    import uvloop  # noqa: F401  # imported before the fork
-
+    # Imported here, before the fork: whoever only asks for a nursery needs none of it.
+    import_module("uvloop")
     from tests.faults import workload
 
     found = _serve()

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import orjson
@@ -395,7 +395,7 @@ class Storm:
     def _drop_retries(self) -> None:
         self.rig.client.delete(group_keys("jobs", "alpha").retry)
 
-    _kinds: dict[str, Callable[[Storm], None]] = {  # noqa: RUF012  # never changed
+    _kinds: ClassVar[dict[str, Callable[[Storm], None]]] = {
         "worker: SIGKILL": _kill_worker,
         "worker: SIGTERM": _stop_worker,
         "worker: SIGSTOP, SIGCONT": _suspend_worker,

@@ -12,6 +12,7 @@ import pytest
 from streamq import App
 from streamq.errors import OutcomeUnknown, ServerUnavailable
 from streamq.eventloop import run_async
+from streamq.server.wire import Wire
 from tests.faults.rig import Rig
 
 MINUTE = 60.0
@@ -280,11 +281,22 @@ def test_the_reply_to_a_schedule_is_lost_until_the_job_is_done(rig: Rig) -> None
     assert rig.check().handled == 1
 
 
-def test_the_connection_breaks_while_the_first_of_many_jobs_is_made(rig: Rig) -> None:
+def test_the_connection_breaks_while_the_first_of_many_jobs_is_made(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noticed = asyncio.Event()
+    lost = Wire.connection_lost
+
+    def connection_lost(wire: Wire, error: Exception | None) -> None:
+        lost(wire, error)
+        noticed.set()
+
+    monkeypatch.setattr(Wire, "connection_lost", connection_lost)
+
     async def jobs() -> AsyncIterator[tuple[str, dict[str, int]]]:
         # On a connection that is open by now. The loop has to notice, before it writes.
         assert rig.proxy.cut()
-        await asyncio.sleep(0.1)
+        await noticed.wait()
         yield "work", {"n": 1}
 
     async def produce() -> None:

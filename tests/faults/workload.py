@@ -88,7 +88,7 @@ async def _wait(gate: str) -> None:
 async def _ignore_cancellation(data: dict[str, Any]) -> None:
     while True:
         try:
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             continue
 

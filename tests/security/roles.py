@@ -159,7 +159,7 @@ async def _work(stage: Stage) -> None:
             if job.type == "emits":
                 await job.emit("ok")
             if job.type == "slow":
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(settings.lease)  # its heartbeat needs a permission, too
             return "done"
 
         settings = Settings(lease=0.3, grace=5)

@@ -9,9 +9,7 @@ from typing import Any, TypeVar
 
 from streamq import App, Backoff, Settings, Worker
 from streamq.events import Event, Outcome, Settled, Verdict
-
-PATIENCE = 10.0
-"""Seconds after which a test that waits for something fails."""
+from tests.waiting import PATIENCE, eventually
 
 AT_ONCE = Backoff(base=0, cap=0)
 """Retries without a wait."""
@@ -53,13 +51,6 @@ class Watch:
             while not done():
                 self._news.clear()
                 await self._news.wait()
-
-
-async def eventually(done: Callable[[], Any]) -> None:
-    """Wait for something that tells nobody when it happens."""
-    async with asyncio.timeout(PATIENCE):
-        while not done():  # noqa: ASYNC110 - nobody could set an event
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import pytest
 
 from streamq import App, Settings
 from streamq.events import Outcome
+from tests.waiting import for_ever
 from tests.worker.support import AT_ONCE, Watch, drain, together
 
 pytestmark = pytest.mark.anyio
@@ -100,7 +101,7 @@ async def test_a_cancellation_that_a_handler_kept_to_itself_harms_no_later_one(a
 
     @app.handler("waits", retries=0)
     async def waits() -> None:
-        other = asyncio.create_task(asyncio.sleep(60))
+        other = asyncio.create_task(for_ever())
         asyncio.get_running_loop().call_soon(other.cancel)
         await other
 

@@ -12,6 +12,7 @@ from streamq import App, Dead, Job, scripts
 from streamq.events import Refused
 from tests.scripts.support import ids_of, raw_entries
 from tests.servers import RedisServer
+from tests.waiting import for_ever
 from tests.worker.proxy import proxied
 from tests.worker.support import (
     AT_ONCE,
@@ -80,7 +81,7 @@ async def test_a_failed_delivery_emits_nothing(app: App, client: redis.Redis, ho
         if how == "dead":
             raise Dead("no")
         if job.attempt == 1 and how == "timeout":
-            await asyncio.sleep(3600)
+            await for_ever()
         if job.attempt == 1:
             raise ValueError("again")
 

@@ -128,7 +128,7 @@ async def test_a_retry_can_expire(app: App) -> None:
     @app.handler("t", retries=9)
     async def handle(job: Job) -> None:
         attempts.append(job.attempt)
-        await asyncio.sleep(0.11)
+        await asyncio.sleep(0.11)  # until it has expired, by the server's clock
         raise ValueError("again")
 
     await app.produce("t", expires=0.1)

@@ -12,6 +12,7 @@ from streamq import App, Job, Settings, scripts
 from streamq.events import Buried, LeaseLost, Reclaimed, Refused
 from tests.scripts.support import Group, ids_of, raw_entries
 from tests.servers import RedisServer
+from tests.waiting import for_ever
 from tests.worker.proxy import proxied
 from tests.worker.support import Outcome, Watch, drain, eventually, running, together
 
@@ -94,7 +95,7 @@ async def test_a_lost_lease_cancels_the_handler(app: App, client: redis.Redis) -
     async def handle() -> None:
         begun.set()
         try:
-            await asyncio.sleep(3600)
+            await for_ever()
         except asyncio.CancelledError:
             cancelled.set()
             raise

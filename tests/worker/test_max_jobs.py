@@ -87,7 +87,7 @@ async def test_it_can_be_stopped_before(app: App) -> None:
 async def test_long_jobs_are_waited_for(app: App) -> None:
     @app.handler("t")
     async def handle() -> None:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # being long is what is tested
 
     await app.produce_many(("t", {}) for _ in range(4))
     watch = await drain(app, burst=False, max_jobs=2, settings=Settings(grace=0, result_ttl=0))

@@ -13,6 +13,7 @@ from streamq import App, Backoff, Dead, Job, Retry, Settings
 from streamq.keys import PARKED
 from streamq.log import LogObserver
 from tests.scripts.support import raw_entries
+from tests.waiting import for_ever
 from tests.worker.support import AT_ONCE, QUIET, Outcome, Watch, drain, running
 
 pytestmark = pytest.mark.anyio
@@ -172,7 +173,7 @@ async def test_a_job_cancelled_from_outside_is_tried_again(app: App) -> None:
     @app.handler("t", retries=1, backoff=AT_ONCE)
     async def handle(job: Job) -> None:
         if job.attempt == 1:
-            task = asyncio.create_task(asyncio.sleep(60))
+            task = asyncio.create_task(for_ever())
             asyncio.get_running_loop().call_soon(task.cancel)
             await task
 

@@ -10,6 +10,7 @@ import redis
 
 from streamq import App, Job, Settings
 from streamq.events import HandlerStuck
+from tests.waiting import for_ever
 from tests.worker import work
 from tests.worker.support import (
     AT_ONCE,
@@ -24,8 +25,6 @@ from tests.worker.support import (
 
 pytestmark = pytest.mark.anyio
 
-FOREVER = 3600
-
 
 async def test_a_timeout_is_a_failure(app: App) -> None:
     cancelled: list[int] = []
@@ -33,7 +32,7 @@ async def test_a_timeout_is_a_failure(app: App) -> None:
     @app.handler("t", timeout=0.02, retries=1, backoff=AT_ONCE)
     async def handle(job: Job) -> None:
         try:
-            await asyncio.sleep(FOREVER)
+            await for_ever()
         finally:
             cancelled.append(job.attempt)
 
@@ -54,17 +53,22 @@ async def test_fast_jobs_are_not_touched_by_the_timeout(app: App) -> None:
 
 
 async def test_each_handler_has_its_own_timeout(app: App) -> None:
+    timed_out = asyncio.Event()
+
     @app.handler("short", timeout=0.02, retries=0)
     async def short() -> None:
-        await asyncio.sleep(FOREVER)
+        try:
+            await for_ever()
+        finally:
+            timed_out.set()
 
-    @app.handler("long", timeout=FOREVER, retries=0)
+    @app.handler("long", timeout=3600, retries=0)
     async def long() -> None:
-        await asyncio.sleep(0.1)
+        await together(timed_out)
 
     @app.handler("none", retries=0)
     async def none() -> None:
-        await asyncio.sleep(0.1)
+        await together(timed_out)
 
     for type in ("long", "short", "none"):
         await app.produce(type)
@@ -80,7 +84,7 @@ async def test_a_handler_may_finish_although_it_is_cancelled(app: App) -> None:
     @app.handler("t", timeout=0.02, retries=0)
     async def handle() -> str:
         try:
-            await asyncio.sleep(FOREVER)
+            await for_ever()
         except asyncio.CancelledError:
             return "saved what there was"
         return "never"
@@ -98,7 +102,7 @@ async def test_a_runner_serves_on_after_a_timeout(app: App) -> None:
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0
-        await asyncio.sleep(FOREVER if n % 2 else 0)
+        await (for_ever() if n % 2 else asyncio.sleep(0))
 
     await app.produce_many(("t", {"n": n}) for n in range(6))
     watch = await drain(app, settings=Settings(concurrency=1, result_ttl=0))
@@ -145,7 +149,7 @@ async def test_cleaning_up_may_take_its_time(app: App) -> None:
     @app.handler("t", timeout=0.02, retries=0)
     async def handle() -> None:
         try:
-            await asyncio.sleep(FOREVER)
+            await for_ever()
         finally:
             await asyncio.sleep(0.05)
 
@@ -159,7 +163,7 @@ async def test_an_error_while_cleaning_up_is_kept(app: App) -> None:
     @app.handler("t", timeout=0.02, retries=0)
     async def handle() -> None:
         try:
-            await asyncio.sleep(FOREVER)
+            await for_ever()
         finally:
             raise ValueError("in the way")
 
@@ -180,7 +184,7 @@ async def test_a_handler_in_a_process_is_killed(app: App, tmp_path: Path) -> Non
 async def test_a_timeout_of_a_batch_is_everybodys(app: App) -> None:
     @app.handler("t", timeout=0.02, retries=0, batch=3)
     async def handle(jobs: list[Job]) -> None:
-        await asyncio.sleep(FOREVER)
+        await for_ever()
 
     await app.produce_many(("t", {}) for _ in range(3))
     watch = await drain(app, settings=QUIET)

@@ -12,6 +12,7 @@ from streamq import App, Job, Settings
 from streamq.events import LeaseLost, Vanished
 from streamq.log import LogObserver
 from tests.scripts.support import Group
+from tests.waiting import for_ever
 from tests.worker.support import AT_ONCE, Outcome, Watch, drain, eventually, running, together
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +54,7 @@ async def test_deleted_while_it_runs_for_long(app: App, client: redis.Redis) -> 
     async def handle() -> None:
         begun.set()
         try:
-            await asyncio.sleep(3600)
+            await for_ever()
         except asyncio.CancelledError:
             cancelled.set()
             raise

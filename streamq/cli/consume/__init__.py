@@ -36,6 +36,9 @@ CONCURRENCY = 16
 
 RETRIES = 3
 
+MIN_LEASE = 0.05
+"""The limit that the library sets, in seconds; importing it from there takes long."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -122,7 +125,7 @@ def consume(
         typer.Option(
             "--lease",
             metavar="TIME",
-            parser=seconds_within(0.05, math.inf, "50ms or more"),
+            parser=seconds_within(MIN_LEASE, math.inf, "50ms or more"),
             help="Without a heartbeat for so long, another worker takes a job over. [default: 30s]",
             show_default=False,
         ),

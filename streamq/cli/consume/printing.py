@@ -78,7 +78,7 @@ def printing_handler(output: Output, *, retries: int, timeout: float | None) -> 
             await asyncio.get_running_loop().create_future()
 
     def bind(job: Job) -> Arguments:
-        job.data  # noqa: B018 - entries that are not JSON are dead letters
+        _ = job.data  # entries that are not JSON are dead letters
         return (job,), {}
 
     return replace(make_handler(ANY, show, retries=retries, timeout=timeout), bind=bind)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from streamq.producer import NewJob
 
 MIB = 1024 * 1024
+REPLICA_TIMEOUTS = 0.001, 3600.0
+"""The limits that the library sets, in bytes and in seconds; importing them takes long."""
 
 HINT = """\
 Give the data of a job as key=value, for example:
@@ -136,7 +138,7 @@ def produce(
         typer.Option(
             "--replica-timeout",
             metavar="TIME",
-            parser=seconds_within(0.001, 3600, "1ms to 1h"),
+            parser=seconds_within(*REPLICA_TIMEOUTS, "1ms to 1h"),
             help="How long to wait for them. [default: 1s]",
             show_default=False,
         ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,12 +48,10 @@ class Terms(NamedTuple):
 
 def _check(job: NewJob, max_payload: int) -> None:
     check_type(job[0])
-    size = len(encode_data(job[1], sys.maxsize))
-    if size > max_payload:
-        raise PayloadTooLarge(
-            f"the data takes {size:,} bytes, the limit is {max_payload:,}: "
-            "store it elsewhere and send a reference, or raise --max-payload"
-        )
+    try:
+        encode_data(job[1], max_payload)
+    except PayloadTooLarge as error:
+        raise PayloadTooLarge(f"{error} (--max-payload)") from None
 
 
 async def write_copies(
