@@ -43,6 +43,7 @@ class Proxy:
         self._lose: Wish | None = None
         self._times = 0
         self._held: list[Held] = []
+        self._holding: list[Held] = []
         self._writers: set[asyncio.StreamWriter] = set()
         self._open: set[asyncio.Event] = set()
 
@@ -63,6 +64,7 @@ class Proxy:
     def hold_reply(self, to: bytes) -> Held:
         """Of the next command that contains ``to``, keep back the reply; one at each call."""
         self._held.append(held := Held(to))
+        self._holding.append(held)
         return held
 
     def _next_held(self, sent: bytes) -> Held | None:
@@ -109,6 +111,8 @@ class Proxy:
 
     async def close(self) -> None:
         """End all connections."""
+        for held in self._holding:
+            held.release()
         for writer in self._writers:
             writer.close()
         for ended in list(self._open):

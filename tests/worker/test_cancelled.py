@@ -38,29 +38,23 @@ async def test_a_cancelled_worker_leaves_nothing_running(app: App) -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_handlers_end_at_each_moment_of_being_cancelled(app: App) -> None:
-    """Their verdicts come while the stages that would take them end one by one."""
+@pytest.mark.parametrize("moment", range(6))
+async def test_a_handler_ends_while_its_worker_is_being_cancelled(app: App, moment: int) -> None:
+    """Its verdict comes while the stages that would take it end one by one."""
     faults: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
-    all_begun, begun = asyncio.Event(), 0
-    count, go = 60, asyncio.Event()
+    begun, go = asyncio.Event(), asyncio.Event()
 
     @app.handler("t")
-    async def handle(n: int) -> None:
-        nonlocal begun
-        begun += 1
-        if begun == count:
-            all_begun.set()
-        try:
-            await go.wait()
-            for _ in range(n):
-                await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            pass
+    async def handle() -> None:
+        begun.set()
+        await go.wait()
+        for _ in range(moment):
+            await asyncio.sleep(0)
 
-    await app.produce_many(("t", {"n": n}) for n in range(count))
-    task = asyncio.create_task(app.worker(settings=Settings(concurrency=count)).run())
-    await together(all_begun)
+    await app.produce("t")
+    task = asyncio.create_task(app.worker().run())
+    await together(begun)
     go.set()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -70,12 +64,13 @@ async def test_handlers_end_at_each_moment_of_being_cancelled(app: App) -> None:
 
 async def test_a_handler_that_cancels_itself_has_failed(app: App) -> None:
     runs: list[int] = []
+    runners: list[asyncio.Task[Any] | None] = []
 
     @app.handler("t", retries=1, backoff=AT_ONCE)
     async def handle(n: int) -> None:
         runs.append(n)
+        runners.append(task := asyncio.current_task())
         if runs == [0]:
-            task = asyncio.current_task()
             assert task is not None
             task.cancel()
             await asyncio.sleep(0)
@@ -84,6 +79,7 @@ async def test_a_handler_that_cancels_itself_has_failed(app: App) -> None:
     watch = await drain(app, settings=Settings(concurrency=1))
     assert sorted(runs) == [0, 0, 1, 2, 3, 4]
     assert sorted(watch.outcomes, key=str) == [Outcome.RETRY, *[Outcome.SUCCEEDED] * 5]
+    assert runners[0] not in runners[1:]  # a task that was told to end does
 
 
 async def test_a_cancellation_that_a_handler_kept_to_itself_harms_no_later_one(app: App) -> None:

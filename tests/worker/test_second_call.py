@@ -14,7 +14,7 @@ from streamq.worker.settle import FULL
 from tests.servers import RedisServer
 from tests.waiting import eventually
 from tests.worker.proxy import Held, Proxy, proxied
-from tests.worker.support import Watch, running
+from tests.worker.support import Watch, running, together
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +39,12 @@ class Busy:
         """So many jobs more."""
         await self.app.produce_many(("t", {"n": n}) for n in range(count))
 
+    async def until_handled(self, count: int) -> None:
+        """Until so many have their verdicts, those that wait for the first call."""
+        [consumer] = self.worker.consumers
+        await eventually(lambda: len(consumer.hand.held) == count + 1)
+        await eventually(lambda: not consumer.hand.buffer and not consumer.runners.running)
+
     async def until_settled(self, count: int) -> None:
         await self.watch.until(lambda: len(self.watch.verdicts) == count)
 
@@ -61,7 +67,7 @@ async def busy(server: RedisServer, settings: Settings = ROOMY) -> AsyncIterator
         async with running(app, observers=[watch], settings=settings) as worker:
             first = proxy.hold_reply(SETTLE)
             await app.produce("t")
-            await first.reached.wait()
+            await together(first.reached)
             yield Busy(proxy, app, worker, watch, first)
 
 
@@ -75,10 +81,8 @@ async def test_it_does_not_wait_for_the_first(server: RedisServer) -> None:
 
 async def test_a_few_wait_for_the_first(server: RedisServer) -> None:
     async with busy(server) as it:
-        [consumer] = it.worker.consumers
         await it.produce(FULL - 1)
-        await eventually(lambda: len(consumer.hand.held) == FULL)
-        await eventually(lambda: not consumer.hand.buffer and not consumer.runners.running)
+        await it.until_handled(FULL - 1)
         assert it.watch.verdicts == []
         it.first.release()
         await it.until_settled(FULL)
@@ -88,8 +92,10 @@ async def test_without_records_there_is_none(server: RedisServer) -> None:
     async with busy(server, replace(ROOMY, result_ttl=0)) as it:
         second = it.proxy.hold_reply(SETTLE)
         await it.produce(FULL)
+        await it.until_handled(FULL)
+        assert not second.reached.is_set()
         it.first.release()
-        await second.reached.wait()
+        await together(second.reached)
         assert len(it.watch.verdicts) == 1
         second.release()
         await it.until_settled(FULL + 1)
@@ -100,12 +106,12 @@ async def test_the_heartbeat_meanwhile_calls_nothing_lost(server: RedisServer) -
     async with busy(server, replace(ROOMY, lease=0.6)) as it:
         second = it.proxy.hold_reply(SETTLE)
         await it.produce(FULL)
-        await second.reached.wait()
+        await together(second.reached)
         beats = [it.proxy.hold_reply(EXTEND) for _ in range(3)]
         it.first.release()
         for beat in beats:
             beat.release()
-            await beat.reached.wait()
+            await together(beat.reached)
         second.release()
         await it.until_settled(FULL + 1)
         assert it.nothing_went_wrong()
@@ -115,7 +121,7 @@ async def test_its_reply_is_lost(server: RedisServer) -> None:
     async with busy(server) as it:
         it.proxy.lose_reply(SETTLE)
         await it.produce(FULL)
-        await it.proxy.lost.wait()
+        await together(it.proxy.lost)
         it.first.release()
         await it.until_settled(FULL + 1)
         assert len({verdict.job.id for verdict in it.watch.verdicts}) == FULL + 1
@@ -129,8 +135,9 @@ async def test_there_is_no_room_for_its_connection(
     server = make_server()
     async with busy(server) as it:
         with server.client() as client:
-            client.config_set("maxclients", len(client.client_list()))
+            client.config_set("maxclients", 1)  # those that are there may stay
             await it.produce(FULL)
+            await eventually(lambda: client.info("stats")["rejected_connections"])
             it.first.release()
             await it.until_settled(FULL + 1)
             client.config_set("maxclients", 1000)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import anyio
 import pytest
 import redis
 
 from streamq.events import Events, Outcome, Refused, Verdict
 from streamq.job import Emitted, Job
 from streamq.keys import PARKED, group_keys
-from streamq.server import Clock, Server
+from streamq.server import Clock, Link, Server
 from streamq.worker.hand import Hand
 from streamq.worker.outage import Outage
 from streamq.worker.settle import Settler
@@ -36,6 +38,14 @@ class Case:
     verdict: Verdict
     stolen: bool = False
     bad_target: bool = False
+
+
+def make_settler(links: Sequence[Link], hand: Hand, result_ttl: float, watch: Watch) -> Settler:
+    events = Events([watch])
+    return Settler(
+        KEYS, "me", links=links, hand=hand, result_ttl=result_ttl, clock=Clock(),
+        outage=Outage(events), events=events, parked=lambda delay: None,
+    )  # fmt: skip
 
 
 def make_case(client: redis.Redis, rng: random.Random, id: str, records: bool) -> Case:
@@ -112,20 +122,16 @@ async def test_each_gets_what_it_should(
     cases = [make_case(client, rng, id, records) for id in ids]
 
     watch, hand = Watch(), Hand(16, 1000)
-    events = Events([watch])
     links = [Server(server.unix_url).link("me") for _ in range(2)]
-    settler = Settler(
-        KEYS, "me", links=links, hand=hand, result_ttl=60.0 if records else 0.0, clock=Clock(),
-        outage=Outage(events), events=events, parked=lambda delay: None,
-    )  # fmt: skip
+    settler = make_settler(links, hand, 60.0 if records else 0.0, watch)
     for case in cases:
         hand.held[case.verdict.job.id] = case.verdict.job.attempt
         settler.put(case.verdict)
-    settling = asyncio.create_task(settler.run())
-    async with asyncio.timeout(10):
-        await hand.empty()
-    settling.cancel()
-    await asyncio.wait([settling])
+    async with anyio.create_task_group() as background:
+        background.start_soon(settler.run)
+        async with asyncio.timeout(10):
+            await hand.empty()
+        background.cancel_scope.cancel()
     for link in links:
         await link.close()
 
@@ -137,3 +143,15 @@ async def test_each_gets_what_it_should(
         for event in case.verdict.job.emitted or ()
     ]  # fmt: skip
     assert client.xlen("out") == len(written)
+
+
+async def test_a_verdict_that_comes_while_it_is_cancelled_is_no_fault(server: RedisServer) -> None:
+    job = Job("1-1", "jobs", "g", "me", 1, ("t", b"{}", None, None))
+    links = [Server(server.unix_url).link("me") for _ in range(2)]
+    settler = make_settler(links, Hand(16, 1000), 60.0, Watch())
+    async with anyio.create_task_group() as background:
+        background.start_soon(settler.run)
+        await anyio.wait_all_tasks_blocked()
+        background.cancel_scope.cancel()
+        for _ in range(3):
+            settler.put(Verdict(job, Outcome.SUCCEEDED, 1.0, 2.0))
