@@ -89,8 +89,14 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["pending", "--state", "x"], "invalid value for '--state': 'x': give one of running, "),
         (["consume", "--metrics-port", "65536"], "invalid value for '--metrics-port': 65536 is no"),
         (["consume", "--lease", "0"], "invalid value for '--lease': '0': give 50ms or more."),
-        (["consume", "--from", "x"], "invalid value for '--from': 'x': give 0, $ or an entry ID."),
-        (["group", "create", "a", "--from", "1-"], "invalid value for '--from': '1-': give 0, $"),
+        (
+            ["consume", "--from", "x"],
+            "invalid value for '--from': 'x' is no place to start: give 0, $ or an ID.",
+        ),
+        (
+            ["group", "create", "a", "--from", "1-"],
+            "invalid value for '--from': '1-' is no place to start: give 0, $",
+        ),
         (
             ["produce", "a=1", "--replica-timeout", "0"],
             "invalid value for '--replica-timeout': '0': give 1ms to 1h.",
