@@ -17,7 +17,7 @@ from streamq.events import Event, LeaseLost, Outcome, ServerBack, ServerLost, Se
 from streamq.handler import make_handler
 from streamq.server import Link
 from streamq.server.address import Address
-from streamq.server.wire import Wire
+from streamq.server.protocol import Connection
 from streamq.worker import Handlers
 from streamq.worker.fetch import BLOCK
 from tests.servers import RedisServer
@@ -220,11 +220,6 @@ def test_a_password_with_characters_of_the_url_is_not_shown(url: str) -> None:
     assert "se" not in str(caught.value).replace("server", "").replace("user", "")
 
 
-def test_a_client_name_in_the_url_gives_way_to_the_consumers() -> None:
-    assert Address("redis://h?client_name=mine").connection("worker-1").client_name == "worker-1"
-    assert Address("redis://h?client_name=mine").connection().client_name == "mine"
-
-
 async def test_a_retry_that_never_comes_is_parked_like_any_other(
     app: App, client: redis.Redis
 ) -> None:
@@ -271,7 +266,7 @@ async def test_a_connection_that_breaks_at_the_end_leaves_no_consumer(
 
     monkeypatch.setattr(Link, "run", break_once)
     # The connection is found broken before it is used, or after: both must do.
-    monkeypatch.setattr(Wire, "usable", True)
+    monkeypatch.setattr(Connection, "usable", True)
     async with asyncio.timeout(20):
         await worker.run()
     assert client.xinfo_consumers("jobs", "g") == []

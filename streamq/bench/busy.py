@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 
 from streamq.bench.report import Drained
 from streamq.server import Server
-from streamq.server.version import parse_info
+from streamq.server.info import parse_info
 
 
 async def observed(server: Server, draining: Awaitable[tuple[int, float]]) -> Drained:

@@ -9,8 +9,8 @@ import typer
 from streamq.cli.connection import connect, run
 from streamq.cli.groups import lease_assumed, say_groups, who_pins
 from streamq.cli.options import Json, Lease, Url, examples
-from streamq.cli.output import memory, say, say_json
-from streamq.text import printable
+from streamq.cli.output import say, say_json
+from streamq.text import printable, size
 
 if TYPE_CHECKING:
     from streamq.inspect import Overview, StreamInfo
@@ -50,11 +50,11 @@ def info(json: Json = False, lease: Lease = 30.0, url: Url = None) -> None:
 
 def _show(about: Overview, lease: float) -> None:
     server = about.server
-    limit = f" of {memory(server.maxmemory)}" if server.maxmemory else ""
+    limit = f" of {size(server.maxmemory)}" if server.maxmemory else ""
     own = "embedded " if about.embedded else ""
     say(
         f"{own}{server.name.capitalize()} {printable(server.version)} at {printable(about.where)}, "
-        f"{memory(server.used_memory)}{limit} of memory used"
+        f"{size(server.used_memory)}{limit} of memory used"
     )
     for warning in about.warnings:
         say(f"Warning: {printable(warning)}")

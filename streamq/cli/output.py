@@ -113,15 +113,6 @@ def moment(unix: float) -> str:
     return f"{local} ({duration(max(time.time() - unix, 0))} ago)"
 
 
-def memory(count: float) -> str:
-    """A number of bytes for a person: ``512 B``, ``1.5 KiB``, ``3.2 GiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
 def confirm(question: str, *, yes: bool) -> None:
     """Ask, and return if the answer is yes.
 

@@ -8,8 +8,8 @@ import typer
 
 from streamq.cli.exits import ExitCode
 from streamq.cli.options import Json, examples, family
-from streamq.cli.output import duration, memory, note, say, say_fields, say_json
-from streamq.text import printable
+from streamq.cli.output import duration, note, say, say_fields, say_json
+from streamq.text import printable, size
 
 
 def register(app: typer.Typer) -> None:
@@ -72,6 +72,7 @@ def status(json: Json = False) -> None:
                 "version": now.version,
                 "uptime": now.uptime,
                 "memory": now.memory,
+                "maxmemory": now.maxmemory,
                 "clients": now.clients,
                 "loading": now.loading,
                 "aof_last_write_status": now.aof_last_write_status,
@@ -79,6 +80,7 @@ def status(json: Json = False) -> None:
             }
         )
     elif now.running:
+        limit = f" of {size(now.maxmemory)}" if now.maxmemory else ""
         say_fields(
             {
                 "status": "loading its data" if now.loading else "running",
@@ -87,8 +89,8 @@ def status(json: Json = False) -> None:
                 "process": now.pid,
                 "server": now.version,
                 "uptime": None if now.uptime is None else duration(now.uptime),
-                "memory": None if now.memory is None else memory(now.memory),
-                "on disk": None if now.aof_size is None else memory(now.aof_size),
+                "memory": None if now.memory is None else size(now.memory) + limit,
+                "on disk": None if now.aof_size is None else size(now.aof_size),
                 "clients": now.clients,
                 "disk writes": now.aof_last_write_status,
             }

@@ -2,119 +2,28 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from streamq.scripts import Call
-from streamq.server.address import Address, default_url
-from streamq.server.link import REPLY_TIMEOUT, Link
-from streamq.server.packing import Arg, pack
-from streamq.server.version import ServerInfo, read_info
+if TYPE_CHECKING:
+    from streamq.server.clock import Clock
+    from streamq.server.link import Link
+    from streamq.server.packing import Arg
+    from streamq.server.server import Server
+    from streamq.server.version import ServerInfo
 
 __all__ = ["Arg", "Clock", "Link", "Server", "ServerInfo"]
 
-MAX_IDLE_LINKS = 16
+_HOMES = {
+    "Arg": "packing", "Clock": "clock", "Link": "link", "Server": "server",
+    "ServerInfo": "version",
+}  # fmt: skip
 
 
-@dataclass
-class Clock:
-    """How far the server's clock is ahead of this machine's, in seconds."""
-
-    ahead: float = 0.0
-
-
-class Server:
-    """One server, reached through a pool of connections.
-
-    Args:
-        url: where it is; ``None`` takes ``STREAMQ_URL`` from the environment, and
-            where that is not set, starts the embedded server or finds it running.
-
-    Raises:
-        ConfigError: the URL cannot be used.
-        EmbeddedServerError: the embedded server cannot be started.
-    """
-
-    def __init__(self, url: str | None = None) -> None:
-        self.embedded = False
-        url = url or default_url()
-        if url is None:
-            from streamq.server import embedded
-
-            url = embedded.ensure_running()
-            self.embedded = True
-        self.url = url
-        self._address = Address(url)
-        self._idle: list[Link] = []
-        self._info: ServerInfo | None = None
-        self.clock = Clock()
-
-    @property
-    def where(self) -> str:
-        """The address as it may be shown: without user name and password."""
-        return self._address.shown
-
-    def link(self, name: str | None = None, timeout: float = REPLY_TIMEOUT) -> Link:
-        """A connection of one's own, opened at its first use; the caller closes it.
-
-        Args:
-            name: what ``CLIENT LIST`` shows.
-            timeout: seconds without a reply after which it counts as broken.
-        """
-        return Link(lambda: self._address.connection(name), self.where, timeout)
-
-    @asynccontextmanager
-    async def borrowed(self) -> AsyncIterator[Link]:
-        """A connection out of the pool, for the length of a ``with`` block."""
-        link = self._take()
-        try:
-            yield link
-        finally:
-            await self._put_back(link)
-
-    async def call(self, *args: Arg) -> Any:
-        """One command over the pool; see :meth:`Link.call`."""
-        return await self.send(pack(args))
-
-    async def send(self, packed: bytes) -> Any:
-        """One packed command over the pool; see :meth:`Link.call`."""
-        link = self._take()
-        try:
-            return await link.send(packed)
-        finally:
-            await self._put_back(link)
-
-    async def run(self, script: Call) -> Any:
-        """One script over the pool; see :meth:`Link.run`."""
-        async with self.borrowed() as link:
-            return await link.run(script)
-
-    def _take(self) -> Link:
-        return self._idle.pop() if self._idle else self.link("streamq")
-
-    async def _put_back(self, link: Link) -> None:
-        if len(self._idle) < MAX_IDLE_LINKS:
-            self._idle.append(link)
-        else:
-            await link.close()
-
-    async def info(self) -> ServerInfo:
-        """What the server is, and what time it has; asked once, then remembered.
-
-        Raises:
-            ServerUnsupported: it is older than Redis 7.0 or Valkey 7.2.
-        """
-        if self._info is None:
-            async with self.borrowed() as link:
-                self._info = await read_info(link, self.where)
-                seconds, micros = await link.call("TIME")
-                self.clock.ahead = int(seconds) + int(micros) / 1e6 - time.time()
-        return self._info
-
-    async def close(self) -> None:
-        """Close the pool's connections."""
-        while self._idle:
-            await self._idle.pop().close()
+def __getattr__(name: str) -> Any:
+    # Imported at the first use: `streamq server status` opens no connection of ours.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -4,39 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from typing import TYPE_CHECKING, Any
 
-import redis.exceptions as redis_errors
-from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection
-
-from streamq.errors import (
-    OutcomeUnknown,
-    ServerError,
-    ServerUnavailable,
-    StreamqError,
-    WrongKeyType,
-)
-from streamq.scripts import Call
+from streamq.errors import OutcomeUnknown, ServerError, StreamqError, WrongKeyType
+from streamq.server.address import Address
+from streamq.server.info import parse_info
+from streamq.server.opening import open_connection
 from streamq.server.packing import Arg, pack
+from streamq.server.protocol import Connection
 from streamq.server.replies import (
     KeyNotPermitted,
     NoScript,
-    error_reply,
-    refused_connection,
+    OutOfMemory,
+    out_of_memory,
     wrong_key_type,
 )
-from streamq.server.tls import SecureConnection, tls_failure, was_closed
-from streamq.server.wire import Wire
 from streamq.text import printable
 
-CONNECT_TIMEOUT = 5.0
+if TYPE_CHECKING:
+    from streamq.scripts import Call
+
 REPLY_TIMEOUT = 30.0
 """Seconds without a reply after which a connection counts as broken."""
 
-# A RuntimeError is uvloop's for a connection that broke while it was being opened.
-_BROKEN = (redis_errors.RedisError, OSError, EOFError, RuntimeError)
+_BROKEN = (OSError, EOFError)
 
 
 class Link:
@@ -46,28 +38,25 @@ class Link:
     wire closes the connection, so that no reply can reach the wrong caller.
 
     Args:
-        connect: makes a connection, not yet opened.
-        where: the server's address, as it may be shown.
+        address: where the server is.
+        name: what ``CLIENT LIST`` shows.
         timeout: seconds without a reply after which the connection counts as broken.
     """
 
     def __init__(
-        self,
-        connect: Callable[[], AbstractConnection],
-        where: str,
-        timeout: float = REPLY_TIMEOUT,
+        self, address: Address, name: str | None = None, timeout: float = REPLY_TIMEOUT
     ) -> None:
         self.timeout = timeout
-        self._connect = connect
-        self._wire: Wire | None = None
+        self._address = address
+        self._name = name
+        self._connection: Connection | None = None
         self._turn = asyncio.Lock()
-        self._where = where
 
     async def open(self) -> None:
         """Connect now, if not connected.
 
         Raises:
-            ServerUnavailable: nobody answers there.
+            ServerUnavailable: there is no answer.
             AuthenticationFailed: the server does not accept the credentials.
             TLSFailed: the connection cannot be made secure.
         """
@@ -98,7 +87,7 @@ class Link:
         """Run a script by its digest, or by its text where the server does not know it."""
         replies = await self.exchange(pack(script.evalsha()), 1)
         if isinstance(replies[0], NoScript):
-            # In one step: between loading and running, somebody could flush it again.
+            # In one step: between loading and running, the server could lose it again.
             replies = await self.exchange(pack(script.eval()), 1)
         if isinstance(replies[0], WrongKeyType):
             # The server does not say which of the keys it is.
@@ -123,10 +112,10 @@ class Link:
             OutcomeUnknown: it broke after the commands were sent.
         """
         async with self._turn:
-            wire = self._wire
-            if wire is None or not wire.usable:  # most often it is: one coroutine less a call
-                wire = await self._ready()
-            return _named(await self._read(wire, count, send=packed, block=block), packed)
+            connection = self._connection
+            if connection is None or not connection.usable:  # mostly it is: one coroutine less
+                connection = await self._ready()
+            return _named(await self._read(connection, count, send=packed, block=block), packed)
 
     async def pipeline(
         self, commands: AsyncIterable[tuple[bytes, int]]
@@ -140,92 +129,79 @@ class Link:
             The replies to each lot; errors as for :meth:`exchange`.
         """
         async with self._turn:
-            wire = await self._ready()
+            connection = await self._ready()
             waiting: deque[int] = deque()
             try:
                 async for packed, count in commands:
                     if waiting:
-                        yield _named(await self._read(wire, waiting[0], send=packed), packed)
+                        yield _named(await self._read(connection, waiting[0], send=packed), packed)
                         waiting.popleft()
                     else:
-                        wire.send(packed)
+                        connection.send(packed)
                     waiting.append(count)
                 if waiting:
-                    yield _named(await self._read(wire, waiting[0]), packed)
+                    yield _named(await self._read(connection, waiting[0]), packed)
                     waiting.popleft()
             finally:
                 if waiting:
-                    await self._drop()  # its replies must reach nobody else
+                    self._drop()  # its replies must reach no other caller
 
     async def close(self) -> None:
         """Close the connection; a later call opens it again."""
-        await self._drop()
+        self._drop()
 
-    async def _ready(self) -> Wire:
-        if self._wire is not None:
-            if self._wire.usable:
-                return self._wire
-            await self._drop()
-        connection = self._connect()
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
-        except _BROKEN as error:
-            await connection.disconnect(nowait=True)
-            raise self._unreachable(error, connection) from None
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        self._wire = Wire(connection, partial(error_reply, where=self._where))
-        return self._wire
+    async def _ready(self) -> Connection:
+        if self._connection is not None:
+            if self._connection.usable:
+                return self._connection
+            self._drop()
+        self._connection = await open_connection(self._address, self._name)
+        return self._connection
 
     async def _read(
-        self, wire: Wire, count: int, *, send: bytes = b"", block: float = 0.0
+        self, connection: Connection, count: int, *, send: bytes = b"", block: float = 0.0
     ) -> Sequence[Any]:
         timeout = self.timeout + block
         try:
             if send:
-                wire.send(send)
-            replies = await wire.read(count, timeout)
+                connection.send(send)
+            replies = await connection.read(count, timeout)
         except _BROKEN as error:
-            await self._drop()
-            what = f"no reply within {timeout:g} s" if _timed_out(error) else "connection lost"
+            self._drop()
+            late = isinstance(error, TimeoutError)
+            what = f"no reply within {timeout:g} s" if late else "connection lost"
             raise OutcomeUnknown(
-                f"{what} from {self._where}: whether the server has carried out "
+                f"{what} from {self._address.shown}: whether the server has carried out "
                 "the command is not known"
             ) from error
         except BaseException:
-            await self._drop()
+            self._drop()
             raise
         for reply in replies:
             if isinstance(reply, ServerError) and reply.passing:
                 # After a failover the address may lead to another server by now.
-                await self._drop()
+                self._drop()
+                if isinstance(reply, OutOfMemory):
+                    return await self._explained(replies)
                 break
         return replies
 
-    async def _drop(self) -> None:
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            await wire.close()
+    async def _explained(self, replies: Sequence[Any]) -> Sequence[Any]:
+        """The replies, in which a server without memory has not said what its limit is."""
+        limit = None
+        try:
+            [reply] = await self._read(await self._ready(), 1, send=pack(("INFO", "memory")))
+            if isinstance(reply, bytes):
+                limit = parse_info(reply).get("maxmemory")
+        except StreamqError:
+            pass  # then it stays unsaid
+        error = out_of_memory(self._address, int(limit or 0))
+        return [error if isinstance(reply, OutOfMemory) else reply for reply in replies]
 
-    def _unreachable(self, error: Exception, connection: AbstractConnection) -> StreamqError:
-        said = refused_connection(error, self._where)
-        said = said or tls_failure(error, connection, self._where)
-        if said is not None:
-            return said
-        secure = isinstance(connection, SecureConnection)
-        what, hint = "cannot connect to {}", "check the address and that the server is running"
-        if _timed_out(error):
-            what = f"no answer from {{}} within {CONNECT_TIMEOUT:g} s"
-            hint += ", and that it speaks TLS" if secure else ""
-        elif was_closed(error) and not isinstance(connection, UnixDomainSocketConnection):
-            hint = "it took the connection and closed it; " + (
-                "if it asks for a client certificate, name it with ssl_certfile and ssl_keyfile"
-                if secure
-                else "if it speaks TLS, write rediss:// in the URL"
-            )
-        return ServerUnavailable(f"{what.format(self._where)}: {hint}")
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def _named(replies: Sequence[Any], packed: bytes) -> Sequence[Any]:
@@ -234,7 +210,3 @@ def _named(replies: Sequence[Any], packed: bytes) -> Sequence[Any]:
         words = packed[:1000].split(b"\r\n")[2:7:2]
         return [KeyNotPermitted(replies[0].where, b" ".join(words)), *replies[1:]]
     return replies
-
-
-def _timed_out(error: BaseException) -> bool:
-    return isinstance(error, TimeoutError | redis_errors.TimeoutError)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import redis.exceptions as redis_errors
-
 from streamq.errors import (
     AuthenticationFailed,
     GroupNotFound,
@@ -16,7 +14,8 @@ from streamq.errors import (
     WrongKeyType,
 )
 from streamq.keys import dead_letters_of, kind_of
-from streamq.text import printable
+from streamq.server.address import Address
+from streamq.text import printable, size
 
 # Error codes that pass by themselves: the same command may succeed later.
 _PASSING = {
@@ -26,7 +25,6 @@ _PASSING = {
     "MASTERDOWN": "has lost its primary",
     "MISCONF": "cannot write its data to disk and refuses writes",
     "NOREPLICAS": "has too few replicas and refuses writes",
-    "OOM": "has reached its maxmemory and refuses writes",
     "READONLY": "is a read-only replica",
     "TRYAGAIN": "is moving the keys to another node",
     "UNBLOCKED": "has interrupted the command",
@@ -36,10 +34,12 @@ _REJECTED = (
     "the server at {where} does not accept the user name or the password: "
     "check the URL, redis://USER:PASSWORD@HOST:PORT"
 )
-
-
+_FULL = "the server at {where} has reached its maxmemory and refuses writes (OOM)"
 _COMMAND = re.compile(r"[Uu]ser (?:(\S+) )?has no permissions to run the '([^']+)' command")
 _ANY_KEY = re.compile(r"[Nn]o permissions to access (?:a|one of the) key")
+
+_NO_PASSWORD = re.compile(r"invalid password|AUTH.* password")
+"""How a server that has no password, or an old one, refuses the one that it is given."""
 
 _ACL = "see docs/security.md for what each role needs"
 
@@ -64,6 +64,10 @@ class NoScript(StreamqError):
     """The server does not know a script by that digest (``NOSCRIPT``)."""
 
 
+class OutOfMemory(ServerRefused):
+    """The server has reached its limit of memory; it does not say what that is."""
+
+
 def error_reply(text: str, where: str) -> StreamqError:
     """The :class:`StreamqError` for an error reply.
 
@@ -77,17 +81,49 @@ def error_reply(text: str, where: str) -> StreamqError:
     if code in _PASSING:
         kind = ServerUnavailable if code in ("LOADING", "MASTERDOWN") else ServerRefused
         return kind(f"the server at {where} {_PASSING[code]} ({code})", passing=True)
+    if code == "OOM":
+        return OutOfMemory(_FULL.format(where=where), passing=True)
     if code == "NOSCRIPT":
         return NoScript(shown)
     if code == "NOPERM" or "ACL failure in script" in text:
         return _not_permitted(text, where)
-    if code in ("NOAUTH", "WRONGPASS"):
+    if code in ("NOAUTH", "WRONGPASS") or (code == "ERR" and _NO_PASSWORD.search(rest)):
         return AuthenticationFailed(_REJECTED.format(where=where))
     if "WRONGTYPE" in text:
         return WrongKeyType("the key holds another type than a stream: choose another stream name")
     if "NOGROUP" in text:
         return GroupNotFound(printable(rest if code == "NOGROUP" else text, 300))
+    if code == "DENIED" and "protected mode" in text:
+        return ServerRefused(
+            f"the server at {where} is in protected mode and takes no connections from other "
+            "machines (DENIED): give it a password, or the address to listen on with bind"
+        )
+    if code == "ERR" and "max number of clients" in text:
+        return ServerUnavailable(f"the server at {where} has too many clients: {shown}")
+    if code == "ERR" and "DB index" in text:
+        return ServerRefused(
+            f"the server at {where} has no database of the number in the URL: {shown}"
+        )
     return ServerRefused(f"the server at {where} refused: {shown}")
+
+
+def out_of_memory(address: Address, limit: int) -> ServerRefused:
+    """The error of a server that has no memory left, with what to do about it.
+
+    Args:
+        limit: its ``maxmemory`` in bytes; 0 where it is not known.
+    """
+    message = _FULL.format(where=address.shown) + ": "
+    if limit:
+        message += f"its limit is {size(limit)}; "
+    if address.embedded:
+        message = message.replace("the server", "the embedded server", 1) + (
+            "let a worker consume jobs, delete dead letters with `streamq dlq purge`, or stop it "
+            "with `streamq server stop` and start it with a larger STREAMQ_MAXMEMORY"
+        )
+    else:
+        message += "let workers consume jobs, delete dead letters, or raise maxmemory on the server"
+    return ServerRefused(message, passing=True)
 
 
 def wrong_key_type(keys: Sequence[str], kinds: Sequence[object]) -> WrongKeyType | None:
@@ -124,21 +160,3 @@ def _not_permitted(text: str, where: str) -> AuthenticationFailed:
         whose = f"the user {user}" if user else "the user"
         why = f"{whose} may not run {command}; add +{command} to its ACL, {_ACL}"
     return AuthenticationFailed(f"the server at {where} does not permit it: {why}")
-
-
-def refused_connection(error: Exception, where: str) -> StreamqError | None:
-    """What the server said when redis-py connected; ``None`` if it said nothing."""
-    if isinstance(error.__cause__, redis_errors.ResponseError):
-        error = error.__cause__  # some of them redis-py takes for the network's fault
-    text = printable(error, 300)
-    if isinstance(error, redis_errors.AuthenticationError):
-        return AuthenticationFailed(_REJECTED.format(where=where))
-    if isinstance(error, redis_errors.BusyLoadingError):
-        return error_reply("LOADING", where)
-    if isinstance(error, redis_errors.NoPermissionError):
-        return _not_permitted(text, where)
-    if isinstance(error, redis_errors.ResponseError):
-        return error_reply(text, where)
-    if "max number of clients" in text:
-        return ServerUnavailable(f"the server at {where} has too many clients: {text}")
-    return None

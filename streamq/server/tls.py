@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterator
-from typing import Any
-
-from redis.asyncio.connection import AbstractConnection, RedisSSLContext, SSLConnection
+from collections.abc import Iterator, Mapping
 
 from streamq.errors import ConfigError, TLSFailed
 from streamq.text import printable
+
+_CHECKS = {
+    "none": ssl.CERT_NONE,
+    "optional": ssl.CERT_OPTIONAL,
+    "required": ssl.CERT_REQUIRED,
+}
+_VERSIONS = {"771": ssl.TLSVersion.TLSv1_2, "772": ssl.TLSVersion.TLSv1_3}
+_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 # OpenSSL's numbers for what is wrong with a certificate.
 _NOT_YET, _EXPIRED = 9, 10
@@ -24,73 +29,74 @@ _CLOSED = (
 )  # fmt: skip
 
 
-class SecureConnection(SSLConnection):
-    """A connection of redis-py's with TLS that is gone once it is closed.
+def make_context(options: Mapping[str, str], where: str, *, check_hostname: bool) -> ssl.SSLContext:
+    """What connections to a server need to be secure.
 
-    TLS says goodbye, and waits for the other side to do the same: an event loop that ends
-    before that leaves the connection behind, or fails itself.
-
-    Attributes:
-        fault: what broke it. Whoever was writing then is only told that it is lost.
-    """
-
-    fault: Exception | None = None
-
-    async def disconnect(self, *args: Any, **options: Any) -> None:
-        """Close it at once."""
-        if self._reader is not None:
-            self.fault = self.fault or self._reader.exception()
-        if self._writer is not None:
-            self._writer.transport.abort()
-        await super().disconnect(*args, **options)
-
-
-def check_files(context: RedisSSLContext, where: str) -> None:
-    """Read the certificates and the key that a URL names.
+    Args:
+        options: those of its URL.
+        where: the server's address, as it may be shown.
+        check_hostname: whether the certificate must be for the host of the URL.
 
     Raises:
-        ConfigError: one of them is not there, or not what it should be.
+        ConfigError: an option, a certificate or a key cannot be used.
     """
-    for option, path in (
-        ("ssl_ca_certs", context.ca_certs),
-        ("ssl_ca_path", context.ca_path),
-        ("ssl_certfile", context.certfile),
-        ("ssl_keyfile", context.keyfile),
-    ):
-        if path is None:
-            continue
-        try:
-            os.scandir(path).close() if option == "ssl_ca_path" else open(path, "rb").close()
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            raise ConfigError(
-                f"{option} in the URL of {where}: cannot read {printable(path, 200)}: {why}"
-            ) from None
-    if context.keyfile is not None and context.certfile is None:
+    for option in _FILES:
+        if option in options:
+            _check_file(option, options[option], where)
+    if "ssl_keyfile" in options and "ssl_certfile" not in options:
         raise ConfigError(f"ssl_keyfile in the URL of {where} needs its ssl_certfile")
+    check = options.get("ssl_cert_reqs", "required")
+    if check not in _CHECKS:
+        raise _unknown("ssl_cert_reqs", check, where, "required, optional or none")
+    version = options.get("ssl_min_version")
+    if version is not None and version not in _VERSIONS:
+        raise _unknown("ssl_min_version", version, where, "771 for TLS 1.2 or 772 for TLS 1.3")
+    context = ssl.create_default_context()
+    context.check_hostname = check_hostname and check != "none"
+    context.verify_mode = _CHECKS[check]
     try:
-        context.get()
+        if "ssl_certfile" in options:
+            # Without a password, OpenSSL asks the terminal for that of an encrypted key.
+            context.load_cert_chain(
+                options["ssl_certfile"],
+                options.get("ssl_keyfile"),
+                options.get("ssl_password", ""),
+            )
+        if "ssl_ca_certs" in options or "ssl_ca_path" in options:
+            context.load_verify_locations(options.get("ssl_ca_certs"), options.get("ssl_ca_path"))
     except (OSError, ValueError) as error:
         told = getattr(error, "reason", None) or error
         raise ConfigError(
-            f"the URL of {where} names a certificate, a key, its password (ssl_password) or a "
-            f"version of TLS (ssl_min_version=771 or 772) that cannot be used: "
-            f"{printable(told, 100)}"
+            f"the URL of {where} names a certificate, a key or its password (ssl_password) that "
+            f"cannot be used: {printable(told, 100)}"
+        ) from None
+    if version is not None:
+        context.minimum_version = _VERSIONS[version]
+    return context
+
+
+def _unknown(option: str, value: str, where: str, known: str) -> ConfigError:
+    return ConfigError(f"{option} in the URL of {where} is {printable(value, 60)!r}: give {known}")
+
+
+def _check_file(option: str, path: str, where: str) -> None:
+    try:
+        os.scandir(path).close() if option == "ssl_ca_path" else open(path, "rb").close()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(
+            f"{option} in the URL of {where}: cannot read {printable(path, 200)}: {why}"
         ) from None
 
 
-def tls_failure(
-    error: BaseException, connection: AbstractConnection, where: str
-) -> TLSFailed | None:
+def tls_failure(error: BaseException, where: str) -> TLSFailed | None:
     """What TLS has to say of an error; ``None`` when the error is not its own.
 
     Args:
-        error: what redis-py raised when it opened the connection, with its causes.
+        error: what was raised when the connection was opened, with its causes.
         where: the server's address, as it may be shown.
     """
-    broke = connection.fault if isinstance(connection, SecureConnection) else None
-    causes = [*_chain(error), *_chain(broke)]
-    fault = next((one for one in causes if isinstance(one, ssl.SSLError)), None)
+    fault = next((one for one in _chain(error) if isinstance(one, ssl.SSLError)), None)
     if fault is None or isinstance(fault, _CLOSED):
         return None
     if isinstance(fault, ssl.SSLCertVerificationError):
@@ -116,8 +122,8 @@ def tls_failure(
 
 
 def was_closed(error: BaseException) -> bool:
-    """Whether the other side took the connection and closed it without a word."""
-    return any(isinstance(one, _CLOSED) or "closed by server" in str(one) for one in _chain(error))
+    """Whether the other side took the connection and closed it without saying why."""
+    return any(isinstance(one, _CLOSED) for one in _chain(error))
 
 
 def _of_certificate(fault: ssl.SSLCertVerificationError, where: str) -> str:

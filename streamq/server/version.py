@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streamq.errors import ServerRefused, ServerUnsupported
+from streamq.server.info import parse_info
 from streamq.server.link import Link
 
 FLOORS = {"redis": (7, 0), "valkey": (7, 2)}
@@ -65,12 +66,6 @@ async def read_info(link: Link, where: str) -> ServerInfo:
         maxmemory_policy=fields.get("maxmemory_policy", ""),
         used_memory=int(fields.get("used_memory", 0)),
     )
-
-
-def parse_info(reply: bytes) -> dict[str, str]:
-    """The fields of an ``INFO`` reply."""
-    lines = reply.decode("utf-8", "replace").splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

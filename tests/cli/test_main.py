@@ -13,7 +13,7 @@ import pytest
 
 from streamq import __version__
 from streamq.cli.exits import CommandError, ExitCode, exit_code
-from streamq.cli.output import confirm, duration, memory
+from streamq.cli.output import confirm, duration
 from streamq.errors import (
     AuthenticationFailed,
     ConfigError,
@@ -25,6 +25,7 @@ from streamq.errors import (
     ServerUnavailable,
     StreamqError,
 )
+from streamq.text import size
 from tests.cli.support import Program, read_one_line, run_here
 from tests.servers import RedisServer, free_port
 
@@ -333,4 +334,4 @@ def test_spans_and_sizes_for_a_person() -> None:
     assert [duration(s) for s in (0, 2e-05, 0.0123, 9.5, 42.4, 185, 7260, 90061)] == [
         "0 s", "<1 ms", "0.012 s", "9.5 s", "42 s", "3 min 5 s", "2 h 1 min", "1 d 1 h",
     ]  # fmt: skip
-    assert [memory(n) for n in (512, 1536, 5 * 1024**2)] == ["512 B", "1.5 KiB", "5.0 MiB"]
+    assert [size(n) for n in (512, 1536, 5 * 1024**2)] == ["512 B", "1.5 KiB", "5.0 MiB"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streamq.server import embedded
+from streamq.server.embedded import probe
 from tests.embedded.support import end_server
 
 
@@ -23,4 +23,4 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up on a silent server early: these tests know that it stays silent."""
-    monkeypatch.setattr(embedded, "SILENCE", 0.2)
+    monkeypatch.setattr(probe, "SILENCE", 0.2)

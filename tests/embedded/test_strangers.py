@@ -17,7 +17,7 @@ import pytest
 
 from streamq.errors import EmbeddedServerError
 from streamq.server import embedded
-from streamq.server.embedded import failure, wire
+from streamq.server.embedded import control, failure, probe
 from tests.embedded.support import (
     call,
     server_pid,
@@ -114,13 +114,13 @@ def scripted_server(directory: Path, replies: dict[str, list[str]]) -> Iterator[
         try:
             yield
         finally:
-            wire.ask(directory / "server.sock", "END", timeout=10)
+            probe.ask(directory / "server.sock", "END", timeout=10)
             thread.join()
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_loads_is_waited_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "NOTICE_EVERY", 0)
+    monkeypatch.setattr(control, "NOTICE_EVERY", 0)
     loading = "-LOADING Valkey is loading the dataset in memory\r\n"
     persistence = "# Persistence\r\nloading:1\r\nloading_loaded_perc:41.70\r\n"
     replies = {

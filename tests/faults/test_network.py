@@ -12,7 +12,7 @@ import pytest
 from streamq import App
 from streamq.errors import OutcomeUnknown, ServerUnavailable
 from streamq.eventloop import run_async
-from streamq.server.wire import Wire
+from streamq.server.protocol import Connection
 from tests.faults.rig import Rig
 
 MINUTE = 60.0
@@ -285,13 +285,13 @@ def test_the_connection_breaks_while_the_first_of_many_jobs_is_made(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noticed = asyncio.Event()
-    lost = Wire.connection_lost
+    lost = Connection.connection_lost
 
-    def connection_lost(wire: Wire, error: Exception | None) -> None:
+    def connection_lost(wire: Connection, error: Exception | None) -> None:
         lost(wire, error)
         noticed.set()
 
-    monkeypatch.setattr(Wire, "connection_lost", connection_lost)
+    monkeypatch.setattr(Connection, "connection_lost", connection_lost)
 
     async def jobs() -> AsyncIterator[tuple[str, dict[str, int]]]:
         # On a connection that is open by now. The loop has to notice, before it writes.

@@ -320,7 +320,7 @@ async def test_tls_spoken_to_a_port_without(
     server: RedisServer, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may wait for a line that never ends, or take the greeting for a wrong command."""
-    monkeypatch.setattr("streamq.server.link.CONNECT_TIMEOUT", 0.5)
+    monkeypatch.setattr("streamq.server.opening.CONNECT_TIMEOUT", 0.5)
     async with App(server.url.replace("redis://", "rediss://") + files.trust) as app:
         with pytest.raises(StreamqError, match=r"speaks? TLS") as caught:
             await app.produce("t")
@@ -377,8 +377,9 @@ def test_a_file_that_is_not_there(option: str, streamq: Callable[..., Result]) -
         ("ssl_certfile={ca}", "cannot be used"),
         ("ssl_certfile={certificate}&ssl_keyfile={foreign_key}", "cannot be used: KEY_VALUES_MIS"),
         ("ssl_keyfile={key}", "ssl_keyfile in the URL of host:6379 needs its ssl_certfile"),
-        ("ssl_min_version=5", "cannot be used: Unsupported"),
-        ("ssl_cert_reqs=perhaps", "cannot be used: Invalid SSL Certificate Requirements"),
+        ("ssl_min_version=5", "is '5': give 771 for TLS 1.2 or 772 for TLS 1.3"),
+        ("ssl_cert_reqs=perhaps", "is 'perhaps': give required, optional or none"),
+        ("ssl_check_hostname=perhaps", "is 'perhaps': give true or false"),
         ("ssl_keyfile_password=s3cret", "does not know: ssl_keyfile_password"),
     ],
 )

@@ -73,7 +73,7 @@ def short_path(directory: Path) -> Path:
     socket = directory / SOCKET
     if _fits(socket):
         return socket
-    # Hashing and tempfile are slow to import, and hardly anybody comes here.
+    # Hashing and tempfile are slow to import, and seldom needed here.
     import hashlib
     import tempfile
 

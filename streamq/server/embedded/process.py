@@ -11,6 +11,7 @@ from pathlib import Path
 from streamq.errors import EmbeddedServerError
 from streamq.server.embedded import binary, recovery
 from streamq.server.embedded.failure import LOCK, LOG, PID, SOCKET, refused, start_failed
+from streamq.server.embedded.memory import default_limit
 
 # Paths are relative to the server's working directory: nothing to quote, and no limit
 # on the length of the socket's path.
@@ -28,7 +29,6 @@ _SETTINGS = {
     "appendfsync": "everysec",
     "aof-load-truncated": "yes",
     "save": "",  # the append-only file is the one copy
-    "maxmemory": "0",
     "maxmemory-policy": "noeviction",
 }
 
@@ -61,8 +61,11 @@ def is_locked(directory: Path) -> bool:
         return held is None
 
 
-def spawn(directory: Path, lock_descriptor: int) -> int:
+def spawn(directory: Path, lock_descriptor: int, maxmemory: int | None) -> int:
     """Start a server that inherits the lock.
+
+    Args:
+        maxmemory: bytes that it may use, 0 for no limit, ``None`` for a share of what there is.
 
     Returns:
         Where its messages begin in the log.
@@ -71,6 +74,8 @@ def spawn(directory: Path, lock_descriptor: int) -> int:
         EmbeddedServerError: there is no program to run, or it ended at once.
     """
     program = binary.find()
+    limit = default_limit() if maxmemory is None else maxmemory
+    settings = {**_SETTINGS, "maxmemory": str(limit)}
     try:
         log = _prepare(directory, lock_descriptor)
     except OSError as error:
@@ -80,7 +85,7 @@ def spawn(directory: Path, lock_descriptor: int) -> int:
         # It puts itself in the background, so this returns at once, and no later Ctrl-C,
         # closed terminal or end of this process reaches it.
         code = subprocess.run(
-            [program, *(part for name in _SETTINGS for part in (f"--{name}", _SETTINGS[name]))],
+            [program, *(part for name in settings for part in (f"--{name}", settings[name]))],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -1,9 +1,4 @@
-"""The bytes of an open connection: commands out, replies in.
-
-redis-py opens it, with TLS and authentication. From then on its layers, made for a
-command and a reply at a time, would cost more than the server takes for the work: the
-transport is given a protocol that parses what comes in at once.
-"""
+"""An open connection: an asyncio protocol that speaks RESP, commands out and replies in."""
 
 from __future__ import annotations
 
@@ -12,32 +7,32 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import hiredis
-from redis.asyncio.connection import AbstractConnection
 
-_PENDING = object()
+_INCOMPLETE = object()
 
 
-class Wire(asyncio.Protocol):
-    """An open connection, with one reader at a time.
+class NotRESP(ConnectionError):
+    """What came in is not the protocol of Redis."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection with one reader at a time.
 
     Args:
-        connection: redis-py's, just connected.
         error: makes an exception of an error reply's text.
     """
 
-    def __init__(self, connection: AbstractConnection, error: Callable[[str], Exception]) -> None:
-        assert connection._writer is not None
-        self._connection = connection
-        self._transport = cast("asyncio.Transport", connection._writer.transport)
+    _transport: asyncio.Transport
+
+    def __init__(self, error: Callable[[str], Exception]) -> None:
         self._parser = hiredis.Reader(
-            protocolError=ConnectionError, replyError=error, notEnoughData=_PENDING
+            protocolError=NotRESP, replyError=error, notEnoughData=_INCOMPLETE
         )
         self._replies: list[Any] = []
         self._wanted = 0
         # Takes errors as results: a reader that was cancelled will not ask for them.
         self._waiter: asyncio.Future[Exception | None] | None = None
         self._broken: Exception | None = None
-        self._transport.set_protocol(self)
 
     @property
     def usable(self) -> bool:
@@ -56,7 +51,7 @@ class Wire(asyncio.Protocol):
         """Read the next ``count`` replies; an error reply is returned as an exception.
 
         Args:
-            timeout: seconds that may pass before the last of them is in.
+            timeout: seconds until the last of them must be in.
 
         Raises:
             TimeoutError: they did not come in time.
@@ -78,20 +73,28 @@ class Wire(asyncio.Protocol):
         replies, self._replies = self._replies[:count], self._replies[count:]
         return replies
 
-    async def close(self) -> None:
-        """Close it, whatever state it is in."""
-        await self._connection.disconnect(nowait=True)
+    def close(self) -> None:
+        """Close it at once, whatever state it is in.
+
+        TLS would say goodbye and wait for the other side to do the same: an event loop
+        that ends before that leaves the connection open, or fails itself.
+        """
+        self._transport.abort()
 
     # -- called by the transport ----------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport to write to."""
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come in, and wake the reader when that was all."""
         gets, replies = self._parser.gets, self._replies
         try:
             self._parser.feed(data)
-            while (reply := gets()) is not _PENDING:
+            while (reply := gets()) is not _INCOMPLETE:
                 replies.append(reply)
-        except ConnectionError as error:  # not the server's protocol
+        except NotRESP as error:
             self._break(error)
         else:
             if len(replies) >= self._wanted:

@@ -7,6 +7,10 @@ import socket
 from pathlib import Path
 
 from streamq.errors import EmbeddedServerError
+from streamq.text import printable
+
+SILENCE = 15.0  # seconds without any answer until a running server counts as stuck
+POLL = 0.02  # seconds between two looks at a server that starts or stops
 
 
 def ask(path: Path, command: str, *, timeout: float) -> str | None:
@@ -16,10 +20,10 @@ def ask(path: Path, command: str, *, timeout: float) -> str | None:
         timeout: seconds until connected, and again between two pieces of the reply.
 
     Returns:
-        ``None`` when nobody listens, or the connection closes without a whole reply.
+        ``None`` when nothing listens, or the connection closes without a whole reply.
 
     Raises:
-        TimeoutError: somebody listens but does not answer.
+        TimeoutError: a server listens but does not answer.
         EmbeddedServerError: the socket may not be used.
     """
     try:
@@ -52,6 +56,19 @@ def ask(path: Path, command: str, *, timeout: float) -> str | None:
         raise EmbeddedServerError(
             f"the socket {path} cannot be used: {error.strerror or error}"
         ) from error
+
+
+def ask_or_none(path: Path, command: str) -> str | None:
+    """The reply, or ``None``: nothing listens, or it does not answer now."""
+    try:
+        return ask(path, command, timeout=2)
+    except TimeoutError:
+        return None
+
+
+def cause(reply: str) -> str:
+    """What an error reply says, as it may be shown."""
+    return printable(reply.removeprefix("-").strip(), 200)
 
 
 def _text(data: bytes) -> str:
