@@ -13,7 +13,7 @@ from tests.servers import RedisServer, binaries
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The worker runs on asyncio only: redis-py has no other backend."""
+    """The worker runs on asyncio only."""
     return "asyncio"
 
 

@@ -191,8 +191,8 @@ def test_how_many_deliveries_a_job_may_have() -> None:
         ({"result_ttl": float("nan")}, "result_ttl=nan"),
         ({"grace": -1}, "grace=-1"),
         ({"processes": 0}, "processes=0"),
-        ({"start": "now"}, "'now' is no place to start"),
-        ({"start": "1-"}, "'1-' is no place to start"),
+        ({"start": "now"}, "'now' is not a valid start"),
+        ({"start": "1-"}, "'1-' is not a valid start"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], message: str) -> None:

@@ -38,7 +38,7 @@ async def test_a_new_group_starts_where_it_is_told(
 async def test_what_cannot_be_a_group(client: redis.Redis, groups: Groups, app: App) -> None:
     with pytest.raises(ConfigError, match="cannot name a group"):
         await groups.create("my group")
-    with pytest.raises(ConfigError, match="no place to start"):
+    with pytest.raises(ConfigError, match="not a valid start"):
         await groups.create("images", "yesterday")
     assert not client.exists("jobs")
     client.set("text", "x")

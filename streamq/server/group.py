@@ -14,7 +14,9 @@ _START = re.compile(r"\$|[0-9]{1,20}(-[0-9]{1,20})?")
 def check_start(start: str) -> str:
     """Return ``start`` if a group can start there, else raise :class:`ConfigError`."""
     if not _START.fullmatch(start):
-        raise ConfigError(f"{printable(start, 60)!r} is no place to start: give 0, $ or an ID")
+        raise ConfigError(
+            f"{printable(start, 60)!r} is not a valid start: give 0, $ or an entry ID"
+        )
     return start
 
 

@@ -92,11 +92,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["consume", "--lease", "0"], "invalid value for '--lease': '0': give 50ms or more."),
         (
             ["consume", "--from", "x"],
-            "invalid value for '--from': 'x' is no place to start: give 0, $ or an ID.",
+            "invalid value for '--from': 'x' is not a valid start: give 0, $ or an entry ID.",
         ),
         (
             ["group", "create", "a", "--from", "1-"],
-            "invalid value for '--from': '1-' is no place to start: give 0, $",
+            "invalid value for '--from': '1-' is not a valid start: give 0, $",
         ),
         (
             ["produce", "a=1", "--replica-timeout", "0"],

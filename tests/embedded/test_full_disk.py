@@ -57,7 +57,7 @@ def test_a_disk_that_is_full_at_the_start(small_disk: Path) -> None:
     with pytest.raises(EmbeddedServerError, match="the disk is full; free some space"):
         embedded.ensure_running()
     filler.unlink()
-    assert call(embedded.ensure_running(), "PING") is True
+    assert call(embedded.ensure_running(), "PING") == "PONG"
 
 
 def test_a_disk_that_fills_up_while_the_server_runs(small_disk: Path) -> None:

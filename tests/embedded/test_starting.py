@@ -12,11 +12,11 @@ import threading
 from pathlib import Path
 
 import pytest
-import redis
 
 from streamq.errors import EmbeddedServerError
 from streamq.server import embedded
 from streamq.server.embedded import failure
+from streamq.server.embedded.memory import default_limit
 from tests.embedded.support import (
     STARTER,
     STARTER_AT_A_SIGN,
@@ -27,18 +27,21 @@ from tests.embedded.support import (
     set_durably,
 )
 
+MIB = 1024**2
+
 
 def test_the_first_call_starts_a_private_server_that_keeps_its_data(home: Path) -> None:
     url = embedded.ensure_running()
 
     assert url == f"unix://{home}/server.sock"
-    with redis.Redis.from_url(url, decode_responses=True) as client:
-        settings = client.config_get("*")
-        client.set("k", "v")
+    flat = call(url, "CONFIG", "GET", "*")
+    settings = dict(zip(flat[::2], flat[1::2], strict=True))
+    call(url, "SET", "k", "v")
     assert settings["port"] == "0"
     assert settings["appendonly"] == "yes"
     assert settings["appendfsync"] == "everysec"
     assert settings["maxmemory-policy"] == "noeviction"
+    assert int(settings["maxmemory"]) == default_limit() >= 64 * MIB
     assert settings["save"] == ""
     assert settings["dir"] == str(home)
     assert mode(home) == 0o700
@@ -89,7 +92,7 @@ def test_a_start_during_a_stop_ends_with_a_server(home: Path) -> None:
     embedded.ensure_running()
     stopper.join()
 
-    assert call(embedded.ensure_running(), "PING") is True
+    assert call(embedded.ensure_running(), "PING") == "PONG"
 
 
 @pytest.mark.parametrize("name", ["with space", "per%cent", "hash#mark", "schön", "quo'te\"s"])
@@ -99,7 +102,7 @@ def test_a_directory_may_have_any_name(
     directory = tmp_path / name
     monkeypatch.setenv("STREAMQ_HOME", str(directory))
     try:
-        assert call(embedded.ensure_running(), "CONFIG", "GET", "dir") == {"dir": str(directory)}
+        assert call(embedded.ensure_running(), "CONFIG", "GET", "dir") == ["dir", str(directory)]
     finally:
         end_server(directory)
 
@@ -164,7 +167,7 @@ def test_the_server_outlives_an_interrupted_starter_and_its_terminal(home: Path)
         starter.communicate()
     assert starter.returncode != 0
 
-    assert call(url, "PING") is True
+    assert call(url, "PING") == "PONG"
     assert embedded.status().pid == pid
 
 
@@ -180,4 +183,4 @@ def test_the_server_keeps_no_file_of_its_starter_open(home: Path) -> None:
     with open(reading, "rb") as pipe:
         assert pipe.read() == b""  # its end comes when the last writer has closed it
 
-    assert call(done.stdout.decode().strip(), "PING") is True
+    assert call(done.stdout.decode().strip(), "PING") == "PONG"

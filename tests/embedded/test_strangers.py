@@ -49,7 +49,7 @@ def test_a_stale_socket_is_replaced(home: Path, stale: str) -> None:
         path.write_text("")
 
     assert embedded.status().running is False
-    assert call(embedded.ensure_running(), "PING") is True
+    assert call(embedded.ensure_running(), "PING") == "PONG"
 
 
 @pytest.mark.usefixtures("impatient")
