@@ -70,7 +70,7 @@ async def test_credentials_are_percent_decoded(
 ) -> None:
     server = make_server()
     with server.client() as client:
-        client.execute_command("ACL", "SETUSER", "ü:1", "on", ">p@s/s:#?% 1", "+@all")  # type: ignore[no-untyped-call]  # redis-py's
+        client.execute_command("ACL", "SETUSER", "ü:1", "on", ">p@s/s:#?% 1", "+@all")
     user, password = "%C3%BC%3A1", "p%40s%2Fs%3A%23%3F%25%201"
     url = f"redis://{user}:{password}@127.0.0.1:{server.port}"
     if in_query:
