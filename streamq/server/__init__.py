@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from streamq.scripts import Call
+from streamq.lua import Call
 from streamq.server.address import Address, default_url
 from streamq.server.link import REPLY_TIMEOUT, Link
 from streamq.server.packing import Arg, pack

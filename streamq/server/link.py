@@ -18,7 +18,7 @@ from streamq.errors import (
     StreamqError,
     WrongKeyType,
 )
-from streamq.scripts import Call
+from streamq.lua import Call
 from streamq.server.packing import Arg, pack
 from streamq.server.replies import (
     KeyNotPermitted,

@@ -15,8 +15,8 @@ from streamq.errors import (
     StreamqError,
     WrongKeyType,
 )
-from streamq.keys import dead_letters_of, kind_of
 from streamq.text import printable
+from streamq.wire.keys import dead_letters_of, kind_of
 
 # Error codes that pass by themselves: the same command may succeed later.
 _PASSING = {

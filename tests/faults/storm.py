@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import orjson
 import redis
 
-from streamq.keys import group_keys
+from streamq.wire.keys import group_keys
 from tests.faults.checker import Report, check, collect, entries
 from tests.faults.load import LEASE, Load, Producer
 from tests.faults.rig import Rig, WorkerProcess

@@ -12,7 +12,7 @@ import redis
 
 import streamq
 from streamq import App, Job
-from tests.scripts.support import command, write
+from tests.lua.support import command, write
 from tests.worker.support import drain
 
 PACKAGE = Path(streamq.__file__).parent

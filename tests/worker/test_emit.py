@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from streamq import App, Dead, Job, scripts
-from streamq.events import Refused
-from tests.scripts.support import ids_of, raw_entries
+from streamq.signals import Refused
+from tests.lua.support import ids_of, raw_entries
 from tests.servers import RedisServer
 from tests.waiting import for_ever
 from tests.worker.proxy import proxied

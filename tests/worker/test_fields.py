@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from streamq import App, Dead, Job, Settings, scripts
-from streamq.keys import group_keys
-from tests.scripts.support import ids_of, raw_entries, run
+from streamq.wire.keys import group_keys
+from tests.lua.support import ids_of, raw_entries, run
 from tests.worker.support import QUIET, Outcome, drain
 
 pytestmark = pytest.mark.anyio

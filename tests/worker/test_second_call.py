@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from streamq import App, Settings, Worker, scripts
-from streamq.events import LeaseLost, Refused, ServerLost, Vanished
+from streamq.signals import LeaseLost, Refused, ServerLost, Vanished
 from streamq.worker.settle import FULL
 from tests.servers import RedisServer
 from tests.waiting import eventually
@@ -42,8 +42,8 @@ class Busy:
     async def until_handled(self, count: int) -> None:
         """Until so many have their verdicts, those that wait for the first call."""
         [consumer] = self.worker.consumers
-        await eventually(lambda: len(consumer.hand.held) == count + 1)
-        await eventually(lambda: not consumer.hand.buffer and not consumer.runners.running)
+        await eventually(lambda: len(consumer.in_flight.held) == count + 1)
+        await eventually(lambda: not consumer.in_flight.buffer and not consumer.runners.running)
 
     async def until_settled(self, count: int) -> None:
         await self.watch.until(lambda: len(self.watch.verdicts) == count)
