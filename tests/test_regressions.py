@@ -11,7 +11,7 @@ import anyio
 import pytest
 import redis
 
-from streamq import App, Job, Retry, Settings, scripts
+from streamq import App, Job, Retry, Settings, lua
 from streamq.errors import ConfigError
 from streamq.handlers.handler import make_handler
 from streamq.server import Link
@@ -262,9 +262,9 @@ async def test_a_connection_that_breaks_at_the_end_leaves_no_consumer(
 
     await app.produce("x")
     worker = app.worker(burst=True)
-    run, broken = Link.run, [scripts.load("release")]
+    run, broken = Link.run, [lua.load("release")]
 
-    async def break_once(link: Link, call: scripts.Call) -> Any:
+    async def break_once(link: Link, call: lua.Call) -> Any:
         if call.script in broken:
             broken.remove(call.script)
             client.client_kill_filter(skipme=True)

@@ -27,7 +27,7 @@ from typing import Any
 from streamq import App, Backoff, Dead, Job, Settings, signals
 from streamq.observe.log import LogObserver
 from streamq.process.eventloop import run_async
-from streamq.worker import consumer
+from streamq.worker import consumer, runners
 from streamq.worker.shutdown import end_with_main
 from tests.faults.recorder import Pen
 

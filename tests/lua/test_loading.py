@@ -10,7 +10,7 @@ import pytest
 import redis
 from redis.crc import key_slot
 
-from streamq import App, scripts
+from streamq import App, lua
 from streamq.wire.keys import group_keys, stream_keys
 from tests.servers import RedisServer
 
@@ -23,7 +23,7 @@ NAMES = sorted(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_script_is_whole_and_known_by_its_digest(name: str, client: redis.Redis) -> None:
-    script = scripts.load(name)
+    script = lua.load(name)
     assert "--@include" not in script.source
     assert script.source.startswith("#!lua")
     assert client.script_load(script.source) == script.sha
@@ -31,7 +31,7 @@ def test_a_script_is_whole_and_known_by_its_digest(name: str, client: redis.Redi
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_script_says_what_it_takes_and_returns(name: str) -> None:
-    source = scripts.load(name).source
+    source = lua.load(name).source
     header = source[: re.search(r"^(?!#|--)", source, re.MULTILINE).start()]  # type: ignore[union-attr]  # a script has code
     assert "-- KEYS[1]" in header
     assert "-- ARGV[1" in header
@@ -40,7 +40,7 @@ def test_a_script_says_what_it_takes_and_returns(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fragment_is_put_in_once(name: str) -> None:
-    source = scripts.load(name).source
+    source = lua.load(name).source
     functions = re.findall(r"^local function (\w+)", source, re.MULTILINE)
     assert len(functions) == len(set(functions))
 
@@ -48,23 +48,21 @@ def test_a_fragment_is_put_in_once(name: str) -> None:
 def test_scripts_that_free_memory_may_run_without_any() -> None:
     freeing = {"settle", "extend", "due", "reclaim", "release", "retire", "expedite", "kill"}
     for name in freeing:
-        assert scripts.load(name).source.startswith("#!lua flags=allow-oom\n"), name
+        assert lua.load(name).source.startswith("#!lua flags=allow-oom\n"), name
     for name in ("produce_once", "schedule", "redrive"):
-        assert scripts.load(name).source.startswith("#!lua\n"), name
+        assert lua.load(name).source.startswith("#!lua\n"), name
 
 
 def test_every_key_of_a_script_lies_in_one_slot() -> None:
     keys = group_keys("jobs", "g")
     calls = [
-        scripts.settle(keys, "c", 0, 0, [keys.job("1-1")], [], []),
-        scripts.reclaim(
-            keys, "c", 1, lease=1, pause=1, silence=1, deliveries=1, deliveries_by_type={}
-        ),
-        scripts.kill(keys, "e", ["1-1"]),
-        scripts.redrive(keys, ["1-1"]),
-        scripts.retire(keys, "c"),
-        scripts.promote(stream_keys("jobs"), 1),
-        scripts.schedule(stream_keys("jobs"), "s", ("in", 0), "key", 0, []),
+        lua.settle(keys, "c", 0, 0, [keys.job("1-1")], [], []),
+        lua.reclaim(keys, "c", 1, lease=1, pause=1, silence=1, deliveries=1, deliveries_by_type={}),
+        lua.to_dead_letters(keys, "e", ["1-1"]),
+        lua.redrive(keys, ["1-1"]),
+        lua.retire(keys, "c"),
+        lua.promote(stream_keys("jobs"), 1),
+        lua.schedule(stream_keys("jobs"), "s", ("in", 0), "key", 0, []),
     ]
     for call in calls:
         assert len({key_slot(key.encode()) for key in call.keys}) == 1, call.keys
@@ -74,7 +72,7 @@ def test_every_key_of_a_script_lies_in_one_slot() -> None:
 async def test_a_script_that_the_server_forgot_is_loaded_again(
     app: App, client: redis.Redis
 ) -> None:
-    call = scripts.promote(stream_keys("jobs"), 1)
+    call = lua.promote(stream_keys("jobs"), 1)
     for _ in range(2):
         client.script_flush()
         assert await app.server.run(call) == [-1, 0]

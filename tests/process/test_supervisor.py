@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from streamq import supervisor as supervisor_module
+from streamq.process import supervisor as supervisor_module
 from streamq.process.supervisor import Equipment, Supervisor
 
 pytestmark = pytest.mark.anyio
@@ -62,7 +62,7 @@ if how == "exit" and os.environ["NUMBER"] == "1":
 # A supervisor in a process of its own.
 SUPERVISOR = """
 import asyncio, sys
-from tests.test_supervisor import supervise
+from tests.process.test_supervisor import supervise
 
 print(asyncio.run(supervise(sys.argv[1], sys.argv[2]).run()))
 """

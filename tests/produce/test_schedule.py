@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from streamq import App, Settings, scripts
+from streamq import App, Settings, lua
 from streamq.errors import ConfigError
 from streamq.wire.keys import stream_keys
 
@@ -75,9 +75,9 @@ async def test_a_schedule_sent_again_after_its_time_is_not_done_again(
     app: App, client: redis.Redis
 ) -> None:
     keys = stream_keys("jobs")
-    call = scripts.schedule(keys, "s-1", ("in", 0), "s-1", 60_000, ["data", "{}"])
+    call = lua.schedule(keys, "s-1", ("in", 0), "s-1", 60_000, ["data", "{}"])
     assert await app.server.run(call) == [b"s-1", 1]
-    assert await app.server.run(scripts.promote(keys, 10)) == [-1, 1]
+    assert await app.server.run(lua.promote(keys, 10)) == [-1, 1]
     assert await app.server.run(call) == [b"s-1", 0]
     assert client.xlen("jobs") == 1
     assert client.hlen("{jobs}:scheduled:jobs") == 0

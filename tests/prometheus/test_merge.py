@@ -104,7 +104,7 @@ def test_a_sheet_of_another_version_is_left_out(monkeypatch: pytest.MonkeyPatch)
 
 KILLED = """
 import os, signal, sys
-from tests.test_merge import Outcome, Process
+from tests.prometheus.test_merge import Outcome, Process
 
 process = Process(int(sys.argv[1]))
 process.settle(*[Outcome.SUCCEEDED] * 3)
