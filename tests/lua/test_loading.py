@@ -46,7 +46,16 @@ def test_a_fragment_is_put_in_once(name: str) -> None:
 
 
 def test_scripts_that_free_memory_may_run_without_any() -> None:
-    freeing = {"settle", "extend", "due", "reclaim", "release", "retire", "expedite", "kill"}
+    freeing = {
+        "settle",
+        "extend",
+        "claim_due",
+        "reclaim",
+        "release",
+        "retire",
+        "retry_now",
+        "to_dead_letters",
+    }
     for name in freeing:
         assert lua.load(name).source.startswith("#!lua flags=allow-oom\n"), name
     for name in ("produce_once", "schedule", "redrive"):

@@ -24,7 +24,7 @@ ATTRIBUTES = {"create_subprocess_shell", "getoutput", "popen", "system"}
 
 JUSTIFIED = {
     # Whether an error of a handler's can leave its process: made and read in that process.
-    ("worker/calls.py", "pickle"),
+    ("worker/executors.py", "pickle"),
 }
 
 
