@@ -8,7 +8,7 @@ import time
 import pytest
 import redis
 
-from streamq import App, Job, Settings, scripts
+from streamq import App, Job, Settings, lua
 from streamq.signals import DeadLettered, LeaseLost, Reclaimed, Refused
 from tests.lua.support import Group, ids_of, raw_entries
 from tests.servers import RedisServer
@@ -229,7 +229,7 @@ async def test_a_settle_whose_reply_was_lost_loses_no_lease(
             await app.produce("t", n=0)
             await watch.until(lambda: watch.verdicts)
             # The first and some repetitions, so that heartbeats come in between.
-            proxy.lose_reply(scripts.load("settle").sha.encode(), times=6)
+            proxy.lose_reply(lua.load("settle").sha.encode(), times=6)
             await app.produce("t", n=1)
             await watch.until(lambda: len(watch.verdicts) == 2)
             await asyncio.sleep(SHORT.lease)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from streamq import App, Job, Settings, scripts
+from streamq import App, Job, Settings, lua
 from streamq.errors import OutcomeUnknown, ServerUnavailable
 from streamq.signals import Refused, ServerBack, ServerLost
 from tests.lua.support import Group, command, ids_of
@@ -184,7 +184,7 @@ async def test_a_reply_of_a_script_that_is_lost(
                 raise ValueError("again")
 
         await app.produce_many(("t", {"n": n}) for n in range(20))
-        proxy.lose_reply(scripts.load(script).sha.encode(), times=3)
+        proxy.lose_reply(lua.load(script).sha.encode(), times=3)
         watch = await drain(app, settings=Settings(concurrency=4, lease=0.3, result_ttl=0))
     assert proxy.lost.is_set()
     assert watch.outcomes.count(Outcome.SUCCEEDED) == 20
@@ -236,7 +236,7 @@ async def test_with_a_key_or_a_time_it_is_written_exactly_once(
     name = "produce_once" if "delay" not in options else "schedule"
     async with proxied(server.socket) as proxy, App(proxy.url) as app:
         await app.server.info()
-        proxy.lose_reply(scripts.load(name).sha.encode(), times=2)
+        proxy.lose_reply(lua.load(name).sha.encode(), times=2)
         id = await app.produce("t", **options)  # type: ignore[arg-type]  # the options differ in type
         assert proxy.lost.is_set()
     if "delay" in options:

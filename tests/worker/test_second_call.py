@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from streamq import App, Settings, Worker, scripts
+from streamq import App, Settings, Worker, lua
 from streamq.signals import LeaseLost, Refused, ServerLost, Vanished
 from streamq.worker.settle import FULL
 from tests.servers import RedisServer
@@ -18,8 +18,8 @@ from tests.worker.support import Watch, running, together
 
 pytestmark = pytest.mark.anyio
 
-SETTLE = scripts.load("settle").sha.encode()
-EXTEND = scripts.load("extend").sha.encode()
+SETTLE = lua.load("settle").sha.encode()
+EXTEND = lua.load("extend").sha.encode()
 
 ROOMY = Settings(concurrency=2 * FULL)
 """All that is produced here is in hand at once."""
@@ -56,7 +56,7 @@ class Busy:
 async def busy(server: RedisServer, settings: Settings = ROOMY) -> AsyncIterator[Busy]:
     with server.client() as client:
         for name in ("settle", "extend"):
-            client.script_load(scripts.load(name).source)
+            client.script_load(lua.load(name).source)
     watch = Watch()
     async with proxied(server.socket) as proxy, App(proxy.url) as app:
 

@@ -215,7 +215,7 @@ async def test_an_event_of_a_released_job_is_not_written(app: App, client: redis
 async def test_a_handler_that_ignores_its_cancellation_does_not_keep_the_worker(
     app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("run", "consumer"):
+    for module in ("runners", "consumer"):
         monkeypatch.setattr(f"streamq.worker.{module}.STUCK_AFTER", 0.05)
     begun, let_go, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
