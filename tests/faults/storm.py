@@ -31,7 +31,7 @@ WORKERS = 3
 
 SERVER_OPTIONS = ("--appendonly", "yes", "--appendfsync", "always", "--lua-time-limit", "50")
 
-SCRIPTS = ("settle", "due", "reclaim", "extend", "release", "promote")
+SCRIPTS = ("settle", "claim_due", "reclaim", "extend", "release", "promote")
 
 GARBAGE: list[dict[Any, Any]] = [
     {"a": "b"}, {"data": "{"}, {"type": b"\xff", "data": "{}"}, {"type": "work", "data": "null"},

@@ -142,7 +142,7 @@ def test_the_reply_to_a_claim_of_due_retries_is_lost(rig: Rig) -> None:
     rig.produce(10, do="fail", until=1)
     worker = rig.worker(url=rig.proxy.url, burst=True, lease=30.0, backoff=0.5)
     rig.recorder.wait_settled(10, "retry")
-    rig.swallow("due")
+    rig.swallow("claim_due")
     worker.finish()
 
     assert rig.proxy.swallowed.is_set()

@@ -165,7 +165,7 @@ async def test_a_full_server_goes_on_settling(make_server: Callable[..., RedisSe
     assert watch.of(ServerLost) == []
 
 
-@pytest.mark.parametrize("script", ["settle", "due", "reclaim", "extend"])
+@pytest.mark.parametrize("script", ["settle", "claim_due", "reclaim", "extend"])
 async def test_a_reply_of_a_script_that_is_lost(
     server: RedisServer, client: redis.Redis, script: str
 ) -> None:
