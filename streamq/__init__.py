@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamq.app import App
-    from streamq.errors import Dead, Retry, StreamqError
+    from streamq.errors import StreamqError
     from streamq.job import Job
-    from streamq.retry import Backoff
+    from streamq.retry import Backoff, Dead, Retry
     from streamq.worker import Settings, Worker
 
 __version__ = "0.1.0"
@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 __all__ = ["App", "Backoff", "Dead", "Job", "Retry", "Settings", "StreamqError", "Worker"]
 
 _HOMES = {
-    "App": "app", "Backoff": "retry", "Dead": "errors", "Job": "job", "Retry": "errors",
+    "App": "app", "Backoff": "retry", "Dead": "retry", "Job": "job", "Retry": "retry",
     "Settings": "worker", "StreamqError": "errors", "Worker": "worker",
 }  # fmt: skip
 

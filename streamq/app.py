@@ -8,20 +8,20 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-from streamq.dlq import DeadLetters
+from streamq.admin import Inspector
+from streamq.admin.dead_letters import DeadLetters
 from streamq.errors import ConfigError
-from streamq.eventloop import run_async
-from streamq.events import Observer
-from streamq.handler import ANY, Handler, make_handler
-from streamq.inspect import Inspector
-from streamq.job import MAX_PAYLOAD, check_type
-from streamq.keys import check_group, check_stream
-from streamq.producer import NewJob, Producer
-from streamq.replication import TIMEOUT, Replication
+from streamq.handlers.handler import ANY, Handler, make_handler
+from streamq.process.eventloop import run_async
+from streamq.process.gc import collect_less
+from streamq.produce.producer import NewJob, Producer
+from streamq.produce.replication import TIMEOUT, Replication
 from streamq.retry import Backoff
 from streamq.server import Server
+from streamq.signals import Observer
+from streamq.wire.entry import MAX_PAYLOAD, check_type
+from streamq.wire.keys import check_group, check_stream
 from streamq.worker import Handlers, Settings, Subscription, Worker
-from streamq.worker.garbage import collect_less
 from streamq.worker.shutdown import end_with_main
 
 P = ParamSpec("P")
@@ -199,7 +199,7 @@ class App:
             expires: seconds from its writing after which it is not run any more.
 
         Raises:
-            StreamqError: see :meth:`streamq.producer.Producer.produce`.
+            StreamqError: see :meth:`streamq.produce.producer.Producer.produce`.
         """
         return await self.producer.produce(
             stream or self.stream, type, {**data, **fields} if data else fields,
@@ -228,7 +228,7 @@ class App:
             stream: where to; the app's own by default.
 
         Raises:
-            StreamqError: see :meth:`streamq.producer.Producer.produce_many`.
+            StreamqError: see :meth:`streamq.produce.producer.Producer.produce_many`.
         """
         return await self.producer.produce_many(stream or self.stream, jobs)
 
@@ -321,7 +321,7 @@ class App:
         Raises:
             StreamqError: the server cannot be used at the start.
         """
-        from streamq.log import LogObserver
+        from streamq.observe.log import LogObserver
 
         async def main() -> None:
             async with self:

@@ -1,154 +1,19 @@
-"""A job, and its wire form: the fields of one stream entry.
-
-Entry fields: ``type`` (which handler), ``data`` (JSON), and only when used
-``key``, ``trace`` (W3C traceparent), ``expires`` (ms after the entry was written),
-``for`` (one group only) and ``origin`` (the ID before a redrive). An entry without ``data`` comes
-from a foreign producer: all its fields but ``type`` are its data, as strings.
-"""
+"""A job, as a handler sees it: one delivery of one entry to one group."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
-from streamq.errors import ConfigError, InvalidEntry, PayloadError, PayloadTooLarge
-from streamq.keys import check_stream
+from streamq.errors import InvalidEntry
 from streamq.text import printable
+from streamq.wire.entry import Fields, check_type, created_at, decode_data, encode_data
+from streamq.wire.keys import check_stream
 
-MAX_PAYLOAD = 1024 * 1024
-"""The default limit of one job's encoded data, in bytes."""
-
-MAX_TYPE = 128
-"""The most characters in a job's type."""
-
-_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _MS = re.compile(r"[0-9]{1,16}")
-_META = (b"key", b"trace", b"expires", b"for", b"origin")
-
-
-def check_id(job_id: str) -> str:
-    """Return ``job_id`` if it has the form of an entry ID, else raise :class:`ConfigError`."""
-    if not _ID.fullmatch(job_id):
-        raise ConfigError(
-            f"{printable(job_id, 60)!r} is not a job ID: IDs look like 1716998413541-0"
-        )
-    return job_id
-
-
-@lru_cache(maxsize=1024)
-def check_type(type: str) -> str:
-    """Return ``type`` if it can name a job type, else raise :class:`ConfigError`."""
-    if len(type) > MAX_TYPE or printable(type) != type:
-        raise ConfigError(
-            f"{printable(type, 60)!r} cannot be a job type: "
-            f"use at most {MAX_TYPE} characters, none of them control"
-        )
-    return type
-
-
-def id_key(job_id: str) -> tuple[int, int]:
-    """The two numbers of an entry ID, for ordering."""
-    ms, _, sequence = job_id.partition("-")
-    return int(ms), int(sequence)
-
-
-def created_at(job_id: str) -> float:
-    """The Unix time in seconds at which the server wrote the entry."""
-    return int(job_id.partition("-")[0]) / 1000
-
-
-def encode_data(data: Any, limit: int = MAX_PAYLOAD) -> bytes:
-    """``data`` as JSON.
-
-    Raises:
-        PayloadError: it has something JSON cannot hold.
-        PayloadTooLarge: it takes more than ``limit`` bytes.
-    """
-    try:
-        raw = orjson.dumps(data)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise PayloadError(f"the data cannot be written as JSON: {printable(error, 200)}") from None
-    if len(raw) > limit:
-        raise PayloadTooLarge(
-            f"the data takes {len(raw):,} bytes, the limit is {limit:,}: "
-            "store it elsewhere and send a reference, or raise the limit"
-        )
-    return raw
-
-
-def encode(
-    type: str,
-    raw: bytes,
-    *,
-    key: str | None = None,
-    trace: str | None = None,
-    expires: int | None = None,
-) -> list[str | bytes | int]:
-    """The fields of one entry as a flat list, as ``XADD`` takes them.
-
-    Args:
-        expires: ms after which the job is no longer worth doing.
-    """
-    fields: list[str | bytes | int] = ["type", type, "data", raw] if type else ["data", raw]
-    if key is not None:
-        fields += ("key", key)
-    if trace is not None:
-        fields += ("trace", trace)
-    if expires is not None:
-        fields += ("expires", expires)
-    return fields
-
-
-Wire = tuple[str, bytes | None, dict[str, str] | None, dict[bytes, bytes] | None]
-"""An entry's fields taken apart: type; data as JSON, or else as strings; streamq's own."""
-
-
-def decode(fields: Sequence[bytes]) -> Wire:
-    """Take the flat fields of an entry apart.
-
-    Raises:
-        InvalidEntry: the type is not UTF-8 or far too long, or a foreign
-            entry's fields are not UTF-8.
-    """
-    # What streamq itself writes most of the time, without a loop.
-    if len(fields) == 4 and fields[0] == b"type" and fields[2] == b"data":
-        return _decode_type(fields[1]), fields[3], None, None
-    named = dict(zip(fields[::2], fields[1::2], strict=False))
-    type = _decode_type(named.pop(b"type", b""))
-    raw = named.get(b"data")
-    if raw is not None:
-        return type, raw, None, {name: named[name] for name in _META if name in named}
-    try:
-        return type, None, {k.decode(): v.decode() for k, v in named.items()}, None
-    except UnicodeDecodeError:
-        raise InvalidEntry("the fields of the entry are not UTF-8 text") from None
-
-
-@lru_cache(maxsize=1024)
-def _decode_type(raw: bytes) -> str:
-    try:
-        type = raw.decode()
-    except UnicodeDecodeError:
-        raise InvalidEntry("the type of the entry is not UTF-8 text") from None
-    if len(type) > MAX_TYPE:
-        raise InvalidEntry(f"the type of the entry is longer than {MAX_TYPE} characters")
-    return type
-
-
-def decode_data(raw: bytes) -> Any:
-    """The JSON value in ``raw``.
-
-    Raises:
-        InvalidEntry: it is not JSON.
-    """
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise InvalidEntry(f"the data is not JSON: {error}") from None
 
 
 class Emitted(NamedTuple):
@@ -197,7 +62,7 @@ class Job:
         group: str,
         consumer: str,
         attempt: int,
-        wire: Wire,
+        wire: Fields,
         retries: int = 0,
     ) -> None:
         self.id = id

@@ -1,4 +1,4 @@
-"""When to try again: pure functions of the attempt number."""
+"""Whether and when to try again: what a handler may raise, and the backoff between attempts."""
 
 from __future__ import annotations
 
@@ -46,3 +46,29 @@ class Backoff:
         """Seconds to wait after ``attempt`` failed."""
         ceiling = self.ceiling(attempt)
         return ceiling * rand() if self.jitter else ceiling
+
+
+class Retry(Exception):
+    """Raised by a handler to try the job again later.
+
+    It counts as a delivery like any failure: when the retries are used up, the
+    job goes to the dead letters.
+
+    Args:
+        reason: kept as the job's last error.
+        delay: seconds until the next try; ``None`` takes the handler's backoff.
+    """
+
+    def __init__(self, reason: str = "retry requested", *, delay: float | None = None) -> None:
+        if delay is not None and not 0 <= delay < float("inf"):
+            raise ConfigError(f"Retry(delay={delay!r}): give seconds, zero or more")
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Dead(Exception):
+    """Raised by a handler to give the job up: it goes to the dead letters at once.
+
+    Args:
+        reason: kept with the dead letter.
+    """

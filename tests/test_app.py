@@ -13,7 +13,7 @@ import redis
 
 from streamq import App, Job, Settings, Worker
 from streamq.errors import ConfigError
-from streamq.events import Event, Settled
+from streamq.signals import Settled, Signal
 from tests.servers import RedisServer
 from tests.worker.support import eventually
 
@@ -271,7 +271,7 @@ async def test_a_worker_leaves_no_connection_and_no_consumer(app: App, client: r
         assert job.consumer in {row["name"] for row in client.client_list()}
 
     await app.produce("t")
-    seen: list[Event] = []
+    seen: list[Signal] = []
     await app.worker(burst=True, observers=[seen.append]).run()
     assert [type(event) for event in seen if isinstance(event, Settled)] == [Settled]
     await app.close()
@@ -283,9 +283,9 @@ async def test_a_worker_leaves_no_connection_and_no_consumer(app: App, client: r
 async def test_an_observer_that_fails_hurts_nobody(
     app: App, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    seen: list[Event] = []
+    seen: list[Signal] = []
 
-    def broken(event: Event) -> None:
+    def broken(event: Signal) -> None:
         raise RuntimeError("no")
 
     app.handler("t")(plain)

@@ -21,7 +21,7 @@ import redis
 
 from examples.thumbnails import app as thumbnails
 from streamq import App, Job
-from streamq.metrics import Metrics
+from streamq.observe.prometheus import Metrics
 from tests.markdown import ROOT, Block, Likeness, Step, blocks, read, steps
 from tests.photographs import cut_off, photographs
 from tests.servers import RedisServer

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamq.errors import ConfigError, InvalidEntry, PayloadError, PayloadTooLarge
-from streamq.job import (
+from streamq.job import Job
+from streamq.wire.entry import (
     MAX_PAYLOAD,
-    Job,
     check_id,
     check_type,
     created_at,

@@ -11,13 +11,14 @@ import anyio
 import pytest
 import redis
 
-from streamq import App, Job, Retry, Settings, scripts
+from streamq import App, Job, Retry, Settings, lua
 from streamq.errors import ConfigError
-from streamq.events import Event, LeaseLost, Outcome, ServerBack, ServerLost, Settled
-from streamq.handler import make_handler
+from streamq.handlers.handler import make_handler
 from streamq.server import Link
 from streamq.server.address import Address
 from streamq.server.protocol import Connection
+from streamq.signals import LeaseLost, ServerBack, ServerLost, Settled, Signal
+from streamq.verdict import Outcome
 from streamq.worker import Handlers
 from streamq.worker.fetch import BLOCK
 from tests.servers import RedisServer
@@ -43,7 +44,7 @@ async def test_a_context_variable_is_not_there_for_the_jobs_that_are_waiting(app
 
 async def test_a_lost_lease_gives_the_rest_of_a_batch_back(app: App, client: redis.Redis) -> None:
     calls: list[list[str]] = []
-    events: list[Event] = []
+    events: list[Signal] = []
 
     @app.handler("x", group="g", batch=3)
     async def handle(jobs: list[Job]) -> None:
@@ -86,7 +87,7 @@ async def test_max_jobs_ends_a_worker_whose_groups_overdraw_it(app: App) -> None
 async def test_one_stream_in_trouble_is_told_once_beside_others_that_work(
     app: App, client: redis.Redis
 ) -> None:
-    events: list[Event] = []
+    events: list[Signal] = []
 
     def register(stream: str) -> None:
         @app.handler("x", group="g", stream=stream)
@@ -114,7 +115,7 @@ async def test_one_stream_in_trouble_is_told_once_beside_others_that_work(
 async def test_the_wait_for_a_thread_is_not_counted_by_the_timeout(app: App) -> None:
     outcomes: list[Outcome] = []
 
-    def observe(event: Event) -> None:
+    def observe(event: Signal) -> None:
         if isinstance(event, Settled):
             outcomes.extend(verdict.outcome for verdict in event.verdicts)
 
@@ -256,9 +257,9 @@ async def test_a_connection_that_breaks_at_the_end_leaves_no_consumer(
 
     await app.produce("x")
     worker = app.worker(burst=True)
-    run, broken = Link.run, [scripts.load("release")]
+    run, broken = Link.run, [lua.load("release")]
 
-    async def break_once(link: Link, call: scripts.Call) -> Any:
+    async def break_once(link: Link, call: lua.Call) -> Any:
         if call.script in broken:
             broken.remove(call.script)
             client.client_kill_filter(skipme=True)
@@ -299,7 +300,7 @@ async def test_a_burst_sees_what_is_emitted_to_a_stream_that_it_has_just_looked_
         if found and not looked.is_set():
             looked.set()
             await eventually(
-                lambda: client.xlen("second") == 0 and not worker.consumers[1].hand.held
+                lambda: client.xlen("second") == 0 and not worker.consumers[1].in_flight.held
             )
         return found
 

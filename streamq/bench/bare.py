@@ -7,10 +7,10 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from streamq import scripts
+from streamq import lua
 from streamq.bench.scratch import GROUP, Scratch
 from streamq.bench.workload import DEFAULTS, Workload
-from streamq.scripts import Arg
+from streamq.lua import Arg
 from streamq.server import Server
 from streamq.worker.settle import KEEP_DATA
 
@@ -49,9 +49,7 @@ async def drain(
     return settled, now - begun
 
 
-def _settle(
-    scratch: Scratch, consumer: str, entries: Sequence[Any], *, records: bool
-) -> scripts.Call:
+def _settle(scratch: Scratch, consumer: str, entries: Sequence[Any], *, records: bool) -> lua.Call:
     """Settle entries as succeeded, at their first delivery."""
     pairs: list[Arg] = [part for raw_id, _ in entries for part in (raw_id.decode(), 1)]
     verdicts: list[Arg] = []
@@ -65,7 +63,7 @@ def _settle(
     else:
         verdicts += ("s", len(entries))
     ttl = int(DEFAULTS.result_ttl * 1000)
-    return scripts.settle(scratch.keys, consumer, ttl, len(entries), keys, pairs, verdicts)
+    return lua.settle(scratch.keys, consumer, ttl, len(entries), keys, pairs, verdicts)
 
 
 async def _together(*coroutines: Coroutine[Any, Any, None]) -> None:

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import anyio
 
+from streamq.admin.reading import ask
 from streamq.errors import StreamqError
-from streamq.keys import group_keys, stream_keys
-from streamq.reading import ask
 from streamq.server import Server
+from streamq.wire.keys import group_keys, stream_keys
 
 GROUP = "bench"
 

@@ -12,10 +12,11 @@ import anyio
 
 from streamq.bench.scratch import GROUP, Scratch
 from streamq.bench.workload import DEFAULTS, TYPE, Workload
-from streamq.events import Event, Outcome, ServerLost, Settled
-from streamq.handler import make_handler
-from streamq.producer import Producer
+from streamq.handlers.handler import make_handler
+from streamq.produce.producer import Producer
 from streamq.server import Server
+from streamq.signals import ServerLost, Settled, Signal
+from streamq.verdict import Outcome
 from streamq.worker import Handlers, Settings, Subscription, Worker
 
 LATENCIES = 400
@@ -139,7 +140,7 @@ class _Worker:
         self.stopped = True
         self._worker.stop()
 
-    def _observe(self, event: Event) -> None:
+    def _observe(self, event: Signal) -> None:
         match event:
             case Settled(verdicts):
                 done = sum(1 for verdict in verdicts if verdict.outcome is Outcome.SUCCEEDED)

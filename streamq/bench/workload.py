@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from streamq.errors import ConfigError, ServerRefused
-from streamq.job import MAX_PAYLOAD
 from streamq.server import ServerInfo
+from streamq.wire.entry import MAX_PAYLOAD
 from streamq.worker import Settings
 from streamq.worker.settle import KEEP_DATA
 

@@ -12,7 +12,7 @@ from streamq.bench.calls import CALLS, one_by_one
 from streamq.bench.scratch import Scratch
 from streamq.bench.workload import TYPE, Workload
 from streamq.errors import OutcomeUnknown
-from streamq.producer import NewJob, Producer
+from streamq.produce.producer import NewJob, Producer
 from streamq.server import Server
 
 ARRIVAL = 0.5

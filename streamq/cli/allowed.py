@@ -13,7 +13,7 @@ from streamq.errors import ConfigError
 from streamq.text import printable
 
 if TYPE_CHECKING:
-    from streamq.inspect.pending import Allowed
+    from streamq.admin.pending import Allowed
 
 AppOption = Annotated[
     str | None,

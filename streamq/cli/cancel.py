@@ -31,7 +31,7 @@ def cancel(
     """
 
     async def main() -> bool:
-        from streamq.producer import Producer
+        from streamq.produce.producer import Producer
 
         complete = True
         async with connect(url) as server:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a command's async part to its end and return what it returned."""
-    from streamq.eventloop import run_async
+    from streamq.process.eventloop import run_async
 
     return run_async(main)
 
@@ -77,8 +77,8 @@ async def the_group(server: Server, stream: str, given: str | None) -> str:
         GroupNotFound: there is none.
         StreamNotFound: there is no such stream.
     """
-    from streamq.keys import check_group
-    from streamq.reading import group_names
+    from streamq.admin.reading import group_names
+    from streamq.wire.keys import check_group
 
     if given is not None:
         return check_group(given)

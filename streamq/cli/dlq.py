@@ -42,7 +42,7 @@ from streamq.errors import ConfigError, JobNotFound, StreamqError
 from streamq.text import printable
 
 if TYPE_CHECKING:
-    from streamq.dlq import DeadLetter, DeadLetters, Redriven
+    from streamq.admin.dead_letters import DeadLetter, DeadLetters, Redriven
     from streamq.server import Server
 
 PREVIEW = 120
@@ -302,7 +302,7 @@ class _Wanted(NamedTuple):
 def _wanted(
     ids: Sequence[str] | None, all: bool, type: str | None, older_than: float | None
 ) -> _Wanted:
-    from streamq.job import check_id
+    from streamq.wire.entry import check_id
 
     filtered = type is not None or older_than is not None
     if ids and (all or filtered):
@@ -326,9 +326,9 @@ async def _letters_of(
 
 
 async def _of_groups(server: Server, stream: str, group: str | None) -> list[DeadLetters]:
-    from streamq.dlq import DeadLetters
-    from streamq.inspect.pending import usable
-    from streamq.reading import group_names
+    from streamq.admin.dead_letters import DeadLetters
+    from streamq.admin.pending import usable
+    from streamq.admin.reading import group_names
 
     if group is not None:
         return [await _existing(server, stream, group)]
@@ -338,8 +338,8 @@ async def _of_groups(server: Server, stream: str, group: str | None) -> list[Dea
 
 async def _existing(server: Server, stream: str, group: str) -> DeadLetters:
     """The dead letters of a group, which may have been deleted but for these."""
-    from streamq.dlq import DeadLetters
-    from streamq.reading import require_group
+    from streamq.admin.dead_letters import DeadLetters
+    from streamq.admin.reading import require_group
 
     letters = DeadLetters(server, stream, group)
     if not await letters.count():

@@ -28,7 +28,7 @@ from streamq.text import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streamq.inspect import GroupInfo, StreamInfo
+    from streamq.admin import GroupInfo, StreamInfo
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +58,7 @@ def list_(
     """List the groups, and what each of them has to do."""
 
     async def main() -> None:
-        from streamq.inspect import Inspector
+        from streamq.admin import Inspector
 
         async with connect(url) as server:
             groups = await Inspector(server, lease=lease).groups(stream)
@@ -100,7 +100,7 @@ def create(
     """
 
     async def main() -> None:
-        from streamq.groups import Groups
+        from streamq.admin.groups import Groups
 
         async with connect(url) as server:
             if not await Groups(server, stream).create(group, start):
@@ -136,9 +136,9 @@ def delete(
     """
 
     async def main() -> None:
-        from streamq.groups import Groups
-        from streamq.inspect import Inspector
-        from streamq.reading import group_not_found
+        from streamq.admin import Inspector
+        from streamq.admin.groups import Groups
+        from streamq.admin.reading import group_not_found
 
         async with connect(url) as server:
             groups = Groups(server, stream, lease=lease)

@@ -13,7 +13,7 @@ from streamq.cli.output import say, say_json
 from streamq.text import printable, size
 
 if TYPE_CHECKING:
-    from streamq.inspect import Overview, StreamInfo
+    from streamq.admin import Overview, StreamInfo
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +36,7 @@ def info(json: Json = False, lease: Lease = 30.0, url: Url = None) -> None:
     """
 
     async def main() -> None:
-        from streamq.inspect import Inspector
+        from streamq.admin import Inspector
 
         async with connect(url) as server:
             about = await Inspector(server, lease=lease).info()

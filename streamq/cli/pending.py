@@ -32,7 +32,7 @@ from streamq.errors import ConfigError, ConsumerNotFound, StillInUse
 from streamq.text import printable
 
 if TYPE_CHECKING:
-    from streamq.inspect import GroupInfo, PendingJob, StreamInfo
+    from streamq.admin import GroupInfo, PendingJob, StreamInfo
 
 
 class State(StrEnum):
@@ -110,7 +110,7 @@ def pending(
     states = [one.value for one in state or ()]
 
     async def main() -> None:
-        from streamq.inspect import Inspector
+        from streamq.admin import Inspector
 
         async with connect(url) as server:
             allowed = allowed_by(app)
@@ -159,14 +159,14 @@ def retry(
     """
 
     async def main() -> bool:
-        from streamq.cure import Cure, Retried
-        from streamq.reading import group_names
+        from streamq.admin.cures import Cures, Retried
+        from streamq.admin.reading import group_names
 
         async with connect(url) as server:
             groups = await group_names(server, stream) if group is None else [group]
             missing, complete = set(ids), True
             for name in groups:
-                done = await Cure(server, stream, name, lease=lease).retry(ids)
+                done = await Cures(server, stream, name, lease=lease).retry(ids)
                 for job_id, outcome in done.items():
                     if outcome is Retried.NOT_PENDING:
                         continue
@@ -204,11 +204,11 @@ def dead(
     """
 
     async def main() -> bool:
-        from streamq.cure import Cure
+        from streamq.admin.cures import Cures
 
         async with connect(url) as server:
             name = await the_group(server, stream, group)
-            done = await Cure(server, stream, name).dead(ids, reason)
+            done = await Cures(server, stream, name).dead(ids, reason)
             for job_id, was_pending in done.items():
                 if was_pending:
                     say(f"{job_id} is a dead letter of {name} now")
@@ -245,14 +245,14 @@ def release(
     """
 
     async def main() -> None:
-        from streamq.cure import Cure
-        from streamq.reading import group_names
+        from streamq.admin.cures import Cures
+        from streamq.admin.reading import group_names
 
         async with connect(url) as server:
             found = False
             for name in await group_names(server, stream) if group is None else [group]:
                 try:
-                    given = await Cure(server, stream, name, lease=lease).release(
+                    given = await Cures(server, stream, name, lease=lease).release(
                         consumer, force=force
                     )
                 except ConsumerNotFound:

@@ -13,7 +13,7 @@ from streamq.cli.output import duration, exact, moment, say, say_fields, say_jso
 from streamq.text import printable
 
 if TYPE_CHECKING:
-    from streamq.inspect import GroupStatus, JobStatus
+    from streamq.admin import GroupStatus, JobStatus
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +45,7 @@ def status(
     """
 
     async def main() -> None:
-        from streamq.inspect import Inspector
+        from streamq.admin import Inspector
 
         async with connect(url) as server:
             inspector = Inspector(server, lease=lease, allowed=allowed_by(app))

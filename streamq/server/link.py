@@ -23,7 +23,7 @@ from streamq.server.replies import (
 from streamq.text import printable
 
 if TYPE_CHECKING:
-    from streamq.scripts import Call
+    from streamq.lua import Call
 
 REPLY_TIMEOUT = 30.0
 """Seconds without a reply after which a connection counts as broken."""

@@ -13,9 +13,9 @@ from streamq.errors import (
     StreamqError,
     WrongKeyType,
 )
-from streamq.keys import dead_letters_of, kind_of
 from streamq.server.address import Address
 from streamq.text import printable, size
+from streamq.wire.keys import dead_letters_of, kind_of
 
 # Error codes that pass by themselves: the same command may succeed later.
 _PASSING = {

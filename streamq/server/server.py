@@ -14,7 +14,7 @@ from streamq.server.packing import Arg, pack
 from streamq.server.version import ServerInfo, read_info
 
 if TYPE_CHECKING:
-    from streamq.scripts import Call
+    from streamq.lua import Call
 
 MAX_IDLE_LINKS = 16
 

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 
 import anyio
 
-from streamq import scripts
+from streamq import lua
 from streamq.errors import GroupNotFound, OutcomeUnknown, StreamqError
-from streamq.events import Events, GroupCreated
-from streamq.keys import GroupKeys, group_keys
+from streamq.handlers.table import Handlers
 from streamq.server import Server
 from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
-from streamq.worker.calls import Caller
+from streamq.signals import GroupCreated, Signals
+from streamq.wire.keys import GroupKeys, group_keys
+from streamq.worker.executors import Executors
 from streamq.worker.fetch import BLOCK, Budget, Fetcher
-from streamq.worker.hand import Hand
-from streamq.worker.handlers import Handlers
-from streamq.worker.lease import Heartbeat
-from streamq.worker.outage import Outage
-from streamq.worker.run import STUCK_AFTER, Cause, Runners
+from streamq.worker.heartbeat import Heartbeat
+from streamq.worker.inflight import InFlight
+from streamq.worker.reconnect import Reconnect
+from streamq.worker.runners import STUCK_AFTER, Cause, Runners
 from streamq.worker.settle import Settler
 
 CLOSE_TIMEOUT = 3.0
@@ -79,17 +79,17 @@ class Consumer:
         *,
         handlers: Handlers,
         settings: Settings,
-        caller: Caller,
+        executors: Executors,
         budget: Budget,
-        outage: Outage,
-        events: Events,
+        reconnect: Reconnect,
+        signals: Signals,
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
         prefetch = settings.prefetch if handlers.may_wait else 0
-        self.hand = Hand(settings.concurrency, prefetch, handlers.largest_batch)
+        self.in_flight = InFlight(settings.concurrency, prefetch, handlers.largest_batch)
         self._settings = settings
-        self._events = events
+        self._signals = signals
         self._fetching: anyio.CancelScope | None = None
         # One connection for reads that block, one for everything else. Each is given up
         # early enough for a heartbeat on the next one to save the leases.
@@ -103,23 +103,23 @@ class Consumer:
             settling.append(server.link(name, timeout))
         self._links = (self._reading, *settling)
         self.settler = Settler(
-            self.keys, name, links=settling, hand=self.hand,
-            result_ttl=settings.result_ttl, clock=server.clock, outage=outage, events=events,
-            parked=lambda delay: self.fetcher.due_in(delay),
+            self.keys, name, links=settling, in_flight=self.in_flight,
+            result_ttl=settings.result_ttl, clock=server.clock, reconnect=reconnect,
+            signals=signals, parked=lambda delay: self.fetcher.due_in(delay),
         )  # fmt: skip
         self.runners = Runners(
-            self.keys, name, hand=self.hand, handlers=handlers, caller=caller,
+            self.keys, name, in_flight=self.in_flight, handlers=handlers, executors=executors,
             put=self.settler.put, keep_results=settings.result_ttl > 0, clock=server.clock,
-            events=events,
+            signals=signals,
         )  # fmt: skip
         self.fetcher = Fetcher(
-            self.keys, name, link=self._reading, hand=self.hand, handlers=handlers,
-            lease=settings.lease, budget=budget, outage=outage, events=events,
+            self.keys, name, link=self._reading, in_flight=self.in_flight, handlers=handlers,
+            lease=settings.lease, budget=budget, reconnect=reconnect, signals=signals,
             wake=self.runners.wake, alive=lambda: self._heartbeat.alive,
         )  # fmt: skip
         self._heartbeat = Heartbeat(
-            self.keys, name, link=self._writing, hand=self.hand, lease=settings.lease,
-            outage=outage, events=events,
+            self.keys, name, link=self._writing, in_flight=self.in_flight, lease=settings.lease,
+            reconnect=reconnect, signals=signals,
             lost=lambda ids: self.runners.cancel(Cause.LEASE_LOST, ids),
             may_have_settled=self.settler.may_have_settled,
         )  # fmt: skip
@@ -132,7 +132,7 @@ class Consumer:
             StreamqError: the server cannot be used.
         """
         if await create_group(self._writing, self.stream, self.group, self._settings.start):
-            self._events.tell(GroupCreated(self.stream, self.group, again=False))
+            self._signals.send(GroupCreated(self.stream, self.group, again=False))
 
     async def run(self) -> None:
         """Consume until :meth:`stop`; then give back, finish, settle, and leave no trace."""
@@ -173,7 +173,7 @@ class Consumer:
         Raises:
             StreamqError: the server did not answer.
         """
-        if self.hand.held:
+        if self.in_flight.held:
             return False
         try:
             # In this order: what leaves the queue in between becomes pending.
@@ -196,23 +196,23 @@ class Consumer:
     async def _drain(self) -> None:
         """Wait for the running handlers and their verdicts; then cancel what is left."""
         with anyio.move_on_after(self._settings.grace):
-            await self.hand.empty()
+            await self.in_flight.empty()
         self.runners.cancel(Cause.SHUTDOWN)
         with anyio.move_on_after(STUCK_AFTER + POLL):
             # Once in a worker's life; an event for it would cost something at every job.
             while self.runners.running:  # noqa: ASYNC110  # no event tells
                 await anyio.sleep(POLL)
         with anyio.move_on_after(CLOSE_TIMEOUT):
-            await self.hand.empty()
-        if self.hand.held:
+            await self.in_flight.empty()
+        if self.in_flight.held:
             _log.warning(
                 "%d jobs of %s could not be settled: they are taken up again %g s from now",
-                len(self.hand.held), self.group, self._settings.lease,
+                len(self.in_flight.held), self.group, self._settings.lease,
             )  # fmt: skip
 
     async def _retire(self) -> None:
         try:
-            if self.hand.held:
+            if self.in_flight.held:
                 return
             with anyio.move_on_after(CLOSE_TIMEOUT):
                 try:
@@ -226,5 +226,5 @@ class Consumer:
 
     async def _leave_group(self) -> None:
         # What the server gave away and never reached us is not ours to keep.
-        await self._writing.run(scripts.release(self.keys, self.name, 1000))
-        await self._writing.run(scripts.retire(self.keys, self.name))
+        await self._writing.run(lua.release(self.keys, self.name, 1000))
+        await self._writing.run(lua.retire(self.keys, self.name))

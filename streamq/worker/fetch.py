@@ -12,15 +12,15 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
-from streamq import scripts
+from streamq import lua
 from streamq.errors import GroupNotFound, OutcomeUnknown, StreamqError
-from streamq.events import Buried, Events, GroupCreated, Reclaimed, Vanished
-from streamq.keys import GroupKeys, stream_keys
+from streamq.handlers.table import Handlers
 from streamq.server.group import create_group
 from streamq.server.link import Link
-from streamq.worker.hand import Delivery, Hand
-from streamq.worker.handlers import Handlers
-from streamq.worker.outage import Outage
+from streamq.signals import DeadLettered, GroupCreated, Reclaimed, Signals, Vanished
+from streamq.wire.keys import GroupKeys, stream_keys
+from streamq.worker.inflight import Delivery, InFlight
+from streamq.worker.reconnect import Reconnect
 
 BLOCK = 0.25
 """Seconds that one read waits for new entries: a retry parked meanwhile is late by no more."""
@@ -86,12 +86,12 @@ class Fetcher:
         consumer: str,
         *,
         link: Link,
-        hand: Hand,
+        in_flight: InFlight,
         handlers: Handlers,
         lease: float,
         budget: Budget,
-        outage: Outage,
-        events: Events,
+        reconnect: Reconnect,
+        signals: Signals,
         wake: Callable[[], None],
         alive: Callable[[], bool],
     ) -> None:
@@ -99,12 +99,12 @@ class Fetcher:
         self._stage = f"fetch {keys.stream} {keys.group}"
         self._consumer = consumer
         self._link = link
-        self._hand = hand
+        self._in_flight = in_flight
         self._handlers = handlers
         self._lease = lease
         self._budget = budget
-        self._outage = outage
-        self._events = events
+        self._reconnect = reconnect
+        self._signals = signals
         self._wake = wake
         self._alive = alive
         self._stop = asyncio.Event()
@@ -122,22 +122,22 @@ class Fetcher:
     async def run(self) -> None:
         """Fetch until :meth:`stop`."""
         while not self._stop.is_set():
-            await self._hand.room()
+            await self._in_flight.room()
             if self._stop.is_set():
                 return
             if self._budget.spent:
                 # The budget is spent: what was fetched is still to be run.
-                await _first(self._hand.empty(), self._stop.wait())
+                await _first(self._in_flight.empty(), self._stop.wait())
                 return
             try:
-                await self._outage.persist(self._stage, self._fetch, stop=self._stop)
+                await self._reconnect.persist(self._stage, self._fetch, stop=self._stop)
             except StreamqError:
                 return  # only when stopping: whatever the server gave away comes back
 
     def stop(self) -> None:
         """Fetch no more. A read under way ends within :data:`BLOCK` seconds."""
         self._stop.set()
-        self._hand.close()
+        self._in_flight.close()
 
     async def _fetch(self) -> None:
         try:
@@ -147,7 +147,7 @@ class Fetcher:
                 await self._fetch_from_all()
         except GroupNotFound:
             await create_group(self._link, self._keys.stream, self._keys.group)
-            self._events.tell(GroupCreated(self._keys.stream, self._keys.group, again=True))
+            self._signals.send(GroupCreated(self._keys.stream, self._keys.group, again=True))
         except BaseException as error:
             # The server may have given entries away that never arrived: too many at once
             # for its output buffers, or for the network in the time that there was.
@@ -159,7 +159,7 @@ class Fetcher:
             self._most = min(self._most + 1, MOST)
 
     async def _fetch_from_all(self) -> None:
-        self._room = room = min(self._budget.allow(self._hand.free), self._most)
+        self._room = room = min(self._budget.allow(self._in_flight.free), self._most)
         now = asyncio.get_running_loop().time()
         taken = 0
         if now >= self._promote_at:
@@ -190,12 +190,12 @@ class Fetcher:
         return self._give([(id.decode(), fields or [], 1) for id, fields in reply[0][1]])
 
     async def _promote(self) -> None:
-        next_in, written = await self._link.run(scripts.promote(self._stream_keys, MOST))
+        next_in, written = await self._link.run(lua.promote(self._stream_keys, MOST))
         pause = POLL * random.uniform(0.9, 1.1) if next_in < 0 else min(next_in / 1000, POLL)
         self._promote_at = 0.0 if written == MOST else asyncio.get_running_loop().time() + pause
 
     async def _claim_due(self, most: int) -> int:
-        call = scripts.due(self._keys, self._consumer, most)
+        call = lua.claim_due(self._keys, self._consumer, most)
         next_in, claimed, deleted = await self._link.run(call)
         now = asyncio.get_running_loop().time()
         self._due_at = now + (POLL if next_in < 0 else min(next_in / 1000, POLL))
@@ -204,7 +204,7 @@ class Fetcher:
 
     async def _sweep(self, most: int) -> int:
         pause = self._lease / 4
-        call = scripts.reclaim(
+        call = lua.reclaim(
             self._keys, self._consumer, most,
             lease=_ms(self._lease), pause=_ms(pause), silence=_ms(SILENCE),
             deliveries=self._handlers.deliveries,
@@ -223,11 +223,11 @@ class Fetcher:
         stream, group = self._keys.stream, self._keys.group
         for id, deliveries, type in zip(buried[::3], buried[1::3], buried[2::3], strict=True):
             named = type.decode("utf-8", "backslashreplace")
-            self._events.tell(Buried(stream, group, id.decode(), deliveries, named))
+            self._signals.send(DeadLettered(stream, group, id.decode(), deliveries, named))
         self._lost_from_stream(deleted)
         if claimed:
             ids = [id.decode() for id, _, _ in claimed]
-            self._events.tell(Reclaimed(stream, group, ids))
+            self._signals.send(Reclaimed(stream, group, ids))
         for id, fields, count in claimed:
             if self._handlers.is_last(fields, count):
                 self._last_chance = id.decode(), count
@@ -239,14 +239,14 @@ class Fetcher:
 
         One that has lived for a whole lease has shown that it is just slow.
         """
-        gone = self._last_chance not in self._hand.held.items()
+        gone = self._last_chance not in self._in_flight.held.items()
         return gone or asyncio.get_running_loop().time() >= self._last_chance_until
 
     async def _give_back_unknown(self) -> None:
         """Release what the server holds to be ours and we have never seen."""
-        most = MOST + len(self._hand.held)
+        most = MOST + len(self._in_flight.held)
         while True:
-            call = scripts.release(self._keys, self._consumer, most, self._hand.held)
+            call = lua.release(self._keys, self._consumer, most, self._in_flight.held)
             released, looked_at = await self._link.run(call)
             if released == 0 or looked_at < most:
                 break
@@ -256,7 +256,7 @@ class Fetcher:
     def _give(self, deliveries: list[Delivery]) -> int:
         if deliveries:
             self._budget.spend(len(deliveries))
-            self._hand.take(deliveries)
+            self._in_flight.take(deliveries)
             self._wake()
         return len(deliveries)
 
@@ -267,7 +267,7 @@ class Fetcher:
     def _lost_from_stream(self, ids: list[bytes]) -> None:
         if ids:
             gone = [id.decode() for id in ids]
-            self._events.tell(Vanished(self._keys.stream, self._keys.group, gone))
+            self._signals.send(Vanished(self._keys.stream, self._keys.group, gone))
 
 
 async def _first(*waits: Coroutine[Any, Any, object]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 
-from streamq import scripts
+from streamq import lua
 from streamq.errors import (
     AuthenticationFailed,
     GroupNotFound,
@@ -23,14 +23,16 @@ from streamq.errors import (
     ServerRefused,
     ServerUnavailable,
 )
-from streamq.events import Events, Outcome, Refused, Settled, Vanished, Verdict
-from streamq.job import Emitted, encode
-from streamq.keys import GroupKeys
-from streamq.scripts import Arg
+from streamq.job import Emitted
+from streamq.lua import Arg
 from streamq.server import Clock, Link
+from streamq.signals import Refused, Settled, Signals, Vanished
 from streamq.text import printable
-from streamq.worker.hand import Hand
-from streamq.worker.outage import Outage
+from streamq.verdict import Outcome, Verdict
+from streamq.wire.entry import encode
+from streamq.wire.keys import GroupKeys
+from streamq.worker.inflight import InFlight
+from streamq.worker.reconnect import Reconnect
 
 MOST = 500
 """Verdicts in one call at the most; Lua's ``unpack`` takes a few thousand values."""
@@ -67,22 +69,22 @@ class Settler:
         consumer: str,
         *,
         links: Sequence[Link],
-        hand: Hand,
+        in_flight: InFlight,
         result_ttl: float,
         clock: Clock,
-        outage: Outage,
-        events: Events,
+        reconnect: Reconnect,
+        signals: Signals,
         parked: Callable[[float], None],
     ) -> None:
         self._keys = keys
         self._stage = f"settle {keys.stream} {keys.group}"
         self._consumer = consumer
         self._links = links
-        self._hand = hand
+        self._taken = in_flight
         self._record_ttl = int(result_ttl * 1000)
         self._clock = clock
-        self._outage = outage
-        self._events = events
+        self._reconnect = reconnect
+        self._signals = signals
         self._parked = parked
         self._gathered: list[Verdict] = []
         self._idle: dict[int, asyncio.Future[None]] = {}
@@ -93,7 +95,7 @@ class Settler:
         """Those whose settling may have been carried out, by a call whose reply was lost."""
 
     def put(self, verdict: Verdict) -> None:
-        """Hand in a verdict; it goes with the next call."""
+        """InFlight in a verdict; it goes with the next call."""
         self._gathered.append(verdict)
         if len(self._gathered) >= self._enough:
             self._begin()
@@ -164,10 +166,10 @@ class Settler:
                 # A target out of reach, by the ACL or in another slot of a Cluster, has
                 # the whole call refused: one job must not hold up all others for ever.
                 return [1, f"!emit{error}".encode()] if len(batch) == 1 else None
-            self._hand.trip = time.monotonic() - sent
+            self._taken.trip = time.monotonic() - sent
             return reply
 
-        reply = await self._outage.persist(f"{self._stage} {number}", send)
+        reply = await self._reconnect.persist(f"{self._stage} {number}", send)
         if reply is None:
             for verdict in batch:
                 await self._settle([verdict], number)
@@ -183,7 +185,7 @@ class Settler:
                 if deliveries[i] not in self._in_doubt or not _applied(batch[i], why)
             }
             self._in_doubt.difference_update(deliveries)
-        self._hand.let_go(deliveries)
+        self._taken.let_go(deliveries)
         del self._in_flight[number]
         if refused:
             self._tell_refused(batch, refused)
@@ -192,9 +194,9 @@ class Settler:
         if delays:
             self._parked(min(delays))
         if batch:
-            self._events.tell(Settled(batch))
+            self._signals.send(Settled(batch))
 
-    async def _run(self, call: scripts.Call, number: int) -> list[Any]:
+    async def _run(self, call: lua.Call, number: int) -> list[Any]:
         try:
             reply: list[Any] = await self._links[number].run(call)
         except ServerUnavailable as error:
@@ -204,7 +206,7 @@ class Settler:
             reply = await self._links[0].run(call)
         return reply
 
-    def _call(self, batch: Sequence[Verdict]) -> scripts.Call:
+    def _call(self, batch: Sequence[Verdict]) -> lua.Call:
         keys: list[str] = []
         pairs: list[Arg] = []
         verdicts: list[Arg] = []
@@ -231,7 +233,7 @@ class Settler:
                     keys.append(job_prefix + job.id)
         if run:
             verdicts[count_at] = count
-        return scripts.settle(
+        return lua.settle(
             self._keys, self._consumer, self._record_ttl, len(batch), keys, pairs, verdicts
         )
 
@@ -275,12 +277,12 @@ class Settler:
             verdict = batch[i]
             if why == "!deleted":
                 job_ids = [verdict.job.id]
-                self._events.tell(Vanished(self._keys.stream, self._keys.group, job_ids))
+                self._signals.send(Vanished(self._keys.stream, self._keys.group, job_ids))
             elif why.startswith("!emit"):
                 self.put(_unsent(verdict, why.removeprefix("!emit")))
-                self._hand.held[verdict.job.id] = verdict.job.attempt
+                self._taken.held[verdict.job.id] = verdict.job.attempt
             else:
-                self._events.tell(Refused(verdict, printable(why.removeprefix("="))))
+                self._signals.send(Refused(verdict, printable(why.removeprefix("="))))
 
 
 def _emitted(verdict: Verdict) -> Sequence[Emitted]:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import anyio
 
 from streamq.errors import ConfigError, StreamqError
-from streamq.events import Events, Leaving, Observer, Stopping
+from streamq.handlers.table import Handlers
 from streamq.server import Server
 from streamq.server.group import check_start
-from streamq.worker.calls import Caller
+from streamq.signals import Leaving, Observer, Signals, Stopping
 from streamq.worker.consumer import Consumer, Settings
+from streamq.worker.executors import Executors
 from streamq.worker.fetch import Budget
-from streamq.worker.handlers import Handlers
-from streamq.worker.outage import Outage
+from streamq.worker.reconnect import Reconnect
 from streamq.worker.shutdown import stop_on_signals
 
 MIN_LEASE = 0.05
@@ -73,17 +73,17 @@ class Worker:
         self.name = consumer_name()
         self._burst = burst
         self._lifespan = lifespan
-        self._events = Events(observers)
+        self._signals = Signals(observers)
         self._stop = anyio.Event()
-        outage = Outage(self._events)
+        reconnect = Reconnect(self._signals)
         budget = Budget(max_jobs)
         threads = settings.concurrency * len(subscriptions)
-        caller = Caller(threads, settings.processes or os.cpu_count() or 1)
+        executors = Executors(threads, settings.processes or os.cpu_count() or 1)
         self.consumers = [
             Consumer(
                 server, subscription.stream, subscription.group, self.name,
-                handlers=subscription.handlers, settings=settings, caller=caller,
-                budget=budget, outage=outage, events=self._events,
+                handlers=subscription.handlers, settings=settings, executors=executors,
+                budget=budget, reconnect=reconnect, signals=self._signals,
             )
             for subscription in subscriptions
         ]  # fmt: skip
@@ -123,7 +123,7 @@ class Worker:
         """Stop in good order: fetch no more, finish what runs, give back the rest."""
         if not self._stop.is_set():
             running = sum(consumer.runners.running for consumer in self.consumers)
-            self._events.tell(Stopping(running, self.settings.grace))
+            self._signals.send(Stopping(running, self.settings.grace))
             self._stop.set()
 
     @property
@@ -139,11 +139,11 @@ class Worker:
 
     @property
     def _finished(self) -> int:
-        return sum(consumer.hand.finished for consumer in self.consumers)
+        return sum(consumer.in_flight.finished for consumer in self.consumers)
 
     def _leave(self) -> None:
         running = sum(consumer.runners.running for consumer in self.consumers)
-        self._events.tell(Leaving(running, self.settings.lease))
+        self._signals.send(Leaving(running, self.settings.lease))
 
     async def _pass_on_stop(self) -> None:
         await self._stop.wait()

@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from streamq import App, Job
-from streamq.events import Refused
-from streamq.log import LogObserver
+from streamq.observe.log import LogObserver
+from streamq.signals import Refused
 from tests.bad_input.support import DLQ, ESCAPE, assert_safe, letters
-from tests.scripts.support import command, ids_of, write
+from tests.lua.support import command, ids_of, write
 from tests.servers import RedisServer
 from tests.worker.support import (
     Outcome,

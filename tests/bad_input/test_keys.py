@@ -9,13 +9,11 @@ import pytest
 import redis
 
 from streamq import App
-from streamq.errors import (
-    WrongKeyType,
-)
-from streamq.events import GroupCreated, Refused, ServerBack, ServerLost
-from streamq.log import LogObserver
+from streamq.errors import WrongKeyType
+from streamq.observe.log import LogObserver
+from streamq.signals import GroupCreated, Refused, ServerBack, ServerLost
 from tests.bad_input.support import DLQ, assert_safe
-from tests.scripts.support import raw_entries
+from tests.lua.support import raw_entries
 from tests.worker.support import (
     QUIET,
     Outcome,

@@ -16,7 +16,7 @@ from streamq.errors import (
     ServerUnavailable,
     StreamqError,
 )
-from streamq.eventloop import run_async
+from streamq.process.eventloop import run_async
 from streamq.server import Server
 from streamq.server.address import Address
 from tests.servers import RedisServer

@@ -19,7 +19,7 @@ from streamq.errors import (
 )
 from streamq.server import Server
 from streamq.server.version import read_info
-from tests.scripts.support import ids_of
+from tests.lua.support import ids_of
 from tests.servers import RedisServer, free_port
 from tests.worker.support import (
     together,

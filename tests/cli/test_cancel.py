@@ -7,7 +7,7 @@ from collections.abc import Callable
 import redis
 
 from tests.cli.support import Result
-from tests.scripts.support import raw_entries
+from tests.lua.support import raw_entries
 
 Streamq = Callable[..., Result]
 

@@ -10,7 +10,7 @@ import anyio
 import pytest
 import redis
 
-from streamq.keys import group_keys
+from streamq.wire.keys import group_keys
 from tests.cli.support import Result, at_terminal
 from tests.servers import RedisServer
 from tests.situations import GROUP, add, entries, fail

@@ -12,8 +12,8 @@ import typer
 from streamq.cli import consume, produce
 from streamq.cli.commands import app
 from streamq.cli.exits import ExitCode
-from streamq.job import MAX_PAYLOAD
-from streamq.replication import MAX_TIMEOUT, MIN_TIMEOUT
+from streamq.produce.replication import MAX_TIMEOUT, MIN_TIMEOUT
+from streamq.wire.entry import MAX_PAYLOAD
 from streamq.worker.worker import MIN_LEASE
 from tests.cli.support import run_here
 from tests.markdown import ROOT, read

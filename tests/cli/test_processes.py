@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from streamq.cli.exits import ExitCode
-from streamq.keys import PARKED
+from streamq.wire.keys import PARKED
 from tests.cli.support import PATIENCE, Program, read_one_line
 from tests.scraping import Scrape, scrape
 from tests.servers import RedisServer, free_port

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from tests.cli.support import Result
-from tests.scripts.support import ids_of
+from tests.lua.support import ids_of
 
 Run = Callable[..., Result]
 WAITING = ("--replicas", "1", "--replica-timeout", "1ms")

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from streamq.keys import group_keys, stream_keys
+from streamq.wire.keys import group_keys, stream_keys
 from tests.faults.recorder import Begin, Delivery, Recorder
 from tests.faults.workload import EFFECTS
 

@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from streamq import App
-from streamq.scripts import load
+from streamq.lua import load
 from tests.faults.checker import Report, check, collect
 from tests.faults.nursery import nursery
 from tests.faults.proxy import Proxy

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import orjson
 import redis
 
-from streamq.keys import group_keys
+from streamq.wire.keys import group_keys
 from tests.faults.checker import Report, check, collect, entries
 from tests.faults.load import LEASE, Load, Producer
 from tests.faults.rig import Rig, WorkerProcess
@@ -31,7 +31,7 @@ WORKERS = 3
 
 SERVER_OPTIONS = ("--appendonly", "yes", "--appendfsync", "always", "--lua-time-limit", "50")
 
-SCRIPTS = ("settle", "due", "reclaim", "extend", "release", "promote")
+SCRIPTS = ("settle", "claim_due", "reclaim", "extend", "release", "promote")
 
 GARBAGE: list[dict[Any, Any]] = [
     {"a": "b"}, {"data": "{"}, {"type": b"\xff", "data": "{}"}, {"type": "work", "data": "null"},

@@ -11,7 +11,7 @@ import pytest
 
 from streamq import App
 from streamq.errors import OutcomeUnknown, ServerUnavailable
-from streamq.eventloop import run_async
+from streamq.process.eventloop import run_async
 from streamq.server.protocol import Connection
 from tests.faults.rig import Rig
 
@@ -142,7 +142,7 @@ def test_the_reply_to_a_claim_of_due_retries_is_lost(rig: Rig) -> None:
     rig.produce(10, do="fail", until=1)
     worker = rig.worker(url=rig.proxy.url, burst=True, lease=30.0, backoff=0.5)
     rig.recorder.wait_settled(10, "retry")
-    rig.swallow("due")
+    rig.swallow("claim_due")
     worker.finish()
 
     assert rig.proxy.swallowed.is_set()
@@ -229,7 +229,7 @@ def test_the_reply_to_a_produce_with_a_key_is_lost_and_then_the_server(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That it cannot be reached now does not mean that nothing was written."""
-    monkeypatch.setattr("streamq.producer.PATIENCE", 0.5)
+    monkeypatch.setattr("streamq.produce.producer.PATIENCE", 0.5)
 
     async def produce() -> None:
         async with App(rig.proxy.url) as app:

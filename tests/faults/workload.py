@@ -24,10 +24,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from streamq import App, Backoff, Dead, Job, Settings, events
-from streamq.eventloop import run_async
-from streamq.log import LogObserver
-from streamq.worker import consumer, run
+from streamq import App, Backoff, Dead, Job, Settings, signals
+from streamq.observe.log import LogObserver
+from streamq.process.eventloop import run_async
+from streamq.worker import consumer, runners
 from streamq.worker.shutdown import end_with_main
 from tests.faults.recorder import Pen
 
@@ -219,12 +219,12 @@ class Workload:
         """Write down that the handler has been entered."""
         _begin(self.pen, job)
 
-    def observe(self, event: events.Event) -> None:
+    def observe(self, event: signals.Signal) -> None:
         """Write down what the worker tells."""
         self.log(event)
         pen = self.pen
         match event:
-            case events.Settled(verdicts):
+            case signals.Settled(verdicts):
                 groups: dict[tuple[str, str], list[tuple[str, int]]] = {}
                 for verdict in verdicts:
                     place = verdict.job.group, verdict.outcome.value
@@ -232,29 +232,29 @@ class Workload:
                 for (group, outcome), jobs in groups.items():
                     at = time.monotonic()
                     pen.write_many("settled", "jobs", jobs, group=group, outcome=outcome, at=at)
-            case events.Refused(verdict, holder):
+            case signals.Refused(verdict, holder):
                 job = verdict.job
                 pen.write(
                     "refused", group=job.group, job=job.id, attempt=job.attempt,
                     outcome=verdict.outcome.value, holder=holder,
                 )  # fmt: skip
-            case events.LeaseLost(_, group, jobs):
+            case signals.LeaseLost(_, group, jobs):
                 pen.write_many("lease lost", "jobs", jobs, group=group)
-            case events.Reclaimed(_, group, jobs):
+            case signals.Reclaimed(_, group, jobs):
                 pen.write_many("reclaimed", "jobs", jobs, group=group)
-            case events.Buried(_, group, job, deliveries):
+            case signals.DeadLettered(_, group, job, deliveries):
                 pen.write("buried", group=group, job=job, deliveries=deliveries)
-            case events.Vanished(_, group, jobs):
+            case signals.Vanished(_, group, jobs):
                 pen.write_many("vanished", "jobs", jobs, group=group)
-            case events.GroupCreated(_, group, again):
+            case signals.GroupCreated(_, group, again):
                 pen.write("group created", group=group, again=again)
-            case events.ServerLost(error):
+            case signals.ServerLost(error):
                 pen.write("server lost", error=str(error), kind=type(error).__name__)
-            case events.ServerBack(seconds):
+            case signals.ServerBack(seconds):
                 pen.write("server back", seconds=seconds)
-            case events.HandlerStuck(job):
+            case signals.HandlerAbandoned(job):
                 pen.write("stuck", job=job.id)
-            case events.Stopping(running):
+            case signals.Stopping(running):
                 pen.write("stopping", running=running, consumer=self.name)
 
     async def run(self) -> None:
@@ -308,7 +308,7 @@ def main(dumped: str) -> None:
     if config.clock:
         true = time.time
         time.time = lambda: true() + config.clock
-    for module in (run, consumer):
+    for module in (runners, consumer):
         vars(module)["STUCK_AFTER"] = config.stuck_after
     if config.memory:
         limit = config.memory * 1024 * 1024

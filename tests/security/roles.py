@@ -18,11 +18,12 @@ import redis
 from streamq import App, Dead, Job, Retry, Settings
 from streamq.cli.exits import ExitCode
 from streamq.errors import NotReplicated
-from streamq.events import Event, Outcome, Reclaimed, ServerLost, Settled
-from streamq.metrics import Metrics
+from streamq.observe.prometheus import Metrics
+from streamq.signals import Reclaimed, ServerLost, Settled, Signal
+from streamq.verdict import Outcome
 from tests.cli.support import Result
+from tests.lua.support import command
 from tests.markdown import ROOT, blocks, read
-from tests.scripts.support import command
 from tests.servers import RedisServer
 
 PASSWORD = "pw"
@@ -147,7 +148,7 @@ async def _prepare_work(stage: Stage) -> None:
 
 
 async def _work(stage: Stage) -> None:
-    seen: list[Event] = []
+    seen: list[Signal] = []
     async with App(stage.url) as app:
 
         @app.handler("*")
@@ -199,7 +200,7 @@ async def _work(stage: Stage) -> None:
         assert [verdict.outcome for verdict in settled.verdicts] == [Outcome.RELEASED]
 
 
-async def _until_denied(worker: Any, seen: Sequence[Event]) -> None:
+async def _until_denied(worker: Any, seen: Sequence[Signal]) -> None:
     """Run a worker to its end, but raise what it would wait for to pass."""
     running = asyncio.ensure_future(worker.run())
     async with asyncio.timeout(PATIENCE):

@@ -13,7 +13,7 @@ import redis
 
 from streamq import App
 from tests.cli.support import Program, Result, at_terminal
-from tests.scripts.support import command
+from tests.lua.support import command
 from tests.servers import RedisServer
 
 EVIL = "\x1b]0;owned\x07\x1b[5;45m\r\x00\x7f\x9b2J\x9d\u202e\u2066\u200f\u061c\u2028\ud7ff"

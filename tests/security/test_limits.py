@@ -9,12 +9,14 @@ import sys
 import pytest
 import redis
 
-from streamq import App, Settings, job, producer
-from streamq import exec as programs
-from streamq.metrics import Metrics
-from streamq.worker import settle, verdicts
+from streamq import App, Settings, verdict
+from streamq.observe.prometheus import Metrics
+from streamq.produce import producer
+from streamq.programs import command as programs
+from streamq.wire import entry
+from streamq.worker import settle
+from tests.lua.support import command
 from tests.markdown import ROOT, read
-from tests.scripts.support import command
 from tests.security.roles import documented
 from tests.worker.support import Outcome, drain
 
@@ -31,14 +33,14 @@ def limit(what: str) -> int:
 @pytest.mark.parametrize(
     ("what", "number"),
     [
-        ("data of a job, as JSON", job.MAX_PAYLOAD),
-        ("data of an emitted event", job.MAX_PAYLOAD),
-        ("type of a job", job.MAX_TYPE),
+        ("data of a job, as JSON", entry.MAX_PAYLOAD),
+        ("data of an emitted event", entry.MAX_PAYLOAD),
+        ("type of a job", entry.MAX_TYPE),
         ("idempotency key", producer.MAX_KEY),
-        ("result that is kept", verdicts.MAX_RESULT),
+        ("result that is kept", verdict.MAX_RESULT),
         ("result that is kept", programs.MAX_RESULT),
         ("data that a record keeps", settle.KEEP_DATA),
-        ("error that is kept", verdicts.MAX_ERROR),
+        ("error that is kept", verdict.MAX_ERROR),
         ("argument of a program", programs.MAX_ARGUMENT),
         ("standard error of a program that is kept", programs.TAIL),
     ],
@@ -57,7 +59,7 @@ async def test_what_is_kept_of_a_result_and_of_the_data(app: App, client: redis.
 
     fits = await app.produce("t", size=most)
     too_large = await app.produce("t", size=most + 1)
-    empty = len(job.encode_data({"size": 9, "rest": ""}))
+    empty = len(entry.encode_data({"size": 9, "rest": ""}))
     short = await app.produce("t", {"size": 9, "rest": "x" * (data - empty)})
     long = await app.produce("t", {"size": 9, "rest": "x" * (data - empty + 1)})
     await drain(app, settings=Settings())

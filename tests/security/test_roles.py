@@ -14,9 +14,9 @@ from redis.exceptions import NoPermissionError
 
 from streamq import App
 from streamq.errors import AuthenticationFailed, StreamqError
-from streamq.events import ServerBack, ServerLost
+from streamq.signals import ServerBack, ServerLost
 from tests.cli.support import Result
-from tests.scripts.support import command
+from tests.lua.support import command
 from tests.security.roles import PASSWORD, SCENARIOS, Role, Stage, documented, prepare
 from tests.servers import RedisServer
 from tests.worker.support import QUIET, Watch, running

@@ -12,7 +12,7 @@ import redis
 
 import streamq
 from streamq import App, Job
-from tests.scripts.support import command, write
+from tests.lua.support import command, write
 from tests.worker.support import drain
 
 PACKAGE = Path(streamq.__file__).parent
@@ -24,7 +24,7 @@ ATTRIBUTES = {"create_subprocess_shell", "getoutput", "popen", "system"}
 
 JUSTIFIED = {
     # Whether an error of a handler's can leave its process: made and read in that process.
-    ("worker/calls.py", "pickle"),
+    ("worker/executors.py", "pickle"),
 }
 
 

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from streamq import App, Backoff, Settings, Worker
-from streamq.events import Event, Outcome, Settled, Verdict
+from streamq.signals import Settled, Signal
+from streamq.verdict import Outcome, Verdict
 from tests.waiting import PATIENCE, eventually
 
 AT_ONCE = Backoff(base=0, cap=0)
@@ -24,10 +25,10 @@ class Watch:
     """An observer that remembers what it was told, and wakes those who wait for it."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[Signal] = []
         self._news = asyncio.Event()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Signal) -> None:
         self.events.append(event)
         self._news.set()
 

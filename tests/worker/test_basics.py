@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from streamq import App, Job, Settings
-from streamq.events import GroupCreated, Settled
-from tests.scripts.support import raw_entries
+from streamq.signals import GroupCreated, Settled
+from tests.lua.support import raw_entries
 from tests.worker.support import QUIET, Outcome, Watch, drain, running
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from streamq import App, Dead, Job, Settings
-from tests.scripts.support import write
+from tests.lua.support import write
 from tests.worker.support import AT_ONCE, Outcome, drain
 
 pytestmark = pytest.mark.anyio

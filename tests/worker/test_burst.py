@@ -8,9 +8,9 @@ import pytest
 import redis
 
 from streamq import App, Backoff, Job, Settings
-from streamq.events import Buried, Reclaimed
+from streamq.signals import DeadLettered, Reclaimed
 from streamq.worker.consumer import Consumer
-from tests.scripts.support import Group
+from tests.lua.support import Group
 from tests.worker.support import QUIET, Outcome, Watch, drain, running, together
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +51,7 @@ async def test_it_waits_for_the_stalled_entries_of_dead_workers(
     assert sorted(attempts) == [1, 2, 2]
     assert [id for event in watch.of(Reclaimed) for id in event.job_ids] == ids[:2]
     assert client.xlen("jobs") == 0
-    assert watch.of(Buried) == []
+    assert watch.of(DeadLettered) == []
 
 
 async def test_it_waits_for_what_live_workers_hold(app: App, client: redis.Redis) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streamq import App, Settings
-from streamq.events import Outcome
+from streamq.verdict import Outcome
 from tests.waiting import for_ever
 from tests.worker.support import AT_ONCE, Watch, drain, together
 

@@ -8,9 +8,9 @@ import threading
 import pytest
 import redis
 
-from streamq import App, Dead, Job, scripts
-from streamq.events import Refused
-from tests.scripts.support import ids_of, raw_entries
+from streamq import App, Dead, Job, lua
+from streamq.signals import Refused
+from tests.lua.support import ids_of, raw_entries
 from tests.servers import RedisServer
 from tests.waiting import for_ever
 from tests.worker.proxy import proxied
@@ -179,7 +179,7 @@ async def test_emitting_after_the_end_is_too_late(app: App, client: redis.Redis)
 
 async def test_a_thread_that_was_given_up_emits_nothing(server: RedisServer) -> None:
     """It emits while the verdict on its delivery waits to be sent."""
-    settle = scripts.load("settle")
+    settle = lua.load("settle")
     given_up, begun, emitted = threading.Event(), asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     watch = Watch()

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 import redis
 
-from streamq import App, Dead, Job, Settings, scripts
-from streamq.keys import group_keys
-from tests.scripts.support import ids_of, raw_entries, run
+from streamq import App, Dead, Job, Settings, lua
+from streamq.wire.keys import group_keys
+from tests.lua.support import ids_of, raw_entries, run
 from tests.worker.support import QUIET, Outcome, drain
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,7 @@ async def test_a_redriven_job_knows_its_origin(app: App, client: redis.Redis) ->
     keys = group_keys("jobs", "a")
     letter = ids_of(client, keys.dlq)[0]
     repaired = True
-    run(client, scripts.redrive(keys, [letter]))
+    run(client, lua.redrive(keys, [letter]))
     await drain(app)
     assert sorted(seen[:2]) == [("a", None, 1, 7), ("b", None, 1, 7)]
     assert seen[2:] == [("a", id, 1, 7)]
@@ -96,7 +96,7 @@ async def test_a_foreign_job_is_redriven_to_the_same_handler(
     await drain(app)
     keys = group_keys("jobs", "default")
     repaired = True
-    run(client, scripts.redrive(keys, ids_of(client, keys.dlq)))
+    run(client, lua.redrive(keys, ids_of(client, keys.dlq)))
     await drain(app)
     assert seen == [own, own]
 

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from streamq import App, Dead, Job, Settings
-from tests.scripts.support import ids_of
+from tests.lua.support import ids_of
 from tests.worker.support import QUIET, Outcome, Watch, drain, running
 
 pytestmark = pytest.mark.anyio

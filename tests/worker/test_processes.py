@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from streamq import App, Settings
-from tests.scripts.support import raw_entries
+from tests.lua.support import raw_entries
 from tests.worker import work
 from tests.worker.support import AT_ONCE, Outcome, drain
 

@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from streamq import App, Backoff, Dead, Job, Retry, Settings
-from streamq.keys import PARKED
-from streamq.log import LogObserver
-from tests.scripts.support import raw_entries
+from streamq.observe.log import LogObserver
+from streamq.wire.keys import PARKED
+from tests.lua.support import raw_entries
 from tests.waiting import for_ever
 from tests.worker.support import AT_ONCE, QUIET, Outcome, Watch, drain, running
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from streamq import App, Settings, Worker, scripts
-from streamq.events import LeaseLost, Refused, ServerLost, Vanished
+from streamq import App, Settings, Worker, lua
+from streamq.signals import LeaseLost, Refused, ServerLost, Vanished
 from streamq.worker.settle import FULL
 from tests.servers import RedisServer
 from tests.waiting import eventually
@@ -18,8 +18,8 @@ from tests.worker.support import Watch, running, together
 
 pytestmark = pytest.mark.anyio
 
-SETTLE = scripts.load("settle").sha.encode()
-EXTEND = scripts.load("extend").sha.encode()
+SETTLE = lua.load("settle").sha.encode()
+EXTEND = lua.load("extend").sha.encode()
 
 ROOMY = Settings(concurrency=2 * FULL)
 """All that is produced here is in hand at once."""
@@ -42,8 +42,8 @@ class Busy:
     async def until_handled(self, count: int) -> None:
         """Until so many have their verdicts, those that wait for the first call."""
         [consumer] = self.worker.consumers
-        await eventually(lambda: len(consumer.hand.held) == count + 1)
-        await eventually(lambda: not consumer.hand.buffer and not consumer.runners.running)
+        await eventually(lambda: len(consumer.in_flight.held) == count + 1)
+        await eventually(lambda: not consumer.in_flight.buffer and not consumer.runners.running)
 
     async def until_settled(self, count: int) -> None:
         await self.watch.until(lambda: len(self.watch.verdicts) == count)
@@ -56,7 +56,7 @@ class Busy:
 async def busy(server: RedisServer, settings: Settings = ROOMY) -> AsyncIterator[Busy]:
     with server.client() as client:
         for name in ("settle", "extend"):
-            client.script_load(scripts.load(name).source)
+            client.script_load(lua.load(name).source)
     watch = Watch()
     async with proxied(server.socket) as proxy, App(proxy.url) as app:
 

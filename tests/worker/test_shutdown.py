@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from streamq import App, Job, Settings
-from streamq.events import HandlerStuck, Stopping
-from streamq.keys import PARKED
-from tests.scripts.support import Group, ids_of
+from streamq.signals import HandlerAbandoned, Stopping
+from streamq.wire.keys import PARKED
+from tests.lua.support import Group, ids_of
 from tests.worker import work
 from tests.worker.support import (
     AT_ONCE,
@@ -142,7 +142,7 @@ async def test_nothing_new_begins_after_the_stop(app: App) -> None:
     await app.produce_many(("t", {"n": n}) for n in range(500))
     async with running(app, settings=Settings(concurrency=1, result_ttl=0)) as worker:
         await together(begun)
-        await eventually(lambda: worker.consumers[0].hand.buffer)
+        await eventually(lambda: worker.consumers[0].in_flight.buffer)
         worker.stop()
         go_on.set()
     assert ran == [0]
@@ -215,7 +215,7 @@ async def test_an_event_of_a_released_job_is_not_written(app: App, client: redis
 async def test_a_handler_that_ignores_its_cancellation_does_not_keep_the_worker(
     app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("run", "consumer"):
+    for module in ("runners", "consumer"):
         monkeypatch.setattr(f"streamq.worker.{module}.STUCK_AFTER", 0.05)
     begun, let_go, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -235,7 +235,7 @@ async def test_a_handler_that_ignores_its_cancellation_does_not_keep_the_worker(
         await together(begun)
         worker.stop()
     assert worker.stuck == 1
-    assert [event.job.id for event in watch.of(HandlerStuck)] == [id]
+    assert [event.job.id for event in watch.of(HandlerAbandoned)] == [id]
     assert watch.outcomes == [Outcome.RELEASED]
     assert Group.pending(at(client)) == {id: (PARKED, 0)}
     let_go.set()

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from streamq import App, Dead, Job, Settings
-from tests.scripts.support import raw_entries
+from tests.lua.support import raw_entries
 from tests.worker.support import AT_ONCE, PATIENCE, Outcome, drain
 
 pytestmark = pytest.mark.anyio

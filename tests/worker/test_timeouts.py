@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from streamq import App, Job, Settings
-from streamq.events import HandlerStuck
+from streamq.signals import HandlerAbandoned
 from tests.waiting import for_ever
 from tests.worker import work
 from tests.worker.support import (
@@ -114,7 +114,7 @@ async def test_a_runner_serves_on_after_a_timeout(app: App) -> None:
 async def test_a_handler_that_ignores_its_cancellation_is_left_behind(
     app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamq.worker.run.STUCK_AFTER", 0.05)
+    monkeypatch.setattr("streamq.worker.runners.STUCK_AFTER", 0.05)
     let_go = asyncio.Event()
     ended: list[int] = []
 
@@ -135,7 +135,7 @@ async def test_a_handler_that_ignores_its_cancellation_is_left_behind(
     ) as worker:
         await watch.until(lambda: len(watch.verdicts) == 2)
         assert ended == [1]
-        assert [event.job.data for event in watch.of(HandlerStuck)] == [{"n": 0}]
+        assert [event.job.data for event in watch.of(HandlerAbandoned)] == [{"n": 0}]
         let_go.set()
         await eventually(lambda: ended == [1, 0])
         await app.produce("t", n=2)
@@ -156,7 +156,7 @@ async def test_cleaning_up_may_take_its_time(app: App) -> None:
     await app.produce("t")
     watch = await drain(app)
     assert watch.outcomes == [Outcome.DEAD]
-    assert watch.of(HandlerStuck) == []
+    assert watch.of(HandlerAbandoned) == []
 
 
 async def test_an_error_while_cleaning_up_is_kept(app: App) -> None:

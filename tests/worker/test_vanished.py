@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from streamq import App, Job, Settings
-from streamq.events import LeaseLost, Vanished
-from streamq.log import LogObserver
-from tests.scripts.support import Group
+from streamq.observe.log import LogObserver
+from streamq.signals import LeaseLost, Vanished
+from tests.lua.support import Group
 from tests.waiting import for_ever
 from tests.worker.support import AT_ONCE, Outcome, Watch, drain, eventually, running, together
 
@@ -69,7 +69,7 @@ async def test_deleted_while_it_runs_for_long(app: App, client: redis.Redis) -> 
         await together(cancelled)
         await watch.until(lambda: watch.of(Vanished))
         await eventually(lambda: not worker.consumers[0].runners.running)
-        assert worker.consumers[0].hand.held == {}
+        assert worker.consumers[0].in_flight.held == {}
     assert watch.of(Vanished) == [Vanished("jobs", "default", [id])]
     assert watch.of(LeaseLost) == []
     assert watch.verdicts == []

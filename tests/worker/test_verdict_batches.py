@@ -11,14 +11,15 @@ import anyio
 import pytest
 import redis
 
-from streamq.events import Events, Outcome, Refused, Verdict
 from streamq.job import Emitted, Job
-from streamq.keys import PARKED, group_keys
 from streamq.server import Clock, Link, Server
-from streamq.worker.hand import Hand
-from streamq.worker.outage import Outage
+from streamq.signals import Refused, Signals
+from streamq.verdict import Outcome, Verdict
+from streamq.wire.keys import PARKED, group_keys
+from streamq.worker.inflight import InFlight
+from streamq.worker.reconnect import Reconnect
 from streamq.worker.settle import Settler
-from tests.scripts.support import ids_of, raw_entries
+from tests.lua.support import ids_of, raw_entries
 from tests.servers import RedisServer
 from tests.worker.support import Watch
 
@@ -40,11 +41,13 @@ class Case:
     bad_target: bool = False
 
 
-def make_settler(links: Sequence[Link], hand: Hand, result_ttl: float, watch: Watch) -> Settler:
-    events = Events([watch])
+def make_settler(
+    links: Sequence[Link], in_flight: InFlight, result_ttl: float, watch: Watch
+) -> Settler:
+    signals = Signals([watch])
     return Settler(
-        KEYS, "me", links=links, hand=hand, result_ttl=result_ttl, clock=Clock(),
-        outage=Outage(events), events=events, parked=lambda delay: None,
+        KEYS, "me", links=links, in_flight=in_flight, result_ttl=result_ttl, clock=Clock(),
+        reconnect=Reconnect(signals), signals=signals, parked=lambda delay: None,
     )  # fmt: skip
 
 
@@ -121,16 +124,16 @@ async def test_each_gets_what_it_should(
     client.xreadgroup("g", "me", {"jobs": ">"}, count=size)
     cases = [make_case(client, rng, id, records) for id in ids]
 
-    watch, hand = Watch(), Hand(16, 1000)
+    watch, in_flight = Watch(), InFlight(16, 1000)
     links = [Server(server.unix_url).link("me") for _ in range(2)]
-    settler = make_settler(links, hand, 60.0 if records else 0.0, watch)
+    settler = make_settler(links, in_flight, 60.0 if records else 0.0, watch)
     for case in cases:
-        hand.held[case.verdict.job.id] = case.verdict.job.attempt
+        in_flight.held[case.verdict.job.id] = case.verdict.job.attempt
         settler.put(case.verdict)
     async with anyio.create_task_group() as background:
         background.start_soon(settler.run)
         async with asyncio.timeout(10):
-            await hand.empty()
+            await in_flight.empty()
         background.cancel_scope.cancel()
     for link in links:
         await link.close()
@@ -148,7 +151,7 @@ async def test_each_gets_what_it_should(
 async def test_a_verdict_that_comes_while_it_is_cancelled_is_no_fault(server: RedisServer) -> None:
     job = Job("1-1", "jobs", "g", "me", 1, ("t", b"{}", None, None))
     links = [Server(server.unix_url).link("me") for _ in range(2)]
-    settler = make_settler(links, Hand(16, 1000), 60.0, Watch())
+    settler = make_settler(links, InFlight(16, 1000), 60.0, Watch())
     async with anyio.create_task_group() as background:
         background.start_soon(settler.run)
         await anyio.wait_all_tasks_blocked()

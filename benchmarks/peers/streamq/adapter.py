@@ -17,10 +17,10 @@ from typing import Any
 
 from peers.adapter import Adapter, Pace, Payload, Timer, tally
 from streamq import App, Job, Settings
-from streamq.eventloop import run_async
-from streamq.log import LogObserver
-from streamq.metrics import Metrics
-from streamq.worker.garbage import collect_less
+from streamq.observe.log import LogObserver
+from streamq.observe.prometheus import Metrics
+from streamq.process.eventloop import run_async
+from streamq.process.gc import collect_less
 
 STREAM = "jobs"
 

@@ -29,7 +29,7 @@ from streamq.errors import ConfigError
 
 if TYPE_CHECKING:
     from streamq.app import App
-    from streamq.handler import Handler
+    from streamq.handlers.handler import Handler
 
 CONCURRENCY = 16
 """Jobs at once, unless ``--exec`` or the user says otherwise."""
@@ -238,7 +238,7 @@ def consume(
 
     from streamq.cli.consume.plan import Plan
     from streamq.cli.consume.printing import Output, printing_handler
-    from streamq.exec import exec_handler
+    from streamq.programs.command import exec_handler
     from streamq.worker import Settings
     from streamq.worker.shutdown import end_with_main
 

@@ -13,7 +13,7 @@ from streamq.text import printable
 
 if TYPE_CHECKING:
     from streamq.cli.consume.plan import Plan
-    from streamq.metrics import Metrics
+    from streamq.observe.prometheus import Metrics
     from streamq.server import Server
     from streamq.worker import Subscription
 

@@ -14,10 +14,10 @@ from streamq.errors import ConfigError
 from streamq.worker import Handlers, Settings, Subscription, Worker
 
 if TYPE_CHECKING:
-    from streamq.events import Observer
-    from streamq.handler import Handler
-    from streamq.metrics import Metrics
+    from streamq.handlers.handler import Handler
+    from streamq.observe.prometheus import Metrics
     from streamq.server import Server
+    from streamq.signals import Observer
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Plan:
         Raises:
             ConfigError: the port is in use.
         """
-        from streamq.metrics import PORT
+        from streamq.observe.prometheus import PORT
 
         port = self.metrics_port
         if port == 0:

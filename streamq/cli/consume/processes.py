@@ -13,12 +13,12 @@ from streamq.cli.consume.logs import announce, warn
 from streamq.cli.consume.tally import Tally
 from streamq.cli.consume.work import prepare
 from streamq.cli.exits import ExitCode
-from streamq.log import LogObserver
-from streamq.metrics.merge import MergedMetrics, Scoreboard
-from streamq.metrics.series import Series, outcomes
-from streamq.metrics.sheet import Sheet
+from streamq.observe.log import LogObserver
+from streamq.observe.prometheus.merge import MergedMetrics, Scoreboard
+from streamq.observe.prometheus.series import Series, outcomes
+from streamq.observe.prometheus.sheet import Sheet
+from streamq.process.supervisor import LIFELINE, Equipment, Supervisor
 from streamq.server import Server
-from streamq.supervisor import LIFELINE, Equipment, Supervisor
 from streamq.worker import Subscription, Worker
 from streamq.worker.shutdown import stop_with_supervisor
 

@@ -6,7 +6,8 @@ import time
 from collections import Counter
 
 from streamq.cli.output import duration
-from streamq.events import Buried, Event, Outcome, Settled, count_outcomes
+from streamq.signals import DeadLettered, Settled, Signal
+from streamq.verdict import Outcome, count_outcomes
 
 
 class Tally:
@@ -16,12 +17,12 @@ class Tally:
         self._started = time.monotonic()
         self._counts: Counter[Outcome] = Counter()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Signal) -> None:
         """Take note of an event."""
         match event:
             case Settled(verdicts):
                 self._counts.update(count_outcomes(verdicts))
-            case Buried():
+            case DeadLettered():
                 self._counts[Outcome.DEAD] += 1
 
     def add(self, outcome: Outcome, count: int) -> None:

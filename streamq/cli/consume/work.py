@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from streamq.cli.consume.logs import announce, warn
 from streamq.cli.consume.tally import Tally
-from streamq.exec import end_programs
-from streamq.log import LogObserver
-from streamq.worker.garbage import collect_less
+from streamq.observe.log import LogObserver
+from streamq.process.gc import collect_less
+from streamq.programs.command import end_programs
 
 if TYPE_CHECKING:
     from streamq.cli.consume.plan import Plan
     from streamq.cli.consume.printing import Output
     from streamq.cli.consume.processes import Place
-    from streamq.events import Observer
-    from streamq.metrics import Metrics
+    from streamq.observe.prometheus import Metrics
     from streamq.server import Server
+    from streamq.signals import Observer
     from streamq.worker import Subscription, Worker
 
 _log = logging.getLogger("streamq")
@@ -73,7 +73,7 @@ async def prepare(worker: Worker) -> None:
 def _metrics(plan: Plan, server: Server, subscriptions: Sequence[Subscription]) -> Metrics | None:
     if plan.metrics_port == 0:
         return None
-    from streamq.metrics import Metrics
+    from streamq.observe.prometheus import Metrics
 
     metrics = Metrics(server, subscriptions)
     plan.serve(metrics)

@@ -30,7 +30,7 @@ from streamq.cli.produce.report import Report
 from streamq.errors import ConfigError
 
 if TYPE_CHECKING:
-    from streamq.producer import NewJob
+    from streamq.produce.producer import NewJob
 
 MIB = 1024 * 1024
 REPLICA_TIMEOUTS = 0.001, 3600.0
@@ -165,7 +165,7 @@ def produce(
         raise ConfigError("give the job as KEY=VALUE, with --json or with --file: one of them")
 
     from streamq.cli.produce.writing import Terms, write_copies, write_lines
-    from streamq.replication import Replication
+    from streamq.produce.replication import Replication
 
     replication = Replication(replicas, replica_timeout) if replicas else None
     terms = Terms(key, delay, expires)

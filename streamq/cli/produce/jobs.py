@@ -9,7 +9,7 @@ from streamq.errors import ConfigError
 from streamq.text import printable
 
 if TYPE_CHECKING:
-    from streamq.producer import NewJob
+    from streamq.produce.producer import NewJob
 
 
 def from_fields(fields: Sequence[str], type: str) -> NewJob:

@@ -13,7 +13,7 @@ from streamq.cli.output import complain, console, flush, is_terminal, say, say_j
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from streamq.producer import NewJob
+    from streamq.produce.producer import NewJob
 
 SHOWN = 10
 """Jobs whose IDs are shown one by one; of more than that, the number says enough."""

@@ -22,13 +22,13 @@ from streamq.errors import (
     ServerRefused,
     StreamqError,
 )
-from streamq.job import check_type, encode_data
-from streamq.producer import Producer
+from streamq.produce.producer import Producer
 from streamq.text import printable
+from streamq.wire.entry import check_type, encode_data
 
 if TYPE_CHECKING:
-    from streamq.producer import NewJob
-    from streamq.replication import Replication
+    from streamq.produce.producer import NewJob
+    from streamq.produce.replication import Replication
 
 BATCH = 500
 """Copies written at once."""

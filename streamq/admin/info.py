@@ -1,0 +1,197 @@
+"""How far the groups of a stream have come, what they hold, and which of them pins it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from streamq import lua
+from streamq.admin.reading import named, pending_pages, stream_not_found, text
+from streamq.errors import ConfigError, GroupNotFound
+from streamq.server import Server
+from streamq.wire.entry import created_at, id_key
+from streamq.wire.keys import PARKED, check_stream, group_keys, stream_keys
+
+COUNTED = 5000
+"""Entries that are counted where the server does not know a group's lag."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerInfo:
+    """One consumer of a group.
+
+    Attributes:
+        name: ``host-pid-random`` for a worker of streamq's.
+        pending: the entries that it holds.
+        idle: seconds since the server last heard of it.
+        alive: whether that is less than the lease.
+    """
+
+    name: str
+    pending: int
+    idle: float
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GroupInfo:
+    """One group of a stream.
+
+    Attributes:
+        queued: entries not yet delivered to it (the lag); ``None`` when the server cannot
+            tell and they are too many to count.
+        pending: entries delivered and not yet settled: the sum of the next three.
+        running: those that a consumer works on.
+        retrying: those that wait for their retry time.
+        stalled: those whose consumer has not been heard of for longer than the lease.
+        dead: its dead letters.
+        oldest: the oldest entry that it has not settled.
+        last_delivered: the entry that was delivered to it last.
+    """
+
+    stream: str
+    name: str
+    queued: int | None
+    pending: int
+    running: int
+    retrying: int
+    stalled: int
+    dead: int
+    oldest: str | None
+    last_delivered: str
+    consumers: tuple[ConsumerInfo, ...]
+
+    @property
+    def alive(self) -> int:
+        """How many consumers are alive."""
+        return sum(consumer.alive for consumer in self.consumers)
+
+    @property
+    def gone(self) -> int:
+        """How many consumers are gone."""
+        return len(self.consumers) - self.alive
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One stream and its groups.
+
+    Attributes:
+        length: the entries that some group has not settled yet.
+        oldest: the oldest of these; an entry goes when every group has settled it.
+        pinned_by: the groups that keep this one.
+        scheduled: jobs that will be written to it later.
+        left_dead: dead letters of groups that do not exist any more, by group.
+    """
+
+    name: str
+    length: int
+    oldest: str | None
+    pinned_by: tuple[str, ...]
+    scheduled: int
+    groups: tuple[GroupInfo, ...]
+    left_dead: Mapping[str, int]
+
+    @property
+    def pinned_since(self) -> float | None:
+        """When the oldest unsettled entry was written: Unix time in seconds."""
+        return None if self.oldest is None else created_at(self.oldest)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain data."""
+        return asdict(self) | {"pinned_since": self.pinned_since}
+
+
+async def stream_info(
+    server: Server, stream: str, lease: float, left: Mapping[str, int] | None = None
+) -> StreamInfo:
+    """One stream and its groups.
+
+    Args:
+        lease: seconds of silence after which a consumer counts as gone.
+        left: dead letters of groups that do not exist any more.
+
+    Raises:
+        StreamNotFound: there is no such stream.
+    """
+    reply = await server.run(lua.progress(check_stream(stream), COUNTED))
+    if reply is None:
+        raise stream_not_found(stream)
+    length, *rows = reply
+    standings = [_Standing.of(row) for row in rows]
+    groups = []
+    for standing in standings:
+        try:
+            groups.append(await _group_info(server, stream, standing, lease))
+        except GroupNotFound:
+            pass  # deleted since
+    unsettled = [standing.oldest for standing in standings if standing.oldest is not None]
+    first = min(unsettled, key=id_key, default=None)
+    pinned_by = tuple(s.group for s in standings if first is not None and s.oldest == first)
+    scheduled = await server.call("ZCARD", stream_keys(stream).scheduled)
+    return StreamInfo(stream, length, first, pinned_by, scheduled, tuple(groups), left or {})
+
+
+class _Standing(NamedTuple):
+    """How far a group has come."""
+
+    group: str
+    last_delivered: str
+    queued: int | None
+    oldest: str | None
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> _Standing:
+        name, last, queued, first_queued, first_pending = row
+        unsettled = [text(id) for id in (first_queued, first_pending) if id]
+        return cls(
+            text(name), text(last), None if queued < 0 else queued,
+            min(unsettled, key=id_key, default=None),
+        )  # fmt: skip
+
+
+async def _group_info(server: Server, stream: str, standing: _Standing, lease: float) -> GroupInfo:
+    group = standing.group
+    consumers = await consumers_of(server, stream, group, lease)
+    pending = sum(consumer.pending for consumer in consumers)
+    retrying = sum(consumer.pending for consumer in consumers if consumer.name == PARKED)
+    workers = tuple(consumer for consumer in consumers if consumer.name != PARKED)
+    stalled = 0
+    for consumer in workers:
+        if not consumer.alive:
+            stalled += consumer.pending
+        elif consumer.pending:
+            async for page in pending_pages(server, stream, group, consumer.name):
+                stalled += sum(row.idle >= lease * 1000 for row in page)
+    return GroupInfo(
+        stream, group, standing.queued, pending,
+        running=max(pending - retrying - stalled, 0), retrying=retrying, stalled=stalled,
+        dead=await _dead(server, stream, group), oldest=standing.oldest,
+        last_delivered=standing.last_delivered, consumers=workers,
+    )  # fmt: skip
+
+
+async def consumers_of(server: Server, stream: str, group: str, lease: float) -> list[ConsumerInfo]:
+    """The consumers of a group, the one of the parked entries included.
+
+    Raises:
+        GroupNotFound: there is no such group.
+    """
+    found = []
+    for row in map(named, await server.call("XINFO", "CONSUMERS", stream, group)):
+        idle = row[b"idle"] / 1000
+        found.append(ConsumerInfo(text(row[b"name"]), row[b"pending"], idle, idle < lease))
+    return found
+
+
+async def _dead(server: Server, stream: str, group: str) -> int:
+    try:
+        dlq = group_keys(stream, group).dlq
+    except ConfigError:
+        return 0  # a group of somebody else's, whose name streamq does not use
+    return int(await server.call("XLEN", dlq))

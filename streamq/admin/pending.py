@@ -1,0 +1,164 @@
+"""What is in the hands of consumers: running, waiting for a retry, or stalled."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+from streamq import lua
+from streamq.admin.info import consumers_of
+from streamq.admin.reading import PAGE, content, count_of, pending_pages, text
+from streamq.errors import ConfigError, GroupNotFound
+from streamq.server import Server
+from streamq.text import printable
+from streamq.wire.keys import PARKED, group_keys
+
+State = Literal["running", "retrying", "stalled"]
+STATES: tuple[State, ...] = get_args(State)
+
+Allowed = Callable[[str, str, str], int | None]
+"""Given a stream, a group and a job type: how many deliveries such a job may have."""
+
+PREVIEW = 120
+"""Characters of a job's data that a row shows."""
+
+_CUT = 4 * PREVIEW
+"""The bytes that so many characters can take."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingJob:
+    """One job that was delivered to a group and is not settled.
+
+    Attributes:
+        consumer: the consumer that holds it; ``None`` while it waits for a retry.
+        consumer_alive: whether the server has heard of that consumer within the lease.
+        idle: seconds since its last delivery, heartbeat or failure.
+        deliveries: how many it has had, this one included.
+        deliveries_allowed: how many it may have; ``None`` where that is not known.
+        state: ``running``, ``retrying`` (waits for its retry time) or ``stalled`` (idle
+            for longer than the lease: a worker will take it over).
+        next_retry: seconds until it is tried again; 0 when it is due.
+        error: the error of its last failed delivery.
+        preview: the beginning of its data, on one line.
+        in_stream: ``False`` when somebody has deleted its entry while it was pending.
+    """
+
+    id: str
+    type: str
+    stream: str
+    group: str
+    consumer: str | None
+    consumer_alive: bool | None
+    idle: float
+    deliveries: int
+    deliveries_allowed: int | None
+    state: State
+    next_retry: float | None
+    error: str | None
+    preview: str
+    in_stream: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain data."""
+        return asdict(self)
+
+
+class Wanted(NamedTuple):
+    """Which pending jobs are wanted; times in seconds."""
+
+    consumer: str | None = None
+    min_idle: float = 0.0
+    states: Collection[str] = ()
+    lease: float = 30.0
+
+    @property
+    def only(self) -> str | None:
+        """The one consumer that can hold them, if there is but one."""
+        return PARKED if set(self.states) == {"retrying"} else self.consumer
+
+    def has(self, consumer: str, idle_ms: int) -> bool:
+        """Whether a job is, that this consumer holds for so long."""
+        return (
+            (self.consumer is None or self.consumer == consumer)
+            and idle_ms >= self.min_idle * 1000
+            and (not self.states or state_of(consumer, idle_ms, self.lease) in self.states)
+        )
+
+
+def state_of(consumer: str, idle_ms: int, lease: float) -> State:
+    """The state of a pending entry, from who holds it and for how long."""
+    if consumer == PARKED:
+        return "retrying"
+    return "stalled" if idle_ms >= lease * 1000 else "running"
+
+
+async def pending_jobs(
+    server: Server, stream: str, groups: Sequence[str], wanted: Wanted, allowed: Allowed
+) -> AsyncIterator[PendingJob]:
+    """The pending jobs of some groups, group by group, the oldest first."""
+    for group in groups:
+        try:
+            async for page in pending_pages(server, stream, group, wanted.only):
+                ids = [row.id for row in page if wanted.has(row.consumer, row.idle)]
+                for start in range(0, len(ids), PAGE):
+                    chunk = ids[start : start + PAGE]
+                    for job in await _look(server, stream, group, chunk, wanted, allowed):
+                        yield job
+        except GroupNotFound:
+            pass  # deleted since
+
+
+async def _look(
+    server: Server, stream: str, group: str, ids: list[str], wanted: Wanted, allowed: Allowed
+) -> list[PendingJob]:
+    """The jobs with these IDs as they are now: what is settled meanwhile is left out."""
+    keys = group_keys(stream, group)
+    jobs = []
+    alive: dict[str, bool] = {}
+    while ids:
+        now, *rows = await server.run(lua.peek(keys, _CUT, ids))
+        if not alive:
+            consumers = await consumers_of(server, stream, group, wanted.lease)
+            alive = {consumer.name: consumer.alive for consumer in consumers}
+        for id, row in zip(ids, rows, strict=False):
+            if row == 0:
+                continue
+            raw_consumer, idle, deliveries, due, error, fields, noted = row
+            consumer = text(raw_consumer)
+            if not wanted.has(consumer, idle):
+                continue
+            job = content(fields)
+            parked = consumer == PARKED
+            jobs.append(
+                PendingJob(
+                    id, job.type, stream, group,
+                    consumer=None if parked else consumer,
+                    consumer_alive=None if parked else alive.get(consumer, True),
+                    idle=idle / 1000,
+                    deliveries=deliveries,
+                    deliveries_allowed=(
+                        allowed(stream, group, job.type) if fields else None
+                    ) or count_of(noted),
+                    state=state_of(consumer, idle, wanted.lease),
+                    next_retry=max(float(due) - now, 0) / 1000 if parked and due else None,
+                    error=text(error) or None,
+                    preview="" if job.raw is None else printable(job.raw, PREVIEW),
+                    in_stream=bool(fields),
+                )
+            )  # fmt: skip
+        ids = ids[len(rows) :]
+    return jobs
+
+
+def usable(stream: str, names: Sequence[str]) -> list[str]:
+    """Those of the groups that streamq can work with; others have names it does not use."""
+    found = []
+    for name in names:
+        try:
+            group_keys(stream, name)
+        except ConfigError:
+            continue
+        found.append(name)
+    return found

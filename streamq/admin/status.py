@@ -1,0 +1,302 @@
+"""What has become of one job in each group.
+
+It is derived from what Redis knows, in this order: the pending entries list, the
+queue, the record of a finished job, the dead letters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, NamedTuple
+
+from streamq.admin.dead_letters import DeadLetter, DeadLetters
+from streamq.admin.info import consumers_of
+from streamq.admin.pending import Allowed, State, state_of
+from streamq.admin.reading import Content, ask, content, count_of, named, plain_data, text
+from streamq.errors import JobNotFound, StreamqError
+from streamq.server import Arg, Server
+from streamq.text import printable
+from streamq.wire.entry import created_at, id_key
+from streamq.wire.keys import PARKED, group_keys
+
+Finished = Literal["succeeded", "expired"]
+Standing = State | Finished | Literal["queued", "dead", "skipped", "settled", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatus:
+    """What has become of a job in one group. What does not apply is ``None``.
+
+    Attributes:
+        state: ``queued``, ``running``, ``retrying``, ``stalled``, ``succeeded``,
+            ``expired``, ``dead``, ``skipped`` (it is for another group), ``settled`` (and
+            no record is kept that says how), or ``unknown``.
+        attempts: the deliveries that it has had.
+        attempts_allowed: how many it may have.
+        consumer: the consumer that holds it, or held it last.
+        consumer_alive: whether the consumer that holds it is alive.
+        idle: seconds since its last delivery, heartbeat or failure, while it is pending.
+        next_retry: seconds until it is tried again; 0 when it is due.
+        started_at: when its last delivery began; Unix time in seconds, as all times.
+        finished_at: when it succeeded or expired.
+        failed_at: when its last failed delivery ended.
+        died_at: when it went to the dead letters.
+        reason: why it did, a short fixed phrase.
+        error: the error of its last failed delivery.
+        result: what its handler returned.
+        note: what else there is to know.
+        dead_letter: the ID of its dead letter.
+    """
+
+    group: str
+    state: Standing
+    attempts: int | None = None
+    attempts_allowed: int | None = None
+    consumer: str | None = None
+    consumer_alive: bool | None = None
+    idle: float | None = None
+    next_retry: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    failed_at: float | None = None
+    died_at: float | None = None
+    reason: str | None = None
+    error: str | None = None
+    result: Any = None
+    note: str | None = None
+    dead_letter: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain data, all fields of it."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """What has become of a job.
+
+    Attributes:
+        type: the job's type; ``None`` when nothing of it is left that would tell.
+        raw: its data as it was written, JSON as a rule; ``None`` when nothing is left.
+        in_stream: whether its entry is still in the stream.
+        only_for: the one group that it is for.
+        origin: the ID that it had before it was redriven.
+        groups: by group.
+    """
+
+    id: str
+    stream: str
+    type: str | None
+    raw: bytes | None = field(repr=False)
+    in_stream: bool
+    only_for: str | None
+    origin: str | None
+    groups: tuple[GroupStatus, ...]
+
+    @property
+    def created_at(self) -> float:
+        """When it was written: Unix time in seconds."""
+        return created_at(self.id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain data. ``data`` that is not JSON comes as text in ``raw``."""
+        return {
+            "id": self.id,
+            "stream": self.stream,
+            "type": self.type,
+            "created_at": self.created_at,
+            "in_stream": self.in_stream,
+            "for": self.only_for,
+            "origin": self.origin,
+            **plain_data(self.raw),
+            "groups": [group.to_dict() for group in self.groups],
+        }
+
+
+class _Trace(NamedTuple):
+    """What Redis holds of a job in one group, all read at one moment.
+
+    Attributes:
+        row: the consumer that holds it, idle ms, delivery count; ``None`` if not pending.
+        alive: whether that consumer is.
+        due: its retry time in ms, if it waits for one.
+        now: the server's time in ms.
+        record: its status record.
+        reached: whether the group has come as far as this job.
+    """
+
+    group: str
+    row: tuple[str, int, int] | None
+    alive: bool | None
+    due: float | None
+    now: int
+    record: dict[bytes, bytes]
+    reached: bool
+
+    def text(self, name: bytes) -> str | None:
+        """A field of the record."""
+        raw = self.record.get(name)
+        return None if raw is None else text(raw)
+
+    def time(self, name: bytes) -> float | None:
+        """A field of the record that is a time in ms; in seconds."""
+        raw = self.record.get(name, b"")
+        return int(raw) / 1000 if raw.isdigit() else None
+
+
+async def job_status(
+    server: Server, stream: str, job_id: str, groups: Sequence[str], lease: float, allowed: Allowed
+) -> JobStatus:
+    """What has become of a job in these groups.
+
+    Raises:
+        JobNotFound: there is no trace of it.
+    """
+    entry, traces = await _traces(server, stream, job_id, groups, lease)
+    found: list[GroupStatus | None] = []
+    job = entry
+    for trace in traces:
+        status = _pending(trace, entry, lease) or _queued(trace, entry) or _finished(trace)
+        if status is None:
+            letter = await DeadLetters(server, stream, trace.group).of_job(job_id)
+            if letter is not None:
+                status = _dead(letter)
+                job = job or Content(letter.type, letter.raw, None, letter.origin)
+        elif job is None and b"type" in trace.record:
+            raw = trace.record.get(b"data") or None
+            job = Content(trace.text(b"type") or "", raw, None, None)
+        found.append(status)
+    if entry is None and not any(found):
+        raise JobNotFound(
+            f"there is no trace of the job {job_id} on the stream {printable(stream, 100)}: "
+            "it was settled and no record of that is kept, it was redriven under a new ID, or it "
+            "never was there"
+        )
+    statuses = [
+        status or _without_trace(trace, entry) for status, trace in zip(found, traces, strict=True)
+    ]
+    type, raw, only_for, origin = job or (None, None, None, None)
+    if type is not None:
+        statuses = [
+            replace(
+                status,
+                attempts_allowed=allowed(stream, status.group, type) or status.attempts_allowed,
+            )
+            if status.attempts is not None
+            else status
+            for status in statuses
+        ]  # fmt: skip
+    return JobStatus(
+        job_id, stream, type, raw, entry is not None, only_for, origin, tuple(statuses)
+    )
+
+
+async def _traces(
+    server: Server, stream: str, job_id: str, groups: Sequence[str], lease: float
+) -> tuple[Content | None, list[_Trace]]:
+    commands: list[Sequence[Arg]] = []
+    for keys in (group_keys(stream, group) for group in groups):
+        commands += (
+            ("XPENDING", stream, keys.group, job_id, job_id, 1),
+            ("ZSCORE", keys.retry, job_id),
+            ("HGETALL", keys.job(job_id)),
+        )
+    clock, entries, standings, *replies = await ask(
+        server, ("TIME",), ("XRANGE", stream, job_id, job_id), ("XINFO", "GROUPS", stream),
+        *commands, atomic=True,
+    )  # fmt: skip
+    for reply in (entries, standings):
+        if isinstance(reply, StreamqError):
+            raise reply
+    now = int(clock[0]) * 1000 + int(clock[1]) // 1000
+    last = {
+        text(row[b"name"]): id_key(text(row[b"last-delivered-id"])) for row in map(named, standings)
+    }
+    traces = []
+    for group, rows, due, record in zip(groups, *[iter(replies)] * 3, strict=True):
+        if group not in last:
+            continue  # deleted since
+        row, alive = None, None
+        if rows and not isinstance(rows, Exception):
+            row = (text(rows[0][1]), rows[0][2], rows[0][3])
+            consumers = await consumers_of(server, stream, group, lease)
+            alive = any(c.alive for c in consumers if c.name == row[0])
+        traces.append(
+            _Trace(
+                group, row, alive, float(due) if isinstance(due, bytes) else None, now,
+                named(record) if isinstance(record, list) else {}, id_key(job_id) <= last[group],
+            )
+        )  # fmt: skip
+    return content(entries[0][1]) if entries else None, traces
+
+
+def _pending(trace: _Trace, entry: Content | None, lease: float) -> GroupStatus | None:
+    if trace.row is None:
+        return None
+    consumer, idle, deliveries = trace.row
+    parked = consumer == PARKED
+    return GroupStatus(
+        trace.group,
+        state_of(consumer, idle, lease),
+        attempts=deliveries,
+        consumer=None if parked else consumer,
+        consumer_alive=None if parked else trace.alive,
+        idle=idle / 1000,
+        next_retry=max(trace.due - trace.now, 0) / 1000 if parked and trace.due else None,
+        attempts_allowed=count_of(trace.record.get(b"deliveries", b"")),
+        failed_at=trace.time(b"failed_at"),
+        error=trace.text(b"error"),
+        note=None if entry else "its entry has been deleted from the stream by somebody else",
+    )
+
+
+def _queued(trace: _Trace, entry: Content | None) -> GroupStatus | None:
+    return None if trace.reached or entry is None else GroupStatus(trace.group, "queued")
+
+
+_FINISHED: dict[bytes, Finished] = {b"succeeded": "succeeded", b"expired": "expired"}
+
+
+def _finished(trace: _Trace) -> GroupStatus | None:
+    state = _FINISHED.get(trace.record.get(b"state", b""))
+    if state is None:
+        return None
+    attempts = trace.text(b"attempts") or ""
+    result = trace.record.get(b"result")
+    return GroupStatus(
+        trace.group,
+        state,
+        attempts=int(attempts) if attempts.isdecimal() else None,
+        consumer=trace.text(b"consumer"),
+        started_at=trace.time(b"started_at"),
+        finished_at=trace.time(b"finished_at"),
+        result=None if result is None else plain_data(result)["data"],
+        note=trace.text(b"note"),
+    )
+
+
+def _dead(letter: DeadLetter) -> GroupStatus:
+    return GroupStatus(
+        letter.group,
+        "dead",
+        attempts=letter.attempts,
+        consumer=letter.consumer,
+        died_at=letter.died_at,
+        reason=letter.reason,
+        error=letter.error,
+        dead_letter=letter.id,
+    )
+
+
+def _without_trace(trace: _Trace, entry: Content | None) -> GroupStatus:
+    if entry is not None and entry.only_for not in (None, trace.group):
+        note = f"it is for the group {entry.only_for} only"
+        return GroupStatus(trace.group, "skipped", note=note)
+    if trace.reached:
+        note = (
+            "no record is kept of how, or it is older than the group's start, or it was redriven "
+            "under a new ID"
+        )
+        return GroupStatus(trace.group, "settled", note=note)
+    return GroupStatus(trace.group, "unknown", note="it was gone before this group came to it")

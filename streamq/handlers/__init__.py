@@ -1,0 +1,1 @@
+"""Handlers: what to call for a job, with which arguments."""

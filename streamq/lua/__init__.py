@@ -1,0 +1,244 @@
+"""The Lua scripts, and a typed way to call each.
+
+A script is one ``.lua`` file; its header names its keys, its arguments and what it
+returns. Shared fragments stand in ``includes/`` and are put in where a line says
+``--@include name``, once each. The functions here build a :class:`Call`; sending it
+is the connection's business, reading the reply the caller's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import NamedTuple
+
+from streamq.wire.keys import GroupKeys, StreamKeys
+
+Arg = str | bytes | int | float
+
+_INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
+_READS_ONLY = "#!lua flags=no-writes\n"
+
+
+class Script(NamedTuple):
+    """One Lua script: its whole text and the digest by which the server knows it."""
+
+    source: str
+    sha: str
+
+    @property
+    def suffix(self) -> str:
+        """Of the commands that run it: a user who may only read may run what only reads."""
+        return "_RO" if self.source.startswith(_READS_ONLY) else ""
+
+
+class Call(NamedTuple):
+    """One run of a script, ready to be sent."""
+
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[Arg]
+
+    @property
+    def source(self) -> str:
+        """The script's text."""
+        return self.script.source
+
+    def evalsha(self) -> tuple[Arg, ...]:
+        """The command that runs it by its digest."""
+        sha = self.script.sha
+        return (f"EVALSHA{self.script.suffix}", sha, len(self.keys), *self.keys, *self.args)
+
+    def eval(self) -> tuple[Arg, ...]:
+        """The command that runs it by its text, after which the server knows its digest."""
+        source = self.source
+        return (f"EVAL{self.script.suffix}", source, len(self.keys), *self.keys, *self.args)
+
+
+@cache
+def load(name: str) -> Script:
+    """The script in ``name``.lua, with its includes put in."""
+    folder = files(__name__)
+    seen: set[str] = set()
+
+    def expand(text: str) -> str:
+        def include(match: re.Match[str]) -> str:
+            fragment = match[1]
+            if fragment in seen:
+                return ""
+            seen.add(fragment)
+            return expand((folder / "includes" / f"{fragment}.lua").read_text("utf-8"))
+
+        return _INCLUDE.sub(include, text)
+
+    source = expand((folder / f"{name}.lua").read_text("utf-8"))
+    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def settle(
+    keys: GroupKeys, consumer: str, record_ttl: int, count: int,
+    more_keys: Sequence[str], pairs: Sequence[Arg], verdicts: Sequence[Arg],
+) -> Call:  # fmt: skip
+    """Apply ``count`` verdicts; see ``settle.lua`` for the form of ``verdicts``.
+
+    Args:
+        record_ttl: how long status records are kept, ms.
+        more_keys: targets of emitted events and status records, in the order of use.
+        pairs: entry ID and delivery count of each.
+    """
+    return Call(
+        load("settle"),
+        (keys.stream, keys.retry, keys.dlq, *more_keys),
+        (keys.group, consumer, record_ttl, count, *pairs, *verdicts),
+    )
+
+
+def extend(keys: GroupKeys, consumer: str, pairs: Sequence[Arg]) -> Call:
+    """Renew the leases of entries; ``pairs``: entry ID and delivery count of each."""
+    return Call(load("extend"), (keys.stream,), (keys.group, consumer, *pairs))
+
+
+def claim_due(keys: GroupKeys, consumer: str, most: int) -> Call:
+    """Claim parked entries that are due."""
+    return Call(load("claim_due"), (keys.stream, keys.retry), (keys.group, consumer, most))
+
+
+def reclaim(
+    keys: GroupKeys, consumer: str, most: int, *, lease: int, pause: int, silence: int,
+    deliveries: int, deliveries_by_type: Mapping[str, int], last_chances: int = -1,
+    heal_from: str = "-",
+) -> Call:  # fmt: skip
+    """Take over stalled entries.
+
+    Args:
+        most: how many at the most.
+        lease: ms of idle time after which an entry is stalled.
+        pause: ms for which no other sweep is needed.
+        silence: ms after which a consumer without entries is removed.
+        deliveries: how many a job may have, by default.
+        deliveries_by_type: the same for certain types.
+        last_chances: how many may be taken whose last delivery it would be; -1 for any.
+        heal_from: where the last sweep left off looking at parked entries.
+    """
+    by_type = [part for pair in deliveries_by_type.items() for part in pair]
+    return Call(
+        load("reclaim"),
+        (keys.stream, keys.retry, keys.dlq, keys.sweep),
+        (
+            keys.group, consumer, lease, most, pause, silence, deliveries, last_chances,
+            heal_from, *by_type,
+        ),
+    )  # fmt: skip
+
+
+def release(keys: GroupKeys, consumer: str, most: int, known: Iterable[str | bytes] = ()) -> Call:
+    """Give back what a consumer holds, but for the ``known``."""
+    return Call(load("release"), (keys.stream, keys.retry), (keys.group, consumer, most, *known))
+
+
+def retire(keys: GroupKeys, consumer: str) -> Call:
+    """Remove a consumer that holds nothing."""
+    return Call(load("retire"), (keys.stream, keys.sweep), (keys.group, consumer))
+
+
+def retry_now(keys: GroupKeys, stalled_after: int, ids: Sequence[str]) -> Call:
+    """Let pending entries be tried again now; ``stalled_after`` is in ms."""
+    return Call(load("retry_now"), (keys.stream, keys.retry), (keys.group, stalled_after, *ids))
+
+
+def to_dead_letters(keys: GroupKeys, error: str, ids: Sequence[str]) -> Call:
+    """Send pending entries to the dead letters by hand."""
+    return Call(
+        load("to_dead_letters"),
+        (keys.stream, keys.retry, keys.dlq, *map(keys.job, ids)),
+        (keys.group, error, *ids),
+    )
+
+
+def redrive(keys: GroupKeys, ids: Sequence[str]) -> Call:
+    """Send dead letters back to their stream."""
+    return Call(load("redrive"), (keys.stream, keys.dlq), (keys.group, *ids))
+
+
+def prune(stream: str, start: str, count: int) -> Call:
+    """Delete what every remaining group has settled, a chunk at a call."""
+    return Call(load("prune"), (stream,), (start, count))
+
+
+def produce_once(keys: StreamKeys, key: str, key_ttl: int, fields: Sequence[Arg]) -> Call:
+    """Write an entry unless its idempotency key is known; ``key_ttl`` is in ms."""
+    return Call(load("produce_once"), (keys.stream, keys.unique(key)), (key_ttl, *fields))
+
+
+def schedule(
+    keys: StreamKeys, name: str, when: tuple[str, int], key: str | None, key_ttl: int,
+    fields: Sequence[Arg],
+) -> Call:  # fmt: skip
+    """Keep a job until its time comes.
+
+    Args:
+        when: ``("in", ms)`` or ``("at", Unix time in ms)``.
+        key: an idempotency key. The schedule's own name serves as one for a job that may
+            be written before a repeated call arrives.
+        key_ttl: how long ``key`` is remembered after the due time, ms.
+    """
+    unique = () if key is None else (keys.unique(key),)
+    return Call(
+        load("schedule"),
+        (keys.scheduled, keys.scheduled_jobs, *unique),
+        (*when, name, key_ttl, key or "", *fields),
+    )
+
+
+def promote(keys: StreamKeys, most: int) -> Call:
+    """Write the scheduled jobs that are due to their stream."""
+    return Call(load("promote"), (keys.stream, keys.scheduled, keys.scheduled_jobs), (most,))
+
+
+def unschedule(keys: StreamKeys, name: str, key: str | None) -> Call:
+    """Take a scheduled job back, and forget its idempotency key."""
+    unique = () if key is None else (keys.unique(key),)
+    return Call(load("unschedule"), (keys.scheduled, keys.scheduled_jobs, *unique), (name,))
+
+
+def page(
+    stream: str, start: str, end: str, count: int, *, cut: int = -1, newest_first: bool = False
+) -> Call:
+    """Read a page of a stream; ``cut``: bytes of each value at the most, -1 for all."""
+    return Call(load("page"), (stream,), (start, end, count, cut, int(newest_first)))
+
+
+def peek(keys: GroupKeys, cut: int, ids: Sequence[str]) -> Call:
+    """Look at pending entries; ``cut``: bytes of each value at the most."""
+    return Call(
+        load("peek"),
+        (keys.stream, keys.retry, *map(keys.job, ids)),
+        (keys.group, cut, *ids),
+    )
+
+
+def progress(stream: str, most: int) -> Call:
+    """How far each group has come; ``most``: entries to count where the lag is unknown."""
+    return Call(load("progress"), (stream,), (most,))
+
+
+def purge(dlq: str, ids: Sequence[str]) -> Call:
+    """Delete dead letters."""
+    return Call(load("purge"), (dlq,), tuple(ids))
+
+
+def destroy(keys: GroupKeys, silence: int, *, dead_letters: bool) -> Call:
+    """Delete a group and its keys.
+
+    Args:
+        silence: ms after which a consumer counts as gone; 0 deletes in any case.
+        dead_letters: also delete its dead letters.
+    """
+    return Call(
+        load("destroy"),
+        (keys.stream, keys.retry, keys.sweep, keys.dlq),
+        (keys.group, silence, int(dead_letters)),
+    )

@@ -1,0 +1,33 @@
+#!lua flags=allow-oom
+-- Give back entries that a consumer holds but has not started: parked and due at
+-- once, and the delivery does not count.
+--
+-- KEYS[1]   stream
+-- KEYS[2]   retry set of the group
+-- ARGV[1]   group
+-- ARGV[2]   consumer
+-- ARGV[3]   how many at the most
+-- ARGV[4..] entry IDs to leave alone: the consumer knows of them
+--
+-- Returns {how many were given back, how many of the consumer's were looked at}.
+--@include clock
+--@include dead_letter
+--@include park
+
+local stream, retry, group, consumer = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local bad = wrong_type(retry, 'zset')
+if bad then
+    return bad
+end
+local known = {}
+for i = 4, #ARGV do
+    known[ARGV[i]] = true
+end
+local now, released = now_ms(), 0
+local rows = redis.call('XPENDING', stream, group, '-', '+', ARGV[3], consumer)
+for _, row in ipairs(rows) do
+    if not known[row[1]] and park(stream, retry, group, row[1], now, math.max(row[4] - 1, 0)) then
+        released = released + 1
+    end
+end
+return { released, #rows }

@@ -1,0 +1,43 @@
+#!lua flags=allow-oom
+-- Send pending entries to the dead letters by hand, whoever holds them; the holder
+-- is refused when it comes to settle.
+--
+-- KEYS[1]   stream
+-- KEYS[2]   retry set of the group
+-- KEYS[3]   dead letters of the group
+-- KEYS[4..] status record of each entry
+-- ARGV[1]   group
+-- ARGV[2]   error to note
+-- ARGV[3..] entry IDs
+--
+-- Returns for each: 1 (dead), -1 (not pending in this group).
+--@include dead_letter
+--@include remove
+
+local stream, retry, dlq, group = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
+local bad = wrong_type(retry, 'zset') or wrong_type(dlq, 'stream')
+if bad then
+    return bad
+end
+local answers, acked = {}, {}
+for i = 3, #ARGV do
+    local id = ARGV[i]
+    local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
+    if row then
+        local last = redis.pcall('HGET', KEYS[i + 1], 'error')
+        local err = ARGV[2]
+        if type(last) == 'string' then
+            err = err .. '; last error: ' .. last
+        end
+        bury(stream, dlq, id, row[4], row[2], 'by hand', err)
+        redis.pcall('DEL', KEYS[i + 1])
+        redis.call('ZREM', retry, id)
+        redis.call('XACK', stream, group, id)
+        acked[#acked + 1] = id
+    end
+    answers[#answers + 1] = row and 1 or -1
+end
+if #acked > 0 then
+    remove_settled(stream, groups_of(stream), group, acked)
+end
+return answers

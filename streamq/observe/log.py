@@ -1,0 +1,121 @@
+"""An observer that writes to the log, in the words of an operator."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Sequence
+
+from streamq import signals
+from streamq.errors import ServerUnavailable, StreamqError
+from streamq.signals import Signal
+from streamq.text import printable
+from streamq.verdict import Outcome, Verdict
+
+log = logging.getLogger("streamq")
+
+
+class LogObserver:
+    """Logs what an operator wants to know: failures, losses, recoveries.
+
+    At DEBUG also jobs that succeed, and where a handler failed. Text from payloads and
+    servers is escaped.
+    """
+
+    def __call__(self, event: Signal) -> None:
+        match event:
+            case signals.Settled(verdicts):
+                self._settled(verdicts)
+            case signals.Refused(verdict, holder):
+                whose = f"it is {holder}'s now" if holder else "it is settled already"
+                log.warning(
+                    "Job %s: %s came too late, %s", verdict.job.id, verdict.outcome.value, whose
+                )
+            case signals.LeaseLost(stream, group, job_ids):
+                log.warning(
+                    "Lost the lease of %s on %s/%s: the heartbeat came too late",
+                    _some(job_ids), stream, group,
+                )  # fmt: skip
+            case signals.Reclaimed(stream, group, job_ids):
+                log.info("Took over %s stalled on %s/%s", _some(job_ids), stream, group)
+            case signals.DeadLettered(stream, group, job_id, deliveries):
+                log.error(
+                    "Job %s moved to DLQ of %s/%s: worker lost (%d deliveries)",
+                    job_id, stream, group, deliveries,
+                )  # fmt: skip
+            case signals.Vanished(stream, group, job_ids):
+                log.error(
+                    "%s of %s/%s deleted from the stream by somebody else while pending",
+                    _some(job_ids), stream, group,
+                )  # fmt: skip
+            case signals.GroupCreated(stream, group, again):
+                if again:
+                    log.warning("The group %s of %s was gone and is made anew", group, stream)
+                else:
+                    log.info("Created the group %s on %s", group, stream)
+            case signals.ServerLost(ServerUnavailable() as error):
+                log.warning("Server lost: %s; waiting for it to come back", error)
+            case signals.ServerLost(error):
+                log.error("Cannot go on: %s; trying again until that has changed", error)
+            case signals.ServerBack(seconds):
+                log.warning("Going on after %.1f s", seconds)
+            case signals.HandlerAbandoned(job):
+                log.error("Job %s: its handler ignores being cancelled, going on without", job.id)
+            case signals.Stopping(running, grace):
+                if running:
+                    log.info(
+                        "Stopping: waiting up to %g s for %s; a second signal leaves at once",
+                        grace, _running(running),
+                    )  # fmt: skip
+                else:
+                    log.info("Stopping")
+            case signals.Leaving(running, lease):
+                log.warning(
+                    "Leaving at once: %s %s taken up again %g s from now",
+                    _running(running), "is" if running == 1 else "are", lease,
+                )  # fmt: skip
+
+    def _settled(self, verdicts: Sequence[Verdict]) -> None:
+        verbose = log.isEnabledFor(logging.DEBUG)
+        succeeded = Outcome.SUCCEEDED
+        if not verbose:
+            verdicts = [v for v in verdicts if v.error or v.outcome is not succeeded]
+        for verdict in verdicts:
+            job = verdict.job
+            if verdict.outcome is Outcome.SUCCEEDED:
+                if verdict.error:
+                    log.warning("Job %s: %s", job.id, verdict.error)
+                elif verbose:
+                    ms = (verdict.finished - verdict.started) * 1000
+                    log.debug("Job %s (%s) done in %.1f ms", job.id, printable(job.type), ms)
+            elif verdict.outcome is Outcome.RETRY:
+                log.warning(
+                    "Retrying job %s in %.1f s (attempt %d): %s",
+                    job.id, verdict.delay, job.attempt, _error(verdict, verbose),
+                )  # fmt: skip
+            elif verdict.outcome is Outcome.DEAD:
+                error = _error(verdict, verbose)
+                log.error("Job %s moved to DLQ: %s: %s", job.id, verdict.reason, error)
+            elif verdict.outcome is Outcome.EXPIRED:
+                log.warning("Job %s expired before its turn came", job.id)
+            elif verbose:
+                log.debug("Job %s %s", job.id, verdict.outcome.value)
+
+
+def _error(verdict: Verdict, verbose: bool) -> str:
+    """What went wrong; on request also where, if it was not foreseen."""
+    error = verdict.exception
+    if not verbose or error is None or isinstance(error, StreamqError):
+        return verdict.error
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return "\n".join([verdict.error, *map(printable, lines)])
+
+
+def _running(count: int) -> str:
+    return f"{count} running job{'' if count == 1 else 's'}"
+
+
+def _some(job_ids: Sequence[str]) -> str:
+    if len(job_ids) == 1:
+        return f"job {job_ids[0]}"
+    return f"{len(job_ids)} jobs ({job_ids[0]} …)"

@@ -1,0 +1,1 @@
+"""A process of streamq's own: event loop, garbage collector, supervisor."""

@@ -1,0 +1,1 @@
+"""Writing jobs to a stream."""

@@ -1,0 +1,158 @@
+"""What happens in a worker, told to observers.
+
+What happens to jobs a worker tells to observers; the log and the metrics are two of
+them. An observer is any callable that takes an event and returns at once (it runs in the
+event loop)::
+
+    def observe(event: Signal) -> None:
+        match event:
+            case Settled(verdicts):
+                ...
+            case ServerLost(error):
+                ...
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from streamq.job import Job
+from streamq.verdict import Verdict
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The server has applied these verdicts, in one batch."""
+
+    verdicts: Sequence[Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server did not apply a verdict, because the entry was no longer ours.
+
+    Attributes:
+        holder: the consumer that holds the entry now, ``""`` for nobody.
+    """
+
+    verdict: Verdict
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost:
+    """Entries in hand turned out to be somebody else's; their handlers are cancelled."""
+
+    stream: str
+    group: str
+    job_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """Stalled entries of other consumers were taken over."""
+
+    stream: str
+    group: str
+    job_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettered:
+    """A stalled entry had no deliveries left and went to the dead letters.
+
+    Attributes:
+        type: the job's type, ``""`` for a job without one.
+    """
+
+    stream: str
+    group: str
+    job_id: str
+    deliveries: int
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """Pending entries were deleted or trimmed from the stream by somebody else."""
+
+    stream: str
+    group: str
+    job_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCreated:
+    """The group did not exist and was made.
+
+    Attributes:
+        again: it had existed while this worker ran; somebody deleted it or its stream.
+    """
+
+    stream: str
+    group: str
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLost:
+    """The server cannot be used; said once, until it is back."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class ServerBack:
+    """The server can be used again."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerAbandoned:
+    """A handler ignored its cancellation; its job was settled without it."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The worker stops: it waits up to ``grace`` seconds for ``running`` handlers."""
+
+    running: int
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The process leaves at once; ``running`` jobs come back after ``lease`` seconds."""
+
+    running: int
+    lease: float
+
+
+Signal = (
+    Settled | Refused | LeaseLost | Reclaimed | DeadLettered | Vanished | GroupCreated
+    | ServerLost | ServerBack | HandlerAbandoned | Stopping | Leaving
+)  # fmt: skip
+
+Observer = Callable[[Signal], None]
+
+
+class Signals:
+    """Where the worker tells its observers. One that raises hurts nobody else."""
+
+    def __init__(self, observers: Sequence[Observer] = ()) -> None:
+        self._observers = tuple(observers)
+
+    def send(self, event: Signal) -> None:
+        """Call every observer."""
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:
+                _log.exception("an observer failed at %s", type(event).__name__)

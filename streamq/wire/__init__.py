@@ -1,0 +1,1 @@
+"""What stands in Redis, as Python knows it: key names, entries, verdicts, dead letters."""

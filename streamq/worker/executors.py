@@ -1,0 +1,100 @@
+"""Calling a handler that would block the event loop: in a thread or a process."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import Any
+
+from anyio import CapacityLimiter, to_process, to_thread
+
+from streamq.errors import HandlerFailed
+from streamq.handlers.handler import Handler, Mode
+from streamq.job import Emitted, Job
+from streamq.retry import Dead, Retry
+from streamq.text import printable
+
+_UNDONE = (CoroutineType, GeneratorType, AsyncGeneratorType)
+
+
+class Executors:
+    """Calls ``def`` handlers.
+
+    Args:
+        threads: how many ``def`` handlers run at once.
+        processes: how many CPU-bound handlers run at once, each in a process of its own.
+    """
+
+    def __init__(self, threads: int, processes: int) -> None:
+        self._threads = CapacityLimiter(threads)
+        self._processes = CapacityLimiter(processes)
+
+    async def call(
+        self, handler: Handler, jobs: Sequence[Job], args: tuple[Any, ...],
+        kwargs: dict[str, Any], begun: Callable[[], None],
+    ) -> Any:  # fmt: skip
+        """Call a handler and return its result, or raise what it raised.
+
+        When cancelled, a handler in a process is killed; one in a thread cannot be
+        stopped, and runs on with nobody waiting for it.
+
+        Args:
+            begun: called when there is a thread or a process for it.
+        """
+        if handler.mode is Mode.THREAD:
+            async with self._threads:
+                begun()
+                return await to_thread.run_sync(
+                    _call, handler.function, args, kwargs,
+                    abandon_on_cancel=True, limiter=CapacityLimiter(1),
+                )  # fmt: skip
+        async with self._processes:
+            begun()
+            result, emitted, error = await to_process.run_sync(
+                _in_process, handler.function, jobs, args, kwargs,
+                cancellable=True, limiter=CapacityLimiter(1),
+            )  # fmt: skip
+        if error is not None:
+            raise error
+        for job, events in zip(jobs, emitted, strict=True):
+            job.emitted = events
+        return result
+
+
+def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = function(*args, **kwargs)
+    if isinstance(result, _UNDONE):
+        if isinstance(result, CoroutineType):
+            result.close()
+        raise TypeError(
+            f"the handler returned a {type(result).__name__}, which has not run: make it async def "
+            "to return a coroutine, and leave out a yield"
+        )
+    return result
+
+
+def _in_process(
+    function: Callable[..., Any], jobs: Sequence[Job], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, list[list[Emitted] | None], BaseException | None]:
+    # Arguments and jobs come over in one message, so they are the same objects here.
+    try:
+        result = _call(function, args, kwargs)
+    except BaseException as error:  # sys.exit() too: the process serves the next job
+        return None, [], _portable(error)
+    return result, [job.emitted for job in jobs], None
+
+
+def _portable(error: BaseException) -> BaseException:
+    """The error, or in place of one that cannot leave the process, one that says the same."""
+    try:
+        if not isinstance(error, StopIteration):  # which no coroutine can raise
+            pickle.loads(pickle.dumps(error))
+            return error
+    except Exception:
+        pass
+    if isinstance(error, Dead):
+        return Dead(printable(error))
+    if isinstance(error, Retry):
+        return Retry(printable(error), delay=error.delay)
+    return HandlerFailed(f"{type(error).__name__}: {printable(error)}")

@@ -1,0 +1,370 @@
+"""The middle stage: long-lived runners that call the handlers.
+
+A runner takes the next delivery from the hand, calls its handler in its own task and
+hands in the verdict; no task is made for a job. Runners are woken one by one, each by
+the one before it: handlers that never wait are all served by a single runner, without
+a switch of tasks between them, and the others come up only when one does wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import copy_context
+from enum import Enum
+from functools import partial
+from typing import Any
+
+from streamq import verdict
+from streamq.errors import InvalidEntry
+from streamq.handlers.handler import Handler, Mode
+from streamq.handlers.table import Handlers
+from streamq.job import Job
+from streamq.server import Clock
+from streamq.signals import HandlerAbandoned, Signals
+from streamq.verdict import Verdict
+from streamq.wire.entry import decode
+from streamq.wire.keys import GroupKeys
+from streamq.worker.deadlines import NEVER, Deadlines
+from streamq.worker.executors import Executors
+from streamq.worker.inflight import Delivery, InFlight
+
+TURNS = 64
+"""Jobs after which a runner lets the other tasks have the event loop."""
+
+STUCK_AFTER = 5.0
+"""Seconds that a cancelled handler has for cleaning up."""
+
+Prepared = tuple[Handler, Sequence[Job], tuple[Any, ...], dict[str, Any]]
+"""A handler, the jobs that it is called for, and the arguments."""
+
+_ASYNC = Mode.ASYNC  # Python 3.11 is slow to look a member up
+
+_NO_FIELDS: list[bytes] = [b"type", b"", b"data", b"null"]
+
+
+class Cause(Enum):
+    """Why a handler is cancelled."""
+
+    TIMEOUT = "timeout"
+    LEASE_LOST = "lease lost"
+    SHUTDOWN = "shutdown"
+
+
+class Slot:
+    """One runner and what it is doing."""
+
+    __slots__ = ("cause", "deadline", "handler", "jobs", "started", "stuck", "task")
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.jobs: Sequence[Job] = ()
+        self.handler: Handler | None = None
+        self.started = 0.0
+        self.deadline = NEVER
+        self.cause: Cause | None = None
+        self.stuck = False
+
+
+class Runners:
+    """Runs the handlers of one consumer.
+
+    Args:
+        put: takes each verdict.
+        keep_results: whether results are wanted.
+        clock: how far the server's clock is ahead of ours.
+    """
+
+    def __init__(
+        self,
+        keys: GroupKeys,
+        consumer: str,
+        *,
+        in_flight: InFlight,
+        handlers: Handlers,
+        executors: Executors,
+        put: Callable[[Verdict], None],
+        keep_results: bool,
+        clock: Clock,
+        signals: Signals,
+    ) -> None:
+        self._stream = keys.stream
+        self._group = keys.group
+        self._consumer = consumer
+        self._in_flight = in_flight
+        self._handlers = handlers
+        self._executors = executors
+        self._put = put
+        self._keep_results = keep_results
+        self._clock = clock
+        self._signals = signals
+        self._slots: set[Slot] = set()
+        self._stuck: set[Slot] = set()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._waking = False
+        self._ending = False
+        self._closed = False
+        self._deadlines = Deadlines(self._slots, self._missed)
+
+    @property
+    def running(self) -> int:
+        """How many handlers are running."""
+        return sum(1 for slot in self._slots if slot.jobs)
+
+    @property
+    def stuck(self) -> int:
+        """How many handlers run on after their jobs were settled without them."""
+        return len(self._stuck)
+
+    def wake(self) -> None:
+        """Let one more runner look at the hand, unless one is on its way already."""
+        if self._ending:
+            self.give_back()
+            return
+        if self._waking:
+            return
+        while self._idle:
+            idle = self._idle.popleft()
+            if not idle.done():  # cancelled, that is
+                idle.set_result(None)
+                self._waking = True
+                return
+        if len(self._slots) < self._in_flight.concurrency:
+            slot = Slot()
+            self._slots.add(slot)
+            slot.task = asyncio.get_running_loop().create_task(self._serve(slot))
+            self._waking = True
+
+    def give_back(self) -> None:
+        """Release what no runner has begun, and whatever still comes: begin nothing more."""
+        self._ending = True
+        buffer = self._in_flight.buffer
+        while buffer:
+            id, _, attempt = buffer.popleft()
+            if self._in_flight.held.get(id) == attempt:
+                self._put(verdict.released(self._job(id, attempt, _NO_FIELDS)))
+
+    def cancel(self, cause: Cause, ids: Sequence[str] | None = None) -> None:
+        """Cancel the handlers of these jobs, or all that are running."""
+        wanted = None if ids is None else set(ids)
+        for slot in list(self._slots):
+            if slot.jobs and (wanted is None or any(job.id in wanted for job in slot.jobs)):
+                self._cancel(slot, cause)
+
+    async def close(self) -> None:
+        """End the runners. Handlers that do not let themselves be cancelled are left alone."""
+        self._ending = self._closed = True
+        self._in_flight.buffer.clear()
+        self._deadlines.stop()
+        tasks = [slot.task for slot in self._slots if slot.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=STUCK_AFTER)
+            self._stuck.update(slot for slot in self._slots if slot.task in pending)
+
+    # -- one runner -----------------------------------------------------------
+
+    async def _serve(self, slot: Slot) -> None:
+        in_flight, buffer = self._in_flight, self._in_flight.buffer
+        clean = copy_context()
+        turns = 0
+        self._waking = False
+        try:
+            while not slot.stuck:
+                if not buffer:
+                    idle = asyncio.get_running_loop().create_future()
+                    self._idle.append(idle)
+                    await idle
+                    self._waking = False
+                    continue
+                turns += 1
+                if turns >= TURNS:
+                    turns = 0
+                    await asyncio.sleep(0)
+                    continue
+                delivery = buffer.popleft()
+                if in_flight.held.get(delivery[0]) != delivery[2]:
+                    continue  # its lease was lost before its turn came
+                if buffer and not self._waking:
+                    self.wake()
+                try:
+                    prepared = self._prepare(delivery)
+                    if prepared is not None:
+                        # Here, not in a coroutine of its own, which would be one more a job.
+                        try:
+                            result = await self._enter(slot, *prepared)
+                        except BaseException as error:
+                            if not self._failed(slot, error):
+                                raise
+                        else:
+                            self._succeeded(slot, result)
+                            del result  # it would be kept until the next one
+                        finally:
+                            self._leave(slot)
+                except Exception as error:
+                    # Nobody's handler but a defect of ours; the job must not stay in
+                    # hand for ever.
+                    job = self._job(delivery[0], delivery[2], _NO_FIELDS)
+                    self._put(verdict.dead(job, "internal error", repr(error)))
+                try:
+                    changed = copy_context() != clean
+                except Exception:
+                    changed = True  # by a value that cannot be compared
+                if changed:
+                    # The next job must not find there what another has left. A context of its
+                    # own for every job would cost each of them what now only these pay.
+                    return
+        finally:
+            clean.run(self._replace, slot)
+
+    def _replace(self, slot: Slot) -> None:
+        """Let a new runner take over from one that ends."""
+        self._slots.discard(slot)
+        if self._in_flight.buffer and not slot.stuck:
+            self.wake()
+        self._stuck.discard(slot)
+
+    def _prepare(self, delivery: Delivery) -> Prepared | None:
+        """What to call for a delivery; ``None`` when its verdict is clear without."""
+        id, fields, attempt = delivery
+        try:
+            job = self._job(id, attempt, fields)
+        except InvalidEntry as error:
+            empty = self._job(id, attempt, _NO_FIELDS)
+            self._put(verdict.dead(empty, "invalid entry", error))
+            return None
+        handler = self._handlers.find(job.type)
+        if handler is None or job.meta is not None:
+            now = time.time() + self._clock.ahead
+            settled = verdict.unwanted(job, self._handlers, now)
+            if settled is not None:
+                self._put(settled)
+                return None
+        assert handler is not None
+        job.retries = handler.retries
+        if handler.batch:
+            jobs = self._gather(job, handler)
+            return handler, jobs, (jobs,), {}
+        try:
+            args, kwargs = handler.bind(job)
+        except Exception as error:
+            self._put(verdict.unbound(job, handler, error))
+            return None
+        return handler, (job,), args, kwargs
+
+    def _enter(
+        self, slot: Slot, handler: Handler, jobs: Sequence[Job],
+        args: tuple[Any, ...], kwargs: dict[str, Any],
+    ) -> Awaitable[Any]:  # fmt: skip
+        """Call the handler; what is returned is to be awaited."""
+        slot.handler = handler
+        slot.jobs = jobs
+        if handler.mode is not _ASYNC:
+            # The timeout does not count the wait for a thread or a process.
+            slot.started = 0.0
+            begun = partial(self._begun, slot, handler)
+            return self._executors.call(handler, jobs, args, kwargs, begun)
+        slot.started = time.time()
+        if handler.timeout is not None:
+            self._limit(slot, handler.timeout)
+        call: Awaitable[Any] = handler.function(*args, **kwargs)
+        return call
+
+    def _succeeded(self, slot: Slot, result: Any) -> None:
+        if not slot.stuck:
+            for job in slot.jobs:
+                self._put(verdict.succeeded(job, slot.started, result, self._keep_results))
+
+    def _failed(self, slot: Slot, error: BaseException) -> bool:
+        """Hand in the verdicts; ``False`` if the runner is to end as well."""
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if cancelled and slot.cause is not None:
+            self._settle_cancelled(slot)
+            return True
+        if isinstance(error, KeyboardInterrupt) or (cancelled and self._closed):
+            return False
+        # Where it is cancelled now, the handler has cancelled its own task, or awaited what
+        # somebody else cancelled.
+        if not slot.stuck and slot.handler is not None:
+            for job in slot.jobs:
+                self._put(verdict.failed(job, slot.handler, slot.started, error))
+        # A task that was told to end does, and another one takes over.
+        return not (cancelled and slot.task is not None and slot.task.cancelling())
+
+    def _leave(self, slot: Slot) -> None:
+        slot.jobs = ()
+        slot.deadline = NEVER
+        if slot.cause is not None:
+            slot.cause = None
+            if slot.task is not None:
+                slot.task.uncancel()
+
+    def _begun(self, slot: Slot, handler: Handler) -> None:
+        slot.started = time.time()
+        if handler.timeout is not None:
+            self._limit(slot, handler.timeout)
+
+    def _limit(self, slot: Slot, timeout: float) -> None:
+        if slot.cause is None:
+            self._deadlines.set(slot, timeout)
+
+    def _job(self, id: str, attempt: int, fields: list[bytes]) -> Job:
+        return Job(id, self._stream, self._group, self._consumer, attempt, decode(fields))
+
+    def _gather(self, first: Job, handler: Handler) -> list[Job]:
+        """Further jobs for the same batch handler, as far as they come next."""
+        jobs = [first]
+        in_flight, buffer = self._in_flight, self._in_flight.buffer
+        while buffer and len(jobs) < handler.batch:
+            id, fields, attempt = buffer[0]
+            if in_flight.held.get(id) == attempt:
+                try:
+                    job = self._job(id, attempt, fields)
+                except InvalidEntry:
+                    break
+                if job.meta is not None or self._handlers.find(job.type) is not handler:
+                    break
+                job.retries = handler.retries
+                jobs.append(job)
+            buffer.popleft()
+        return jobs
+
+    # -- cancelling -----------------------------------------------------------
+
+    def _missed(self, slot: Slot) -> None:
+        if slot.cause is None:
+            self._cancel(slot, Cause.TIMEOUT)
+        else:
+            self._abandon(slot)
+
+    def _cancel(self, slot: Slot, cause: Cause) -> None:
+        if slot.cause is None and slot.task is not None:
+            slot.cause = cause
+            slot.task.cancel()
+            self._deadlines.set(slot, STUCK_AFTER)
+
+    def _abandon(self, slot: Slot) -> None:
+        """Settle without a handler that ignores its cancellation, and replace its runner."""
+        self._settle_cancelled(slot)
+        slot.stuck = True
+        slot.deadline = NEVER
+        self._slots.discard(slot)
+        self._stuck.add(slot)
+        for job in slot.jobs:
+            self._signals.send(HandlerAbandoned(job))
+        if self._in_flight.buffer:
+            self.wake()
+
+    def _settle_cancelled(self, slot: Slot) -> None:
+        if slot.stuck or slot.handler is None:
+            return
+        for job in slot.jobs:
+            if self._in_flight.held.get(job.id) != job.attempt:
+                continue  # lost
+            if slot.cause is not Cause.TIMEOUT:
+                self._put(verdict.released(job, slot.started))
+            else:
+                self._put(verdict.timed_out(job, slot.handler, slot.started))

@@ -1,0 +1,33 @@
+"""What the log says of a worker that stops."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from streamq.observe.log import LogObserver
+from streamq.signals import Leaving, Signal, Stopping
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (Stopping(0, 30), "Stopping"),
+        (
+            Stopping(1, 30),
+            "Stopping: waiting up to 30 s for 1 running job; a second signal leaves at once",
+        ),
+        (
+            Stopping(2, 0.5),
+            "Stopping: waiting up to 0.5 s for 2 running jobs; a second signal leaves at once",
+        ),
+        (Leaving(1, 30), "Leaving at once: 1 running job is taken up again 30 s from now"),
+        (Leaving(2, 30), "Leaving at once: 2 running jobs are taken up again 30 s from now"),
+    ],
+)
+def test_a_worker_that_stops(event: Signal, line: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "streamq"):
+        LogObserver()(event)
+
+    assert caplog.messages == [line]
