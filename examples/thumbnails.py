@@ -28,25 +28,21 @@ from streamq import App, Backoff, Job
 app = App()
 
 # Every event reaches every group. This one has no use for the events it emits itself.
-app.ignore("thumbnail_ready", group="images")
+app.group("images", ignore=["thumbnail_ready"])
 
 
-@app.handler(
-    "photo_added",
-    group="images",
-    retries=3,
-    backoff=Backoff(base=1, cap=1, jitter=False),  # a second each time, for an example
-    timeout=30,
+@app.group("images").handler(
+    "photo_added", retries=3, backoff=Backoff(base=1, cap=1, jitter=False), timeout=30
 )
 async def make_thumbnail(job: Job, file: Path, width: int = 256) -> dict[str, object]:
     """Write a thumbnail beside the photograph, and announce it."""
     # Pillow would hold up the event loop, so it works in a thread.
     thumbnail, size = await asyncio.to_thread(shrink, file, width)
-    await job.emit("thumbnail_ready", file=str(thumbnail))
+    job.emit("thumbnail_ready", {"file": str(thumbnail)})
     return {"thumbnail": str(thumbnail), "size": f"{size[0]}x{size[1]}"}
 
 
-@app.handler("*", group="audit")
+@app.group("audit").handler("*")
 def note(job: Job, file: Path) -> None:
     """Append one line for an event to ``audit.log``: what, which file, how large, SHA-256."""
     content = file.read_bytes()

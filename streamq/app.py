@@ -1,46 +1,54 @@
-"""The App: handlers, the server they work on, and what a program does with both."""
+"""The App: the server, the groups that work on it, and what a program does with both."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from streamq.admin import Inspector
 from streamq.admin.dead_letters import DeadLetters
 from streamq.errors import ConfigError
-from streamq.handlers.handler import ANY, Handler, make_handler
+from streamq.group import Group, Registry, name_of
+from streamq.handlers.handler import ANY, Handler
+from streamq.middleware import Middleware, ProduceMiddleware
+from streamq.options import refuse_options
 from streamq.process.eventloop import run_async
 from streamq.process.gc import collect_less
-from streamq.produce.producer import NewJob, Producer
+from streamq.produce.many import Jobs
+from streamq.produce.new_job import Enqueued, NewJob
+from streamq.produce.producer import Producer
 from streamq.produce.replication import TIMEOUT, Replication
 from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.signals import Observer
-from streamq.wire.entry import MAX_PAYLOAD, check_type
-from streamq.wire.keys import check_group, check_stream
+from streamq.wire.entry import MAX_PAYLOAD
+from streamq.wire.keys import check_group
 from streamq.worker import Handlers, Settings, Subscription, Worker
 from streamq.worker.shutdown import end_with_main
 
-P = ParamSpec("P")
-R = TypeVar("R")
+if TYPE_CHECKING:
+    from streamq.event import Event
 
 DEFAULT_STREAM = "jobs"
 DEFAULT_GROUP = "default"
 
 
-class App:
-    """A set of handlers, and the server that their jobs are on.
+class App(Registry):
+    """The groups that work on a server's streams, and the way to write jobs to them.
 
     Args:
         url: ``redis://…``, ``rediss://…`` or ``unix://…``; without one, ``STREAMQ_URL``
             from the environment, and without that the embedded server.
         stream: the stream for everything that names no other.
+        ignore: types, or patterns such as ``thumbnail_*``, that every group settles unseen.
+        middleware: wraps the handling of each job in every group; the first is outermost.
+        produce_middleware: wraps the producing of each job; the first is outermost.
         max_payload: bytes that the encoded data of one job may take.
         replicas: how many replicas must have acknowledged a job before a produce returns, for
-            jobs that a failover is not to lose; each then takes the replicas' time as well.
+            jobs that a failover must not lose; each then takes the replicas' time as well.
         replica_timeout: seconds until :class:`~streamq.errors.NotReplicated` is raised. The
             job is written then all the same.
         lifespan: a function that returns an async context manager; a worker enters it
@@ -50,91 +58,63 @@ class App:
         ConfigError: a name, a number or the URL cannot be used.
     """
 
+    stream: str
+
     def __init__(
         self,
         url: str | None = None,
         *,
         stream: str = DEFAULT_STREAM,
+        ignore: Iterable[str] = (),
+        middleware: Sequence[Middleware] = (),
+        produce_middleware: Sequence[ProduceMiddleware] = (),
         max_payload: int = MAX_PAYLOAD,
         replicas: int = 0,
         replica_timeout: float = TIMEOUT,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     ) -> None:
+        super().__init__(stream=stream, ignore=ignore, middleware=middleware)
         self.url = url
-        self.stream = check_stream(stream)
+        self._produce_middleware = tuple(produce_middleware)
         self._max_payload = max_payload
         self._replication = Replication(replicas, replica_timeout) if replicas else None
         self._lifespan = lifespan
-        self._handlers: dict[tuple[str, str | None], dict[str, Handler]] = {}
-        self._ignored: dict[tuple[str, str | None], list[str]] = {}
+        self._groups: list[Group] = []
         self._server: Server | None = None
         self._producer: Producer | None = None
 
-    # -- handlers -------------------------------------------------------------
+    # -- groups ---------------------------------------------------------------
 
-    def handler(
+    def group(
         self,
-        type: str | None = None,
+        name: str,
         *,
-        group: str | None = None,
         stream: str | None = None,
-        retries: int = 3,
+        ignore: Iterable[str] = (),
+        retries: int | None = None,
         backoff: Backoff | None = None,
         timeout: float | None = None,
-        process: bool = False,
-        batch: int = 0,
-    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Register a function as the handler of a job type. The function stays as it is.
+        concurrency: int | None = None,
+        middleware: Sequence[Middleware] = (),
+    ) -> Group:
+        """Make a consumer group of this app; see :class:`~streamq.Group` for the rules.
 
-        ``async def`` runs in the event loop, ``def`` in a thread, and ``def`` with
-        ``process=True`` in a process of its own. Its arguments come from the job's data
-        by name, validated against its annotations; a parameter annotated
-        :class:`~streamq.Job` takes the job. What it returns is kept as the result.
-
-        It may raise :class:`~streamq.Retry` to be tried again later and
-        :class:`~streamq.Dead` to give the job up; any other exception is a failure,
-        tried again as ``retries`` and ``backoff`` say.
-
-        Args:
-            type: the job type; the function's name by default, ``*`` for every type
-                that no other handler of the group takes.
-            group: the consumer group; without one, whatever group a worker is started for.
-            stream: the stream; the app's own by default.
-            retries: tries after a first failure, before the job goes to the dead letters.
-            backoff: when they follow; exponential from 1 s to 300 s with full jitter by default.
-            timeout: seconds that one delivery may run.
-            process: run it in a process, for work that keeps a core busy.
-            batch: call it with a list of up to so many jobs, ``def f(jobs: list[Job])``.
+        A name may be used more than once, in several modules say: these are one group to the
+        server, each with the rules of its own handlers.
 
         Raises:
-            ConfigError: the function or a rule cannot be used, or the type is taken.
+            ConfigError: the name or a rule cannot be used.
         """
+        group = Group(
+            name, stream=stream, ignore=ignore, retries=retries, backoff=backoff,
+            timeout=timeout, concurrency=concurrency, middleware=middleware,
+        )  # fmt: skip
+        self._groups.append(group)
+        return group
 
-        def register(function: Callable[P, R]) -> Callable[P, R]:
-            name = check_type(type if type is not None else _name_of(function))
-            if type is None and not name.isidentifier():
-                raise ConfigError(f"{name} has no name of its own: give the job type it handles")
-            place = self._place(stream, group)
-            handlers = self._handlers.setdefault(place, {})
-            if name in handlers:
-                raise ConfigError(
-                    f"the type {name!r} has a handler already, {_name_of(handlers[name].function)}"
-                )
-            handlers[name] = make_handler(
-                name, function, retries=retries, backoff=backoff, timeout=timeout,
-                process=process, batch=batch,
-            )  # fmt: skip
-            return function
-
-        return register
-
-    def ignore(self, *types: str, group: str | None = None, stream: str | None = None) -> None:
-        """Let a group settle jobs of these types unseen, instead of calling them dead.
-
-        Args:
-            types: job types, or patterns such as ``thumbnail_*``.
-        """
-        self._ignored.setdefault(self._place(stream, group), []).extend(types)
+    def include(self, *groups: Group) -> None:
+        """Let groups that were made elsewhere work in this app. Twice is once."""
+        self._groups += [group for group in groups if group not in self._groups]
 
     def subscriptions(
         self, groups: Sequence[str] = (), streams: Sequence[str] = ()
@@ -142,95 +122,151 @@ class App:
         """What a worker of this app consumes.
 
         Args:
-            groups: only these; all that the handlers name by default. Handlers that
-                name none serve in each of them.
-            streams: only these; all that the handlers name by default.
+            groups: only these; all groups of the app by default. Handlers of
+                ``@app.handler`` serve in each of them.
+            streams: only these; all that the handlers are for by default.
 
         Raises:
-            ConfigError: there is no handler for one of the groups or streams.
+            ConfigError: there is no handler for one of the groups or streams, or two for
+                one type.
         """
-        wanted_groups = [check_group(group) for group in groups]
+        wanted = [check_group(group) for group in groups]
+        registries: list[Registry] = [self, *self._groups]
+        known = dict.fromkeys(s for one in registries for s in one.streams(self.stream))
         found: list[Subscription] = []
-        for stream in dict.fromkeys(streams or [stream for stream, _ in self._handlers]):
-            named = dict.fromkeys(g for s, g in self._handlers if s == stream and g is not None)
-            for group in dict.fromkeys(wanted_groups or named or [DEFAULT_GROUP]):
-                handlers = {
-                    **self._handlers.get((stream, None), {}),
-                    **self._handlers.get((stream, group), {}),
-                }
-                ignored = [
-                    *self._ignored.get((stream, None), ()),
-                    *self._ignored.get((stream, group), ()),
-                ]
-                if handlers:
-                    found.append(Subscription(stream, group, Handlers(handlers.values(), ignored)))
-        self._check_found(found, wanted_groups, streams)
+        for stream in dict.fromkeys(streams or known):
+            named = [g.name for g in self._groups if stream in g.streams(self.stream)]
+            for group in dict.fromkeys(wanted or named or [DEFAULT_GROUP]):
+                handlers = self._handlers_of(stream, group)
+                if handlers is not None:
+                    found.append(Subscription(stream, group, handlers, self._concurrency(group)))
+        self._check_found(found, wanted, streams)
         return found
+
+    def _handlers_of(self, stream: str, group: str) -> Handlers | None:
+        """The handlers of a group for a stream; those of the group go before the app's own."""
+        own: dict[str, Handler] = {}
+        members = [one for one in self._groups if one.name == group]
+        for one in members:
+            for type, handler in one.handlers(stream, self.stream).items():
+                if type in own:
+                    raise ConfigError(
+                        f"the group {group} has two handlers for the type {type!r}: "
+                        f"{name_of(own[type].function)} and {name_of(handler.function)}"
+                    )
+                own[type] = handler.wrapped([*self.middleware, *one.middleware])
+        everywhere = self.handlers(stream, self.stream)
+        for type, handler in everywhere.items():
+            if type not in own:
+                own[type] = handler.wrapped(self.middleware)
+        if not own:
+            return None
+        ignored = [pattern for one in (self, *members) for pattern in one.ignored]
+        return Handlers(own.values(), ignored)
+
+    def _concurrency(self, group: str) -> int | None:
+        return max(
+            (g.concurrency for g in self._groups if g.name == group and g.concurrency),
+            default=None,
+        )
 
     # -- jobs -----------------------------------------------------------------
 
+    @overload
+    async def produce(
+        self, type: str, data: Mapping[str, Any] | None = None, /, *, stream: str | None = None,
+        key: str | None = None, unique: str | None = None, unique_for: float | None = None,
+        delay: float | None = None, at: datetime | None = None, expires: float | None = None,
+        trace: str | None = None,
+    ) -> Enqueued: ...  # fmt: skip
+    @overload
+    async def produce(
+        self, event: Event, /, *, stream: str | None = None,
+        key: str | None = None, unique: str | None = None, unique_for: float | None = None,
+        delay: float | None = None, at: datetime | None = None, expires: float | None = None,
+        trace: str | None = None,
+    ) -> Enqueued: ...  # fmt: skip
     async def produce(
         self,
-        type: str,
+        type: str | Event,
         data: Mapping[str, Any] | None = None,
         /,
         *,
         stream: str | None = None,
         key: str | None = None,
+        unique: str | None = None,
+        unique_for: float | None = None,
         delay: float | None = None,
         at: datetime | None = None,
         expires: float | None = None,
-        **fields: Any,
-    ) -> str:
-        """Write one job and return its ID, or its schedule's name if it is for later::
+        trace: str | None = None,
+        **unknown: object,
+    ) -> Enqueued:
+        """Write one job. The data is a mapping or an :class:`~streamq.Event`, names are options::
 
-            await app.produce("process_image", file="image_1.png")
-            await app.produce("remind", user=7, delay=3600)
-            await app.produce("archive", {"key": "a field that is called so"})
+            job = await app.produce("photo_added", {"file": "a.png"}, unique="a.png")
+            job = await app.produce(PhotoAdded(file="a.png"), delay=60)
+            print(job.id, job.created)
 
         Args:
-            type: the job type.
-            data: the data; more of it may be given by name.
+            type: the job type, or an event in place of type and data.
+            data: the data; no data is an empty mapping.
             stream: where to; the app's own by default.
-            key: an idempotency key: for a day, the same key writes nothing again and
-                returns the first job's ID.
+            key: the order key: what belongs together.
+            unique: an idempotency key: while it is remembered, the same key writes nothing and
+                returns the first job, with ``created`` false.
+            unique_for: seconds for which it is remembered, a day by default.
             delay: seconds until the job is written to the stream.
-            at: when it is written, with a time zone.
-            expires: seconds from its writing after which it is not run any more.
+            at: when it is written; an aware datetime.
+            expires: seconds, counted from its writing, after which it is not run.
+            trace: a W3C ``traceparent``, handed on to the handler.
 
         Raises:
             StreamqError: see :meth:`streamq.produce.producer.Producer.produce`.
+            TypeError: there is no such option; data belongs into the mapping.
         """
-        return await self.producer.produce(
-            stream or self.stream, type, {**data, **fields} if data else fields,
-            key=key, delay=delay, at=at, expires=expires,
+        if unknown:
+            refuse_options("produce", unknown)
+        job = NewJob(
+            type, data, key=key, unique=unique, unique_for=unique_for,
+            delay=delay, at=at, expires=expires, trace=trace,
         )  # fmt: skip
+        return await self.producer.produce(stream or self.stream, job)
+
+    async def produce_many(
+        self,
+        jobs: Jobs,
+        /,
+        *,
+        stream: str | None = None,
+        **options: Any,
+    ) -> list[Enqueued]:
+        """Write many jobs, pipelined, and return what became of each, in order::
+
+            await app.produce_many([("photo_added", {"file": name}) for name in names])
+            await app.produce_many(NewJob("mail", data, unique=id) for id, data in mails)
+
+        Args:
+            jobs: pairs of type and data, events, or :class:`~streamq.NewJob` with options of
+                their own.
+            stream: where to; the app's own by default.
+            options: those of :meth:`produce`, for every job that is no ``NewJob``.
+
+        Raises:
+            StreamqError: see :meth:`streamq.produce.producer.Producer.produce_many`.
+            TypeError: there is no such option.
+        """
+        if options:
+            NewJob("", **options)  # refuses what is no option before anything is written
+        return await self.producer.produce_many(stream or self.stream, jobs, options)
 
     async def cancel(self, name: str, *, stream: str | None = None) -> bool:
         """Take a scheduled job back before its time; ``False`` when it is too late.
 
         Args:
-            name: what :meth:`produce` returned.
+            name: the ID that :meth:`produce` returned.
         """
         return await self.producer.cancel(stream or self.stream, name)
-
-    async def produce_many(
-        self,
-        jobs: Iterable[NewJob] | AsyncIterable[NewJob],
-        /,
-        *,
-        stream: str | None = None,
-    ) -> list[str]:
-        """Write many jobs, pipelined, and return their IDs in order.
-
-        Args:
-            jobs: pairs of type and data.
-            stream: where to; the app's own by default.
-
-        Raises:
-            StreamqError: see :meth:`streamq.produce.producer.Producer.produce_many`.
-        """
-        return await self.producer.produce_many(stream or self.stream, jobs)
 
     # -- looking at jobs ------------------------------------------------------
 
@@ -263,9 +299,11 @@ class App:
 
     @property
     def producer(self) -> Producer:
-        """What writes its jobs, with every option that there is, until :meth:`close`."""
+        """What writes its jobs, until :meth:`close`."""
         if self._producer is None:
-            self._producer = Producer(self.server, self._max_payload, self._replication)
+            self._producer = Producer(
+                self.server, self._max_payload, self._replication, self._produce_middleware
+            )
         return self._producer
 
     async def close(self) -> None:
@@ -332,12 +370,6 @@ class App:
         run_async(main)
         end_with_main()
 
-    def _place(self, stream: str | None, group: str | None) -> tuple[str, str | None]:
-        return (
-            self.stream if stream is None else check_stream(stream),
-            None if group is None else check_group(group),
-        )
-
     def _check_found(
         self, found: Sequence[Subscription], groups: Sequence[str], streams: Sequence[str]
     ) -> None:
@@ -350,10 +382,6 @@ class App:
                 raise ConfigError(f"the app has no handler for the {what} {missing[0]!r}")
         if not found:
             raise ConfigError("the app has no handlers: register one with @app.handler(...)")
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    return str(getattr(function, "__name__", repr(function)))
 
 
 __all__ = ["ANY", "DEFAULT_GROUP", "DEFAULT_STREAM", "App"]

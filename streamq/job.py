@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import orjson
 
 from streamq.errors import InvalidEntry
+from streamq.options import check_key, check_text, milliseconds, refuse_options, taken
 from streamq.text import printable
-from streamq.wire.entry import Fields, check_type, created_at, decode_data, encode_data
+from streamq.wire.entry import (
+    Fields,
+    check_type,
+    created_at,
+    decode_data,
+    encode,
+    encode_data,
+)
 from streamq.wire.keys import check_stream
+
+if TYPE_CHECKING:
+    from streamq.event import Event
 
 _MS = re.compile(r"[0-9]{1,16}")
 
 
 class Emitted(NamedTuple):
-    """A follow-up event, waiting to be written with the ack."""
+    """A follow-up event, waiting to be written with the ack.
+
+    Attributes:
+        fields: of its entry, as ``XADD`` takes them.
+    """
 
     stream: str
-    type: str
-    raw: bytes
-
-
-class _Done:
-    """Awaitable that is ready at once, so that ``emit`` works from ``async`` and ``def``."""
-
-    __slots__ = ()
-
-    def __await__(self) -> Generator[None, None, None]:
-        return
-        yield
-
-
-_DONE = _Done()
+    fields: list[str | bytes | int]
 
 
 class Job:
@@ -98,7 +99,7 @@ class Job:
 
     @property
     def key(self) -> str | None:
-        """The idempotency key that it was produced with."""
+        """The order key that it was produced with."""
         return self._text(b"key")
 
     @property
@@ -136,29 +137,61 @@ class Job:
         value = self.meta.get(name)
         return None if value is None else value.decode("utf-8", "backslashreplace")
 
-    def emit(self, type: str, /, *, stream: str | None = None, **data: Any) -> _Done:
+    @overload
+    def emit(
+        self, type: str, data: Mapping[str, Any] | None = None, /, *, stream: str | None = None,
+        key: str | None = None, expires: float | None = None, trace: str | None = None,
+    ) -> None: ...  # fmt: skip
+    @overload
+    def emit(
+        self, event: Event, /, *, stream: str | None = None,
+        key: str | None = None, expires: float | None = None, trace: str | None = None,
+    ) -> None: ...  # fmt: skip
+    def emit(
+        self,
+        type: str | Event,
+        data: Mapping[str, Any] | None = None,
+        /,
+        *,
+        stream: str | None = None,
+        key: str | None = None,
+        expires: float | None = None,
+        trace: str | None = None,
+        **unknown: object,
+    ) -> None:
         """Write a follow-up event together with this job's ack, or not at all.
 
-        A delivery that fails, is retried or is refused emits nothing. Awaiting
-        the result is allowed and costs nothing; ``def`` handlers just call it.
+        A delivery that fails, is retried or is refused emits nothing. It is a plain call, not
+        awaited, in ``async def`` and in ``def`` alike.
 
         Args:
-            type: the type of the new event.
+            type: the type of the new event, or an :class:`~streamq.Event` in place of type
+                and data.
+            data: the new event's data.
             stream: where it goes; this job's own stream by default. On a Cluster
                 it must share this stream's hash slot.
-            data: the new event's data.
+            key: its order key.
+            expires: seconds, counted from its writing, after which it is not run.
+            trace: a W3C ``traceparent``; this job's own by default.
 
         Raises:
-            ConfigError: the type or the stream name is not usable.
+            ConfigError: the type, the stream or an option cannot be used.
             PayloadError: the data cannot be written as JSON or is too large.
+            TypeError: there is no such option; data belongs into the mapping.
         """
+        if unknown:
+            refuse_options("emit", unknown)
+        name, values = (type, data or {}) if isinstance(type, str) else taken(type, data)
         target = self.stream if stream is None else check_stream(stream)
-        event = Emitted(target, check_type(type), encode_data(data))
+        fields = encode(
+            check_type(name), encode_data(values),
+            key=check_key("key", key),
+            trace=self.trace if trace is None else check_text("trace", trace),
+            expires=milliseconds("expires", expires),
+        )  # fmt: skip
         if self.emitted is None:
-            self.emitted = [event]
-        else:
-            self.emitted.append(event)
-        return _DONE
+            self.emitted = []
+        self.emitted.append(Emitted(target, fields))
 
     def as_dict(self) -> Mapping[str, Any]:
         """The job as plain data, for programs that read JSON."""
@@ -174,5 +207,5 @@ class Job:
         }
 
     def __repr__(self) -> str:
-        tries = f"attempt {self.attempt} of {self.retries + 1}"
-        return f"<Job {self.id} {printable(self.type)!r} {tries}>"
+        attempts = f"attempt {self.attempt} of {self.retries + 1}"
+        return f"<Job {self.id} {printable(self.type)!r} {attempts}>"

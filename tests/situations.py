@@ -47,7 +47,7 @@ async def fail(server_url: str, *, retries: int, delay: float = 3600, jobs: int 
     """Let the group's handler fail so many jobs once, with a server error of its own."""
     async with App(server_url) as app:
 
-        @app.handler("*", group=GROUP, retries=retries)
+        @app.group(GROUP).handler("*", retries=retries)
         async def resize(job: Job) -> None:
             if retries == 0:
                 raise RuntimeError("no such\x1b[31m file")
@@ -62,7 +62,7 @@ async def succeed(server_url: str, result: object = None, group: str = GROUP) ->
     """Let the group do all there is to do."""
     async with App(server_url) as app:
 
-        @app.handler("*", group=group)
+        @app.group(group).handler("*")
         async def resize(job: Job) -> object:
             return result
 
@@ -75,7 +75,7 @@ async def running(server_url: str, jobs: int = 1) -> AsyncIterator[str]:
     async with App(server_url) as app:
         begun, end = anyio.Semaphore(0), anyio.Event()
 
-        @app.handler("*", group=GROUP)
+        @app.group(GROUP).handler("*")
         async def resize(job: Job) -> None:
             begun.release()
             await end.wait()

@@ -71,7 +71,7 @@ async def test_a_broken_photograph_dies_is_repaired_redriven_and_succeeds(
     broken = cut_off(whole, Path("photos/broken.png"))
     dead_letters = app.dead_letters("images")
 
-    job_id = await app.produce("photo_added", file=str(broken))
+    job_id = (await app.produce("photo_added", {"file": str(broken)})).id
     await app.worker(burst=True).run()
     [letter] = [letter async for letter in dead_letters.letters()]
     assert (letter.job_id, letter.attempts) == (job_id, 4)

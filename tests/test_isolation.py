@@ -46,6 +46,6 @@ async def test_a_handler_can_use_the_tasks_and_timeouts_of_asyncio(app: App) -> 
             task = group.create_task(asyncio.sleep(0, current.get()))
         seen.append(f"child saw {task.result()}")
 
-    await app.produce("step", n=7)
+    await app.produce("step", {"n": 7})
     await app.worker(burst=True).run()
     assert seen == ["timed out", "child saw 7"]

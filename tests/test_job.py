@@ -249,48 +249,59 @@ def test_ids_are_ordered_by_number() -> None:
 # -- the job itself -----------------------------------------------------------
 
 
-async def _await(job: Job) -> None:
-    await job.emit("next", n=1)
-
-
 def test_emitted_events_are_kept_in_order() -> None:
     job = job_of(b"type", b"t", b"data", b"{}")
     assert job.emitted is None
-    job.emit("next", file="a", type="not the type", stream_name="b")
+    job.emit("next", {"file": "a", "type": "not the type", "stream_name": "b"})
     job.emit("other", stream="elsewhere")
     assert job.emitted == [
-        ("jobs", "next", b'{"file":"a","type":"not the type","stream_name":"b"}'),
-        ("elsewhere", "other", b"{}"),
+        (
+            "jobs",
+            ["type", "next", "data", b'{"file":"a","type":"not the type","stream_name":"b"}'],
+        ),
+        ("elsewhere", ["type", "other", "data", b"{}"]),
     ]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "data", "error"),
+    ("arguments", "options", "error"),
     [
         (("\x00",), {}, ConfigError),
         (("x" * 129,), {}, ConfigError),
         (("next",), {"stream": ""}, ConfigError),
         (("next",), {"stream": "\ud800"}, ConfigError),
-        (("next",), {"n": object()}, PayloadError),
-        (("next",), {"n": "x" * MAX_PAYLOAD}, PayloadTooLarge),
+        (("next",), {"key": ""}, ConfigError),
+        (("next",), {"expires": -1}, ConfigError),
+        (("next",), {"trace": "\ud800"}, ConfigError),
+        (("next", {"n": object()}), {}, PayloadError),
+        (("next", {"n": "x" * MAX_PAYLOAD}), {}, PayloadTooLarge),
     ],
 )
 def test_an_event_that_cannot_be_written_is_refused_at_once(
-    arguments: tuple[str], data: dict[str, Any], error: type[Exception]
+    arguments: tuple[Any, ...], options: dict[str, Any], error: type[Exception]
 ) -> None:
     job = job_of(b"type", b"t", b"data", b"{}")
     with pytest.raises(error):
-        job.emit(*arguments, **data)
+        job.emit(*arguments, **options)
     assert not job.emitted
 
 
-def test_emit_can_be_awaited_or_not() -> None:
+def test_emit_has_options_and_a_plain_result() -> None:
+    trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    job = job_of(b"type", b"t", b"data", b"{}", b"trace", trace)
+    job.emit("next", key="user-7", expires=1.5)
+    job.emit("next", trace="00-1")
+    assert [event.fields[4:] for event in job.emitted or ()] == [
+        ["key", "user-7", "trace", trace.decode(), "expires", 1500],
+        ["trace", "00-1"],
+    ]
+
+
+def test_a_keyword_that_is_no_option_names_the_mapping() -> None:
     job = job_of(b"type", b"t", b"data", b"{}")
-    job.emit("next", n=0)
-    with pytest.raises(StopIteration):
-        _await(job).send(None)
-    assert job.emitted is not None
-    assert len(job.emitted) == 2
+    with pytest.raises(TypeError, match=r"no option 'file'.*emit\(type, \{'file': …\}\)"):
+        job.emit("next", file="a.png")
+    assert job.emitted is None
 
 
 def test_a_job_as_plain_data() -> None:

@@ -32,7 +32,7 @@ _variable: ContextVar[int | None] = ContextVar("_variable", default=None)
 async def test_a_context_variable_is_not_there_for_the_jobs_that_are_waiting(app: App) -> None:
     found: list[int | None] = []
 
-    @app.handler("set", group="g")
+    @app.group("g").handler("set")
     async def handle(i: int) -> None:
         found.append(_variable.get())
         _variable.set(i)
@@ -46,13 +46,13 @@ async def test_a_lost_lease_gives_the_rest_of_a_batch_back(app: App, client: red
     calls: list[list[str]] = []
     events: list[Signal] = []
 
-    @app.handler("x", group="g", batch=3)
+    @app.group("g").handler("x", batch=3)
     async def handle(jobs: list[Job]) -> None:
         calls.append([job.id for job in jobs])
         if len(calls) == 1:
             await for_ever()
 
-    ids = await app.produce_many([("x", {})] * 3)
+    ids = [job.id for job in await app.produce_many([("x", {})] * 3)]
     worker = app.worker(settings=Settings(lease=0.3, grace=0), observers=[events.append])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(worker.run())
@@ -70,7 +70,7 @@ async def test_max_jobs_ends_a_worker_whose_groups_overdraw_it(app: App) -> None
     ran: list[str] = []
 
     def register(group: str) -> None:
-        @app.handler("x", group=group)
+        @app.group(group).handler("x")
         async def handle() -> None:
             ran.append(group)
 
@@ -90,7 +90,7 @@ async def test_one_stream_in_trouble_is_told_once_beside_others_that_work(
     events: list[Signal] = []
 
     def register(stream: str) -> None:
-        @app.handler("x", group="g", stream=stream)
+        @app.group("g").handler("x", stream=stream)
         async def handle() -> None: ...
 
     register("good")
@@ -120,7 +120,7 @@ async def test_the_wait_for_a_thread_is_not_counted_by_the_timeout(app: App) -> 
             outcomes.extend(verdict.outcome for verdict in event.verdicts)
 
     def register(group: str) -> None:
-        @app.handler("x", group=group, timeout=0.5, retries=0)
+        @app.group(group).handler("x", timeout=0.5, retries=0)
         def handle() -> None:
             time.sleep(0.2)  # time is what is tested
 
@@ -146,13 +146,13 @@ async def test_an_event_that_the_user_may_not_write_holds_up_nobody(
     done: list[int] = []
     async with App(f"unix://w:pw@{server.socket}") as app:
 
-        @app.handler("good", group="g")
+        @app.group("g").handler("good")
         async def good(i: int) -> None:
             done.append(i)
 
-        @app.handler("bad", group="g")
+        @app.group("g").handler("bad")
         async def bad(job: Job) -> None:
-            await job.emit("x", stream="elsewhere")
+            job.emit("x", stream="elsewhere")
 
         await app.produce_many([("bad" if i == 3 else "good", {"i": i}) for i in range(20)])
         async with asyncio.timeout(20):
@@ -170,13 +170,13 @@ async def test_an_event_that_the_server_refuses_leaves_the_others_written_once(
 ) -> None:
     client.xadd("full", {"a": "1"}, id=f"{2**64 - 1}-{2**64 - 1}")
 
-    @app.handler("good", group="g")
+    @app.group("g").handler("good")
     async def good(job: Job) -> None:
-        await job.emit("x", stream="out")
+        job.emit("x", stream="out")
 
-    @app.handler("bad", group="g")
+    @app.group("g").handler("bad")
     async def bad(job: Job) -> None:
-        await job.emit("x", stream="full")
+        job.emit("x", stream="full")
 
     await app.produce_many([("good", {}), ("bad", {}), ("good", {})])
     async with asyncio.timeout(20):
@@ -197,10 +197,10 @@ async def test_what_was_not_for_this_group_is_no_victim_of_a_lost_worker(
     own = client.xadd("jobs", {"type": "x", "data": "{}"})
     client.xreadgroup("g", "lost-worker", {"jobs": ">"})
 
-    @app.handler("x", group="g", retries=0)
+    @app.group("g").handler("x", retries=0)
     async def handle() -> None: ...
 
-    app.ignore("thumbnail_*", group="g")
+    app.group("g", ignore=["thumbnail_*"])
     async with asyncio.timeout(20):
         await app.worker(burst=True, settings=Settings(lease=0.05)).run()
     letters: Any = client.xrange("{jobs}:group:g:dlq")
@@ -224,7 +224,7 @@ def test_a_password_with_characters_of_the_url_is_not_shown(url: str) -> None:
 async def test_a_retry_that_never_comes_is_parked_like_any_other(
     app: App, client: redis.Redis
 ) -> None:
-    @app.handler("x", group="g")
+    @app.group("g").handler("x")
     async def handle() -> None:
         raise Retry(delay=1e306)
 
@@ -239,7 +239,7 @@ async def test_a_retry_that_never_comes_is_parked_like_any_other(
 async def test_a_slow_handler_gets_whole_batches(app: App) -> None:
     sizes: list[int] = []
 
-    @app.handler("x", group="g", batch=50)
+    @app.group("g").handler("x", batch=50)
     async def handle(jobs: list[Job]) -> None:
         sizes.append(len(jobs))
         await asyncio.sleep(0.1)  # being slow is what is tested
@@ -252,7 +252,7 @@ async def test_a_slow_handler_gets_whole_batches(app: App) -> None:
 async def test_a_connection_that_breaks_at_the_end_leaves_no_consumer(
     app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    @app.handler("x", group="g")
+    @app.group("g").handler("x")
     async def handle() -> None: ...
 
     await app.produce("x")
@@ -278,20 +278,20 @@ async def test_a_burst_sees_what_is_emitted_to_a_stream_that_it_has_just_looked_
 ) -> None:
     looked, ran = asyncio.Event(), list[str]()
 
-    @app.handler("x", group="g", stream="first")
+    @app.group("g").handler("x", stream="first")
     async def first(job: Job) -> None:
         ran.append("first")
         await asyncio.sleep(2 * BLOCK)  # longer than any read that is under way
-        await job.emit("x", stream="second", again=False)
+        job.emit("x", {"again": False}, stream="second")
 
-    @app.handler("x", group="g", stream="second")
+    @app.group("g").handler("x", stream="second")
     async def second(job: Job, again: bool) -> None:
         ran.append("second")
         if again:
             await looked.wait()
-            await job.emit("x", stream="first")
+            job.emit("x", stream="first")
 
-    await app.produce("x", stream="second", again=True)
+    await app.produce("x", {"again": True}, stream="second")
     worker = app.worker(burst=True)
     idle = worker.consumers[0].idle
 

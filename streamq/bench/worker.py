@@ -13,6 +13,7 @@ import anyio
 from streamq.bench.scratch import GROUP, Scratch
 from streamq.bench.workload import DEFAULTS, TYPE, Workload
 from streamq.handlers.handler import make_handler
+from streamq.produce.new_job import NewJob
 from streamq.produce.producer import Producer
 from streamq.server import Server
 from streamq.signals import ServerLost, Settled, Signal
@@ -82,7 +83,7 @@ async def latencies(server: Server, workload: Workload, scratch: Scratch) -> lis
             entered = loop.create_future()
             begun = time.perf_counter()
             with anyio.CancelScope(shield=True):
-                await producer.produce(scratch.name, TYPE, workload.data)
+                await producer.produce(scratch.name, NewJob(TYPE, workload.data))
             await asyncio.wait((working, entered), return_when=asyncio.FIRST_COMPLETED)
             if not entered.done():
                 working.result()  # why it has ended

@@ -12,7 +12,9 @@ from streamq.bench.calls import CALLS, one_by_one
 from streamq.bench.scratch import Scratch
 from streamq.bench.workload import TYPE, Workload
 from streamq.errors import OutcomeUnknown
-from streamq.produce.producer import NewJob, Producer
+from streamq.produce.many import Pair
+from streamq.produce.new_job import NewJob
+from streamq.produce.producer import Producer
 from streamq.server import Server
 
 ARRIVAL = 0.5
@@ -38,7 +40,7 @@ class Writer:
         """Write some jobs, each awaited before the next; return the seconds of each."""
 
         async def produce() -> None:
-            await self._producer.produce(scratch.name, TYPE, self._workload.data)
+            await self._producer.produce(scratch.name, NewJob(TYPE, self._workload.data))
 
         most = min(CALLS, self._workload.jobs)
         with anyio.CancelScope(shield=True):
@@ -51,7 +53,7 @@ class Writer:
         workload = self._workload
         begun = time.perf_counter()
 
-        def jobs() -> Iterator[NewJob]:
+        def jobs() -> Iterator[Pair]:
             for _ in range(workload.jobs):
                 if self._stopped() or time.perf_counter() - begun > workload.write_for:
                     break
@@ -59,7 +61,8 @@ class Writer:
 
         with anyio.CancelScope(shield=True):
             try:
-                scratch.ids = await self._producer.produce_many(scratch.name, jobs())
+                written = await self._producer.produce_many(scratch.name, jobs())
+                scratch.ids = [job.id for job in written]
             except OutcomeUnknown:
                 await anyio.sleep(ARRIVAL)
                 raise

@@ -5,15 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from streamq.errors import ConfigError, InvalidArguments
 from streamq.job import Job
+from streamq.middleware import Middleware
 from streamq.retry import Backoff
 from streamq.text import printable
+
+if TYPE_CHECKING:
+    from streamq.event import Event
 
 ANY = "*"
 """The type of the handler that takes every job no other handler takes."""
@@ -46,6 +50,8 @@ class Handler:
         timeout: seconds that one delivery may run; ``None`` for no limit.
         batch: how many jobs one call takes at the most, as a list; 0 for one at a time.
         bind: makes the arguments for a job, or raises :class:`InvalidArguments`.
+        middleware: wraps the handling of each job, the first one outermost.
+        direct: whether it can be awaited as it is: async, without middleware.
     """
 
     type: str
@@ -56,6 +62,26 @@ class Handler:
     timeout: float | None
     batch: int
     bind: Binder = field(repr=False)
+    middleware: Sequence[Middleware] = ()
+    direct: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "direct", self.mode is Mode.ASYNC and not self.middleware)
+
+    def wrapped(self, middleware: Sequence[Middleware]) -> Handler:
+        """This handler with middleware around it.
+
+        Raises:
+            ConfigError: it takes batches, and middleware wraps one job.
+        """
+        if not middleware:
+            return self
+        if self.batch:
+            raise ConfigError(
+                f"the handler of {self.type!r} takes batches, and middleware wraps one job: "
+                "register it in a group without middleware"
+            )
+        return replace(self, middleware=tuple(middleware))
 
 
 def make_handler(
@@ -157,6 +183,7 @@ def compile_binder(function: Callable[..., Any], name: str) -> Binder:
     job_position = False
     fields: dict[str, tuple[Any, bool]] = {}
     takes_rest = False
+    event: tuple[str, type[Event]] | None = None
     for parameter in inspect.signature(function).parameters.values():
         hint = hints.get(parameter.name, Any)
         if parameter.name in held:
@@ -164,6 +191,10 @@ def compile_binder(function: Callable[..., Any], name: str) -> Binder:
         if hint is Job or (hint is Any and parameter.name == "job"):
             job_parameter = parameter.name
             job_position = parameter.kind is parameter.POSITIONAL_ONLY
+        elif is_event(hint):
+            if event is not None:
+                raise ConfigError(f"{name} takes two events: a job has one")
+            event = parameter.name, hint
         elif parameter.kind is parameter.VAR_KEYWORD:
             takes_rest = True
         elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
@@ -178,13 +209,18 @@ def compile_binder(function: Callable[..., Any], name: str) -> Binder:
             )
         else:
             fields[parameter.name] = (hint, parameter.default is parameter.empty)
-    if not fields and not takes_rest:
+    if not fields and not takes_rest and event is None:
         if job_parameter is None:
             return _nothing
         if job_position:
             return _only_job
         return lambda job: ((), {job_parameter: job})
-    bind_data = _data_binder(name, fields, takes_rest, held)
+    if event is None:
+        bind_data = _data_binder(name, fields, takes_rest, held)
+    elif fields or takes_rest:
+        raise ConfigError(f"{name} takes an event, which is all of the data: leave out the rest")
+    else:
+        bind_data = _event_binder(*event)
     if job_parameter is None:
         return bind_data
 
@@ -242,6 +278,27 @@ def _data_binder(
     return bind
 
 
+def _event_binder(parameter: str, event: type[Event]) -> Binder:
+    import pydantic
+
+    check = event.__pydantic_validator__.validate_python
+
+    def bind(job: Job) -> Arguments:
+        try:
+            return (), {parameter: check(job.data)}
+        except pydantic.ValidationError as error:
+            raise InvalidArguments(_explain(error)) from None
+
+    return bind
+
+
+def is_event(hint: object) -> bool:
+    """Whether a parameter so annotated takes a job's data as an event."""
+    from streamq.event import Event
+
+    return inspect.isclass(hint) and issubclass(hint, Event)
+
+
 def _explain(error: Any) -> str:
     problems = error.errors(include_url=False, include_context=False)
     parts = []
@@ -261,3 +318,16 @@ def _shown(value: object) -> str:
         return printable(repr(value), 60)
     except RecursionError:
         return f"a deeply nested {type(value).__name__}"
+
+
+def event_of(function: Callable[..., Any]) -> type[Event] | None:
+    """The class of the event that a handler takes, if it takes one."""
+    try:
+        hints = typing.get_type_hints(_plain(function))
+    except (NameError, TypeError, AttributeError):
+        return None
+    for name in inspect.signature(function).parameters:
+        hint = hints.get(name)
+        if is_event(hint):
+            return cast("type[Event]", hint)
+    return None

@@ -170,7 +170,11 @@ def prune(stream: str, start: str, count: int) -> Call:
 
 def produce_once(keys: StreamKeys, key: str, key_ttl: int, fields: Sequence[Arg]) -> Call:
     """Write an entry unless its idempotency key is known; ``key_ttl`` is in ms."""
-    return Call(load("produce_once"), (keys.stream, keys.unique(key)), (key_ttl, *fields))
+    return Call(
+        load("produce_once"),
+        (keys.stream, keys.unique(key), keys.scheduled),
+        (key_ttl, *fields),
+    )
 
 
 def schedule(

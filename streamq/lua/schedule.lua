@@ -12,7 +12,8 @@
 -- ARGV[6..] field, value, ... of the entry
 --
 -- Returns {name of the schedule or ID of the entry that the key stands for,
---          1 when this call made it, else 0}.
+--          1 when this call made it, else 0,
+--          when it is due: Unix time in ms, nil for what is in the stream already}.
 --@include clock
 
 redis.call('ZCARD', KEYS[1]) -- says so when it is no set, before anything is written
@@ -21,7 +22,7 @@ redis.call('ZCARD', KEYS[1]) -- says so when it is no set, before anything is wr
 local kept = redis.call('HGET', KEYS[2], ARGV[3])
 if kept then
     redis.call('HSET', KEYS[2], ARGV[3], kept)
-    return { ARGV[3], 0 }
+    return { ARGV[3], 0, redis.call('ZSCORE', KEYS[1], ARGV[3]) }
 end
 local now, due = now_ms(), tonumber(ARGV[2])
 if ARGV[1] == 'in' then
@@ -31,7 +32,7 @@ if KEYS[3] then
     local known = redis.call('GET', KEYS[3])
     if known then
         redis.call('SET', KEYS[3], known, 'KEEPTTL')
-        return { known, 0 }
+        return { known, 0, redis.call('ZSCORE', KEYS[1], known) }
     end
     redis.call('SET', KEYS[3], ARGV[3], 'PX', math.max(due - now, 0) + tonumber(ARGV[4]))
 end
@@ -40,4 +41,4 @@ if ARGV[5] ~= '' then
     redis.call('HSET', KEYS[2], ARGV[3] .. ':key', ARGV[5])
 end
 redis.call('ZADD', KEYS[1], due, ARGV[3])
-return { ARGV[3], 1 }
+return { ARGV[3], 1, string.format('%.0f', due) }

@@ -78,6 +78,7 @@ class Consumer:
         name: str,
         *,
         handlers: Handlers,
+        concurrency: int,
         settings: Settings,
         executors: Executors,
         budget: Budget,
@@ -87,7 +88,7 @@ class Consumer:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
         prefetch = settings.prefetch if handlers.may_wait else 0
-        self.in_flight = InFlight(settings.concurrency, prefetch, handlers.largest_batch)
+        self.in_flight = InFlight(concurrency, prefetch, handlers.largest_batch)
         self._settings = settings
         self._signals = signals
         self._fetching: anyio.CancelScope | None = None

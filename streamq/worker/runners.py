@@ -22,6 +22,7 @@ from streamq.errors import InvalidEntry
 from streamq.handlers.handler import Handler, Mode
 from streamq.handlers.table import Handlers
 from streamq.job import Job
+from streamq.middleware import around_handling
 from streamq.server import Clock
 from streamq.signals import HandlerAbandoned, Signals
 from streamq.verdict import Verdict
@@ -262,16 +263,34 @@ class Runners:
         """Call the handler; what is returned is to be awaited."""
         slot.handler = handler
         slot.jobs = jobs
-        if handler.mode is not _ASYNC:
-            # The timeout does not count the wait for a thread or a process.
-            slot.started = 0.0
-            begun = partial(self._begun, slot, handler)
-            return self._executors.call(handler, jobs, args, kwargs, begun)
+        if not handler.direct:
+            return self._enter_indirectly(slot, handler, jobs, args, kwargs)
         slot.started = time.time()
         if handler.timeout is not None:
             self._limit(slot, handler.timeout)
         call: Awaitable[Any] = handler.function(*args, **kwargs)
         return call
+
+    def _enter_indirectly(
+        self, slot: Slot, handler: Handler, jobs: Sequence[Job],
+        args: tuple[Any, ...], kwargs: dict[str, Any],
+    ) -> Awaitable[Any]:  # fmt: skip
+        """Call a handler in a thread or a process, or one with middleware around it."""
+
+        def call(*_: Job) -> Awaitable[Any]:
+            if handler.mode is _ASYNC:
+                self._begun(slot, handler)
+                result: Awaitable[Any] = handler.function(*args, **kwargs)
+                return result
+            # The timeout does not count the wait for a thread or a process.
+            begun = partial(self._begun, slot, handler)
+            return self._executors.call(handler, jobs, args, kwargs, begun)
+
+        slot.started = 0.0
+        if not handler.middleware:
+            return call()
+        slot.started = time.time()
+        return around_handling(handler.middleware, call)(jobs[0])
 
     def _succeeded(self, slot: Slot, result: Any) -> None:
         if not slot.stuck:

@@ -29,7 +29,6 @@ from streamq.server import Clock, Link
 from streamq.signals import Refused, Settled, Signals, Vanished
 from streamq.text import printable
 from streamq.verdict import Outcome, Verdict
-from streamq.wire.entry import encode
 from streamq.wire.keys import GroupKeys
 from streamq.worker.inflight import InFlight
 from streamq.worker.reconnect import Reconnect
@@ -221,8 +220,7 @@ class Settler:
                 if run:
                     verdicts[count_at] = count
                 for event in _emitted(verdict):
-                    fields = encode(event.type, event.raw, trace=job.trace)
-                    verdicts += ("e", len(fields), *fields)
+                    verdicts += ("e", len(event.fields), *event.fields)
                     keys.append(event.stream)
                 run, count, count_at = head, 0, len(verdicts) + 1
                 verdicts += head

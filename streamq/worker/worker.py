@@ -32,11 +32,16 @@ BURST_POLL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What to consume: one stream for one group, with these handlers."""
+    """What to consume: one stream for one group, with these handlers.
+
+    Attributes:
+        concurrency: how many of its handlers run at once; ``None`` for the worker's number.
+    """
 
     stream: str
     group: str
     handlers: Handlers
+    concurrency: int | None = None
 
 
 class Worker:
@@ -77,15 +82,15 @@ class Worker:
         self._stop = anyio.Event()
         reconnect = Reconnect(self._signals)
         budget = Budget(max_jobs)
-        threads = settings.concurrency * len(subscriptions)
-        executors = Executors(threads, settings.processes or os.cpu_count() or 1)
+        at_once = [s.concurrency or settings.concurrency for s in subscriptions]
+        executors = Executors(sum(at_once), settings.processes or os.cpu_count() or 1)
         self.consumers = [
             Consumer(
                 server, subscription.stream, subscription.group, self.name,
-                handlers=subscription.handlers, settings=settings, executors=executors,
-                budget=budget, reconnect=reconnect, signals=self._signals,
+                handlers=subscription.handlers, concurrency=concurrency, settings=settings,
+                executors=executors, budget=budget, reconnect=reconnect, signals=self._signals,
             )
-            for subscription in subscriptions
+            for subscription, concurrency in zip(subscriptions, at_once, strict=True)
         ]  # fmt: skip
 
     async def run(self, *, signals: bool = False) -> None:

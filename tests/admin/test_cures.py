@@ -25,7 +25,7 @@ def cure(app: App) -> Cures:
 
 
 async def test_a_job_that_waits_is_tried_now(app: App, server: RedisServer, cure: Cures) -> None:
-    job_id = await app.produce("resize")
+    job_id = (await app.produce("resize")).id
     await fail(server.unix_url, retries=3)
     assert await cure.retry([job_id]) == {job_id: Retried.DUE}
     await succeed(server.unix_url)
@@ -36,7 +36,7 @@ async def test_a_job_that_waits_is_tried_now(app: App, server: RedisServer, cure
 async def test_a_stalled_job_is_tried_now(
     app: App, server: RedisServer, client: redis.Redis, cure: Cures
 ) -> None:
-    job_id = await app.produce("resize")
+    job_id = (await app.produce("resize")).id
     read(client, "lost")
     make_idle(client, job_id, 60)
     assert await cure.retry([job_id]) == {job_id: Retried.DUE}
@@ -46,7 +46,7 @@ async def test_a_stalled_job_is_tried_now(
 
 
 async def test_a_running_job_is_left_alone(app: App, server: RedisServer, cure: Cures) -> None:
-    job_id = await app.produce("resize")
+    job_id = (await app.produce("resize")).id
     async with running(server.unix_url):
         assert await cure.retry([job_id, "1-1"]) == {
             job_id: Retried.RUNNING, "1-1": Retried.NOT_PENDING,
@@ -54,7 +54,7 @@ async def test_a_running_job_is_left_alone(app: App, server: RedisServer, cure: 
 
 
 async def test_a_deleted_entry_is_told(app: App, client: redis.Redis) -> None:
-    job_id = await app.produce("resize")
+    job_id = (await app.produce("resize")).id
     read(client, "lost")
     client.xdel("jobs", job_id)
     cure = Cures(app.server, "jobs", GROUP, lease=0)
@@ -63,7 +63,7 @@ async def test_a_deleted_entry_is_told(app: App, client: redis.Redis) -> None:
 
 
 async def test_more_jobs_than_a_script_takes_at_once(app: App, client: redis.Redis) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(120))
+    ids = [job.id for job in await app.produce_many(("resize", {}) for _ in range(120))]
     read(client, "lost", 120)
     cure = Cures(app.server, "jobs", GROUP, lease=0)
     assert await cure.retry([*ids, ids[0]]) == dict.fromkeys(ids, Retried.DUE)
@@ -75,7 +75,7 @@ async def test_more_jobs_than_a_script_takes_at_once(app: App, client: redis.Red
 async def test_a_job_goes_to_the_dead_letters_by_hand(
     app: App, server: RedisServer, client: redis.Redis, cure: Cures
 ) -> None:
-    job_id = await app.produce("resize", file="a.png")
+    job_id = (await app.produce("resize", {"file": "a.png"})).id
     await fail(server.unix_url, retries=3)
     assert await cure.dead([job_id, "1-1"], "broken picture") == {job_id: True, "1-1": False}
     letter = await DeadLetters(app.server, "jobs", GROUP).get(job_id)
@@ -91,7 +91,7 @@ async def test_a_running_job_that_is_given_up_is_refused_when_it_ends(
     begun, end = anyio.Event(), anyio.Event()
     refused: list[Refused] = []
 
-    @app.handler("*", group=GROUP)
+    @app.group(GROUP).handler("*")
     async def resize(job: Job) -> None:
         begun.set()
         await end.wait()
@@ -100,7 +100,7 @@ async def test_a_running_job_that_is_given_up_is_refused_when_it_ends(
         if isinstance(event, Refused):
             refused.append(event)
 
-    job_id = await app.produce("resize")
+    job_id = (await app.produce("resize")).id
     async with anyio.create_task_group() as background:
         background.start_soon(app.worker(max_jobs=1, observers=[observe]).run)
         await begun.wait()
@@ -127,7 +127,7 @@ async def test_what_a_lost_consumer_holds_is_given_back(
     ]  # fmt: skip
     attempts = []
 
-    @app.handler("*", group=GROUP)
+    @app.group(GROUP).handler("*")
     async def resize(job: Job) -> None:
         attempts.append(job.attempt)
 
@@ -149,7 +149,10 @@ async def test_a_live_consumer_keeps_what_it_holds(
 async def test_entries_deleted_meanwhile_do_not_keep_a_consumer(
     app: App, client: redis.Redis
 ) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(RELEASED_AT_ONCE + 5))
+    ids = [
+        job.id
+        for job in await app.produce_many(("resize", {}) for _ in range(RELEASED_AT_ONCE + 5))
+    ]
     read(client, "lost", len(ids))
     client.xdel("jobs", *ids[:RELEASED_AT_ONCE])
     cure = Cures(app.server, "jobs", GROUP, lease=0)

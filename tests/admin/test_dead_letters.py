@@ -37,7 +37,7 @@ def write_letter(
 
 
 async def dead(app: App, server: RedisServer, count: int, type: str = "resize") -> list[str]:
-    ids = await app.produce_many((type, {"n": n}) for n in range(count))
+    ids = [job.id for job in await app.produce_many((type, {"n": n}) for n in range(count))]
     await fail(server.unix_url, retries=0, jobs=count)
     return ids
 
@@ -94,7 +94,7 @@ async def test_large_letters_come_in_pages_of_their_own(
     app: App, server: RedisServer, letters: DeadLetters
 ) -> None:
     data = {"blob": "x" * 300_000}
-    ids = await app.produce_many(("resize", data) for _ in range(25))
+    ids = [job.id for job in await app.produce_many(("resize", data) for _ in range(25))]
     await fail(server.unix_url, retries=0, jobs=25)
     found = [letter async for letter in letters.letters()]
     assert [letter.job_id for letter in found] == ids
@@ -145,8 +145,8 @@ async def test_a_redriven_job_reaches_only_the_group_that_failed_it(
     assert (redriven.id, redriven.why_not) == (job_id, "")
     seen: list[tuple[str, str, object, str | None]] = []
 
-    @app.handler("*", group="images")
-    @app.handler("*", group="audit")
+    @app.group("images").handler("*")
+    @app.group("audit").handler("*")
     async def see(job: Job) -> None:
         seen.append((job.group, job.id, job.data, job.origin))
 

@@ -26,7 +26,7 @@ async def test_a_new_group_starts_where_it_is_told(
     app: App, client: redis.Redis, groups: Groups
 ) -> None:
     assert await groups.create("first")
-    ids = await app.produce_many(("resize", {}) for _ in range(3))
+    ids = [job.id for job in await app.produce_many(("resize", {}) for _ in range(3))]
     assert await groups.create("all")
     assert await groups.create("later", "$")
     assert await groups.create("rest", ids[0])
@@ -50,7 +50,7 @@ async def test_deleting_a_group_removes_what_only_it_had_kept(
     app: App, server: RedisServer, client: redis.Redis, groups: Groups
 ) -> None:
     total = SWEPT_AT_ONCE * 2 + 50
-    ids = await app.produce_many(("resize", {}) for _ in range(total))
+    ids = [job.id for job in await app.produce_many(("resize", {}) for _ in range(total))]
     client.xgroup_create("jobs", "audit", "0")
     read(client, "lost", 10)  # images holds ten, and never comes to the rest
     await fail(server.unix_url, retries=3, jobs=2)
@@ -70,13 +70,13 @@ async def test_deleting_a_group_removes_what_only_it_had_kept(
 async def test_every_job_of_a_busy_group_still_runs_once_when_another_is_deleted(
     app: App, client: redis.Redis, groups: Groups
 ) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(2000))
+    ids = [job.id for job in await app.produce_many(("resize", {}) for _ in range(2000))]
     client.xgroup_create("jobs", "audit", "0")
     read(client, "lost", 1500)
     seen: list[str] = []
     well_begun = anyio.Event()
 
-    @app.handler("*", group="audit")
+    @app.group("audit").handler("*")
     async def see(job: Job) -> None:
         seen.append(job.id)
         if len(seen) == 300:
@@ -94,7 +94,7 @@ async def test_every_job_of_a_busy_group_still_runs_once_when_another_is_deleted
 async def test_the_last_group_leaves_all_entries_for_the_next(
     app: App, client: redis.Redis, groups: Groups
 ) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(3))
+    ids = [job.id for job in await app.produce_many(("resize", {}) for _ in range(3))]
     read(client, "lost", 2)
     assert await groups.delete(GROUP) == Deleted(0, 0)
     assert read(client, "a", 9, "next") == ids

@@ -34,7 +34,7 @@ async def rows(jobs: AsyncIterator[PendingJob]) -> list[PendingJob]:
 
 
 async def test_a_running_job(app: App, server: RedisServer, inspector: Inspector) -> None:
-    job_id = await app.produce("resize", file="a.png")
+    job_id = (await app.produce("resize", {"file": "a.png"})).id
     async with running(server.unix_url) as consumer:
         [job] = await rows(inspector.pending("jobs"))
     assert (job.id, job.type, job.group, job.state) == (job_id, "resize", GROUP, "running")
@@ -89,7 +89,7 @@ async def test_a_job_that_a_live_consumer_has_forgotten_is_stalled(
 async def test_filters(
     app: App, server: RedisServer, client: redis.Redis, inspector: Inspector
 ) -> None:
-    ids = await app.produce_many(("resize", {"n": n}) for n in range(4))
+    ids = [job.id for job in await app.produce_many(("resize", {"n": n}) for n in range(4))]
     await fail(server.unix_url, retries=3)
     read(client, "a", 2)
     read(client, "b")
@@ -110,7 +110,7 @@ async def test_filters(
 
 
 async def test_every_group_in_turn(app: App, client: redis.Redis, inspector: Inspector) -> None:
-    job_id = await app.produce("resize")
+    job_id = (await app.produce("resize")).id
     read(client, "a", group="audit")
     read(client, "b", group="images")
     found = [(job.group, job.id, job.consumer) for job in await rows(inspector.pending("jobs"))]
@@ -121,7 +121,10 @@ async def test_more_rows_than_a_page_and_values_longer_than_a_script_reads_at_on
     app: App, client: redis.Redis, inspector: Inspector
 ) -> None:
     data = {"blob": "x" * 600_000}
-    ids = await app.produce_many(("resize", data if n < 5 else {}) for n in range(2105))
+    ids = [
+        job.id
+        for job in await app.produce_many(("resize", data if n < 5 else {}) for n in range(2105))
+    ]
     read(client, "a", 3000)
     found = await rows(inspector.pending("jobs"))
     assert [job.id for job in found] == ids
@@ -142,7 +145,7 @@ async def test_deliveries_allowed_where_they_are_known(app: App, client: redis.R
 async def test_an_entry_that_somebody_deleted_while_it_was_pending(
     app: App, client: redis.Redis, inspector: Inspector
 ) -> None:
-    job_id = await app.produce("resize")
+    job_id = (await app.produce("resize")).id
     read(client, "a")
     client.xdel("jobs", job_id)
     [job] = await rows(inspector.pending("jobs"))
@@ -178,7 +181,7 @@ async def test_reading_changes_nothing(
 async def test_a_row_that_has_changed_since_it_was_found_is_left_out(
     app: App, client: redis.Redis, inspector: Inspector
 ) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(PAGE + 50))
+    ids = [job.id for job in await app.produce_many(("resize", {}) for _ in range(PAGE + 50))]
     read(client, "a", len(ids))
     found: list[str] = []
     async for job in inspector.pending("jobs", states=["running"]):
@@ -192,7 +195,7 @@ async def test_a_row_that_has_changed_since_it_was_found_is_left_out(
 async def test_a_busy_stream_shows_no_ghosts(
     app: App, server: RedisServer, inspector: Inspector
 ) -> None:
-    ids = await app.produce_many(("resize", {"n": n}) for n in range(3000))
+    ids = [job.id for job in await app.produce_many(("resize", {"n": n}) for n in range(3000))]
     finished = anyio.Event()
 
     async def work() -> None:
@@ -213,7 +216,7 @@ async def test_a_busy_stream_shows_no_ghosts(
 
 
 async def test_a_row_as_plain_data(app: App, client: redis.Redis, inspector: Inspector) -> None:
-    job_id = await app.produce("resize")
+    job_id = (await app.produce("resize")).id
     read(client, "a")
     [job] = await rows(inspector.pending("jobs"))
     plain = orjson.loads(orjson.dumps(job.to_dict()))
@@ -246,7 +249,7 @@ async def test_no_stream_no_group_no_such_state(
 async def test_the_status_of_a_job_is_told_for_every_group(
     app: App, server: RedisServer, client: redis.Redis, inspector: Inspector
 ) -> None:
-    job_id = await app.produce("resize", file="a.png")
+    job_id = (await app.produce("resize", {"file": "a.png"})).id
     client.xgroup_create("jobs", "late", "0")
     client.xgroup_create("jobs", "later", "$")
     read(client, "lost", group="audit")
@@ -272,13 +275,13 @@ async def test_the_status_of_a_job_is_told_for_every_group(
 async def test_a_status_is_derived_and_follows_the_job(
     app: App, server: RedisServer, inspector: Inspector
 ) -> None:
-    job_id = await app.produce("resize", file="a.png")
+    job_id = (await app.produce("resize", {"file": "a.png"})).id
 
     async with running(server.unix_url) as consumer:
         [group] = (await inspector.status("jobs", job_id)).groups
         assert (group.state, group.consumer, group.consumer_alive) == ("running", consumer, True)
 
-    job_id = await app.produce("resize", file="b.png")
+    job_id = (await app.produce("resize", {"file": "b.png"})).id
     await fail(server.unix_url, retries=1, delay=0)
     [group] = (await inspector.status("jobs", job_id)).groups
     assert (group.state, group.attempts, group.error) == ("retrying", 1, "disk full")
@@ -300,7 +303,7 @@ async def test_a_status_is_derived_and_follows_the_job(
 async def test_a_job_that_succeeded_is_known_by_its_record(
     app: App, server: RedisServer, inspector: Inspector
 ) -> None:
-    job_id = await app.produce("resize", file="a.png")
+    job_id = (await app.produce("resize", {"file": "a.png"})).id
     await succeed(server.unix_url)
     job = await inspector.status("jobs", job_id)
     assert (job.in_stream, job.type, job.raw) == (False, "resize", b'{"file":"a.png"}')
@@ -357,7 +360,7 @@ async def test_data_that_is_no_json_is_shown_as_text(
 async def test_what_a_group_holds(
     app: App, server: RedisServer, client: redis.Redis, inspector: Inspector
 ) -> None:
-    ids = await app.produce_many(("resize", {"n": n}) for n in range(7))
+    ids = [job.id for job in await app.produce_many(("resize", {"n": n}) for n in range(7))]
     await fail(server.unix_url, retries=0, jobs=2)
     await fail(server.unix_url, retries=3, jobs=1)
     read(client, "a", 2)
@@ -376,7 +379,7 @@ async def test_what_a_group_holds(
 async def test_the_group_that_pins_the_stream(
     app: App, server: RedisServer, client: redis.Redis, inspector: Inspector
 ) -> None:
-    ids = await app.produce_many(("resize", {"n": n}) for n in range(3))
+    ids = [job.id for job in await app.produce_many(("resize", {"n": n}) for n in range(3))]
     client.xgroup_create("jobs", "audit", "0")
     await succeed(server.unix_url)
     stream = await inspector.stream("jobs")
@@ -392,7 +395,7 @@ async def test_the_group_that_pins_the_stream(
 async def test_both_groups_pin_what_neither_has_settled(
     app: App, client: redis.Redis, inspector: Inspector
 ) -> None:
-    [first, _] = await app.produce_many([("resize", {}), ("resize", {})])
+    [first, _] = [job.id for job in await app.produce_many([("resize", {}), ("resize", {})])]
     read(client, "a", group="audit")
     client.xgroup_create("jobs", "images", "0")
     stream = await inspector.stream("jobs")
@@ -402,7 +405,7 @@ async def test_both_groups_pin_what_neither_has_settled(
 async def test_the_lag_is_counted_where_the_server_does_not_know_it(
     app: App, client: redis.Redis, inspector: Inspector
 ) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(10))
+    ids = [job.id for job in await app.produce_many(("resize", {}) for _ in range(10))]
     read(client, "a", 3)
     client.xdel("jobs", ids[5])
     [raw] = client.xinfo_groups("jobs")
@@ -416,7 +419,7 @@ async def test_the_lag_is_counted_where_the_server_does_not_know_it(
 async def test_a_lag_that_takes_too_long_to_count_is_unknown(
     app: App, client: redis.Redis, inspector: Inspector
 ) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(10_400))
+    ids = [job.id for job in await app.produce_many(("resize", {}) for _ in range(10_400))]
     client.xgroup_create("jobs", "images", ids[5_150])
     client.xdel("jobs", ids[7_000])
     [group] = await inspector.groups("jobs")

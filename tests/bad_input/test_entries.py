@@ -71,9 +71,9 @@ async def test_garbage_becomes_a_dead_letter_and_hurts_nobody(
     async def handle(file: str) -> None:
         seen.append(file)
 
-    await app.produce("t", file="before.png")
+    await app.produce("t", {"file": "before.png"})
     id = str(write(client, *fields))
-    await app.produce("t", file="after.png")
+    await app.produce("t", {"file": "after.png"})
     caplog.set_level(logging.DEBUG, "streamq")
     await drain(app, observers=[LogObserver()])
 
@@ -98,7 +98,7 @@ async def test_garbage_beside_the_data_is_no_reason_not_to_run(
     @app.handler("t")
     async def handle(job: Job) -> None:
         seen.append((job.key, job.trace, job.origin))
-        await job.emit("next")
+        job.emit("next")
 
     @app.handler("next")
     async def after() -> None: ...
@@ -169,7 +169,7 @@ async def test_a_consumer_with_an_evil_name(
             taken.set()
             await together(go_on)
 
-    id = await app.produce("t", n=0)
+    id = (await app.produce("t", {"n": 0})).id
     caplog.set_level(logging.DEBUG, "streamq")
     watch = Watch()
     async with running(app, observers=[watch, LogObserver()]):
@@ -177,7 +177,7 @@ async def test_a_consumer_with_an_evil_name(
         command(client, "XCLAIM", "jobs", "default", thief, 0, id)
         go_on.set()
         await watch.until(lambda: watch.of(Refused))
-        await app.produce("t", n=1)
+        await app.produce("t", {"n": 1})
         await watch.until(lambda: watch.outcomes == [Outcome.SUCCEEDED])
     assert ids_of(client) == [id]
     assert "came too late" in caplog.text

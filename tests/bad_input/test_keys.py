@@ -44,10 +44,10 @@ async def test_a_group_that_is_deleted_while_consuming(app: App, client: redis.R
 
     watch = Watch()
     async with running(app, observers=[watch], settings=QUIET):
-        await app.produce("t", n=1)
+        await app.produce("t", {"n": 1})
         await watch.until(lambda: seen == [1])
         client.xgroup_destroy("jobs", "default")
-        await app.produce("t", n=2)
+        await app.produce("t", {"n": 2})
         await watch.until(lambda: seen == [1, 2])
     assert [(event.group, event.again) for event in watch.of(GroupCreated)] == [
         ("default", False), ("default", True),
@@ -65,7 +65,7 @@ async def test_a_stream_that_is_deleted_while_consuming(app: App, client: redis.
     async with running(app, observers=[watch], settings=QUIET):
         for n in range(3):
             client.delete("jobs")
-            await app.produce("t", n=n)
+            await app.produce("t", {"n": n})
             await watch.until(lambda n=n: n in seen)  # type: ignore[misc]  # mypy on defaults of a lambda
     assert seen == [0, 1, 2]
     assert watch.of(Refused) == []
@@ -82,12 +82,12 @@ async def test_a_stream_that_is_deleted_while_jobs_run(app: App, client: redis.R
 
     watch = Watch()
     async with running(app, observers=[watch], settings=QUIET):
-        await app.produce("t", n=0)
+        await app.produce("t", {"n": 0})
         await together(begun)
         client.delete("jobs")
         go_on.set()
         await watch.until(lambda: watch.of(Refused))
-        await app.produce("t", n=1)
+        await app.produce("t", {"n": 1})
         await watch.until(lambda: watch.verdicts)
     assert [verdict.job.data for verdict in watch.verdicts] == [{"n": 1}]
 
@@ -111,7 +111,7 @@ async def test_a_key_that_is_replaced_by_another_type_while_consuming(
     caplog.set_level(logging.DEBUG, "streamq")
     watch = Watch()
     async with running(app, observers=[watch, LogObserver()], settings=QUIET):
-        id = await app.produce("t", n=0)
+        id = (await app.produce("t", {"n": 0})).id
         await together(begun)
         if key == "jobs":
             client.rename(key, "kept")
@@ -122,7 +122,7 @@ async def test_a_key_that_is_replaced_by_another_type_while_consuming(
         if key == "jobs":
             client.rename("kept", key)
         await watch.until(lambda: watch.verdicts and watch.of(ServerBack))
-        await app.produce("t", n=1)
+        await app.produce("t", {"n": 1})
         await watch.until(lambda: len(watch.verdicts) == 2)
     assert watch.outcomes == [Outcome.DEAD, Outcome.SUCCEEDED]
     assert [fields[0] for _, fields in raw_entries(client, DLQ)] == [("id", id)]

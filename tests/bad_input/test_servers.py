@@ -178,7 +178,7 @@ async def test_what_is_no_host(host: str) -> None:
 @pytest.mark.parametrize("path", ["", "/", "/0", "/15"])
 async def test_what_follows_the_host_is_a_database(server: RedisServer, path: str) -> None:
     async with App(server.url + path) as app:
-        id = await app.produce("t")
+        id = (await app.produce("t")).id
     with server.client(db=int(path[1:] or 0)) as client:
         assert ids_of(client) == [id]
 

@@ -76,13 +76,13 @@ class Producer:
         type, data = self._job(n)
         kind = self._random.random()
         if kind < 0.1:
-            self.load.jobs.append(await app.produce(type, data, key=f"job {n}"))
+            self.load.jobs.append((await app.produce(type, data, unique=f"job {n}")).id)
             self.load.once.append(n)
         elif kind < 0.2:
             await app.produce(type, data, delay=self._random.random())
             self.load.once.append(n)
         else:
-            self.load.jobs.append(await app.produce(type, data))
+            self.load.jobs.append((await app.produce(type, data)).id)
 
     def _job(self, n: int) -> tuple[str, dict[str, Any]]:
         chance = self._random.random()

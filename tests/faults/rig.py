@@ -136,7 +136,12 @@ class Rig:
 
         async def send() -> list[str]:
             async with App(self.config.url) as app:
-                return await app.produce_many((type, {"n": n, **data}) for n in range(count))
+                return [
+                    job.id
+                    for job in await app.produce_many(
+                        (type, {"n": n, **data}) for n in range(count)
+                    )
+                ]
 
         ids = asyncio.run(send())
         self.produced += ids

@@ -200,8 +200,8 @@ def test_the_reply_to_a_produce_is_lost(rig: Rig) -> None:
         async with App(rig.proxy.url) as app:
             rig.proxy.swallow(b"XADD")
             with pytest.raises(OutcomeUnknown, match="is not known"):
-                await app.produce("work", n=1)
-            rig.produced.append(await app.produce("work", n=2))
+                await app.produce("work", {"n": 1})
+            rig.produced.append((await app.produce("work", {"n": 2})).id)
 
     asyncio.run(produce())
     written = rig.client.xlen("jobs")
@@ -215,7 +215,7 @@ def test_the_reply_to_a_produce_with_a_key_is_lost(rig: Rig) -> None:
     async def produce() -> None:
         async with App(rig.proxy.url) as app:
             rig.swallow("produce_once")
-            rig.produced.append(await app.produce("work", n=1, key="once"))
+            rig.produced.append((await app.produce("work", {"n": 1}, unique="once")).id)
 
     asyncio.run(produce())
     rig.drain()
@@ -237,7 +237,7 @@ def test_the_reply_to_a_produce_with_a_key_is_lost_and_then_the_server(
             rig.swallow("produce_once")
             rig.proxy.reject = True  # every connection but this one
             with pytest.raises(OutcomeUnknown, match="is not known"):
-                await app.produce("work", n=1, key="once")
+                await app.produce("work", {"n": 1}, unique="once")
 
     asyncio.run(produce())
     assert rig.client.xlen("jobs") == 1
@@ -247,7 +247,7 @@ def test_the_reply_to_a_schedule_is_lost(rig: Rig) -> None:
     async def produce() -> None:
         async with App(rig.proxy.url) as app:
             rig.swallow("schedule")
-            await app.produce("work", n=1, delay=0.1)
+            await app.produce("work", {"n": 1}, delay=0.1)
 
     asyncio.run(produce())
     rig.wait(lambda: rig.client.zcard("{jobs}:scheduled") == 1, "the schedule")
@@ -264,7 +264,7 @@ def test_the_reply_to_a_schedule_is_lost_until_the_job_is_done(rig: Rig) -> None
 
     async def produce() -> None:
         async with App(rig.proxy.url) as app:
-            await app.produce("work", n=1, delay=0.05)
+            await app.produce("work", {"n": 1}, delay=0.05)
 
     rig.swallow("schedule")
     producer = threading.Thread(target=lambda: asyncio.run(produce()))
@@ -303,7 +303,7 @@ def test_the_connection_breaks_while_the_first_of_many_jobs_is_made(
         async with App(rig.proxy.url) as app:
             with pytest.raises(ServerUnavailable):
                 await app.produce_many(jobs())
-            rig.produced += await app.produce_many([("work", {"n": 2})])
+            rig.produced += [job.id for job in await app.produce_many([("work", {"n": 2})])]
 
     run_async(produce)  # with uvloop, as in production
     rig.drain()
@@ -313,4 +313,4 @@ def test_the_connection_breaks_while_the_first_of_many_jobs_is_made(
 def test_a_producer_that_nobody_listens_to(rig: Rig) -> None:
     rig.proxy.refuse()
     with pytest.raises(ServerUnavailable, match="cannot connect"):
-        asyncio.run(App(rig.proxy.url).produce("work", n=1))
+        asyncio.run(App(rig.proxy.url).produce("work", {"n": 1}))

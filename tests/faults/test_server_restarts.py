@@ -50,7 +50,7 @@ def test_a_crash_while_jobs_are_produced(make_rig: Callable[..., Rig]) -> None:
                     restarted = asyncio.get_running_loop().run_in_executor(None, rig.server.start)
                 while True:
                     try:
-                        rig.produced.append(await app.produce("work", n=n))
+                        rig.produced.append((await app.produce("work", {"n": n})).id)
                         break
                     except ServerUnavailable:
                         failures += 1
@@ -192,10 +192,10 @@ def test_producing_without_a_server_is_an_error(rig: Rig) -> None:
 def test_an_idle_producer_does_not_notice_a_restart(rig: Rig) -> None:
     async def produce() -> None:
         async with App(rig.config.url) as app:
-            await app.produce("work", n=0)
+            await app.produce("work", {"n": 0})
             await asyncio.to_thread(rig.server.kill)
             await asyncio.to_thread(rig.server.start)
-            rig.produced.append(await app.produce("work", n=1))
+            rig.produced.append((await app.produce("work", {"n": 1})).id)
 
     asyncio.run(produce())
     rig.drain()

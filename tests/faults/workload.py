@@ -162,17 +162,17 @@ class Workload:
                 ("thread", self.work_in_thread, None),
                 ("bounded_thread", self.work_in_thread, config.timeout),
             ):
-                self.app.handler(
-                    type, group=group, retries=retries, backoff=backoff, timeout=timeout
+                self.app.group(group).handler(
+                    type, retries=retries, backoff=backoff, timeout=timeout
                 )(function)
-            self.app.handler(
-                "process", group=group, retries=retries, backoff=backoff, process=True
+            self.app.group(group).handler(
+                "process", retries=retries, backoff=backoff, process=True
             )(work_in_process)
-            self.app.handler("quiet", group=group, retries=retries)(self.count)
-            self.app.handler("batch", group=group, retries=retries, backoff=backoff, batch=10)(
+            self.app.group(group).handler("quiet", retries=retries)(self.count)
+            self.app.group(group).handler("batch", retries=retries, backoff=backoff, batch=10)(
                 self.work_in_batch
             )
-            self.app.ignore("effect", group=group)
+            self.app.group(group, ignore=["effect"])
 
     async def work(
         self, job: Job, n: int, do: str = "", then: str = "", until: int = 1000, **data: Any
@@ -283,10 +283,7 @@ def _begin(pen: Pen, job: Job) -> None:
 
 def effect(job: Job, n: int) -> None:
     """Emit what the checker counts."""
-    job.emit(
-        "effect", stream=EFFECTS, job=job.id, group=job.group, consumer=job.consumer,
-        attempt=job.attempt, n=n,
-    )  # fmt: skip
+    job.emit("effect", {"job": job.id, "group": job.group, "consumer": job.consumer, "attempt": job.attempt, "n": n}, stream=EFFECTS)  # fmt: skip
 
 
 def work_in_process(job: Job, n: int, do: str = "", until: int = 1000) -> int:

@@ -19,7 +19,9 @@ from streamq.errors import (
     StreamqError,
     WrongKeyType,
 )
-from streamq.produce.producer import CHUNK, NewJob, Producer
+from streamq.produce.many import CHUNK, Pair
+from streamq.produce.new_job import NewJob
+from streamq.produce.producer import Producer
 from tests.lua.support import ids_of, raw_entries
 from tests.servers import RedisServer
 
@@ -35,7 +37,7 @@ def producer(app: App) -> Producer:
 
 
 async def test_a_job_is_one_entry(app: App, client: redis.Redis) -> None:
-    id = await app.produce("resize", file="a.png", width=7)
+    id = (await app.produce("resize", {"file": "a.png", "width": 7})).id
     assert raw_entries(client, "jobs") == [
         (id, [("type", "resize"), ("data", '{"file":"a.png","width":7}')])
     ]
@@ -43,7 +45,7 @@ async def test_a_job_is_one_entry(app: App, client: redis.Redis) -> None:
 
 
 async def test_data_may_come_as_a_mapping(app: App, client: redis.Redis) -> None:
-    await app.produce("t", {"key": 1, "delay": 2, "stream": 3, "type": 4}, more=5)
+    await app.produce("t", {"key": 1, "delay": 2, "stream": 3, "type": 4, "more": 5})
     [(_, fields)] = raw_entries(client, "jobs")
     assert orjson.loads(dict(fields)["data"]) == {
         "key": 1, "delay": 2, "stream": 3, "type": 4, "more": 5,
@@ -56,7 +58,7 @@ async def test_a_job_can_go_to_another_stream(app: App, client: redis.Redis) -> 
 
 
 async def test_every_field_of_an_entry(producer: Producer, client: redis.Redis) -> None:
-    await producer.produce("jobs", "t", {}, key="k", trace="00-ab-cd-01", expires=1.5)
+    await producer.produce("jobs", NewJob("t", key="k", trace="00-ab-cd-01", expires=1.5))
     [(_, fields)] = raw_entries(client, "jobs")
     assert dict(fields) == {
         "type": "t", "data": "{}", "key": "k", "trace": "00-ab-cd-01", "expires": "1500",
@@ -64,25 +66,29 @@ async def test_every_field_of_an_entry(producer: Producer, client: redis.Redis) 
 
 
 async def test_a_key_writes_once(app: App, client: redis.Redis) -> None:
-    first = await app.produce("t", n=1, key="order-7")
-    assert await app.produce("t", n=2, key="order-7") == first
-    assert await app.produce("t", n=3, key="order-8") != first
+    first = (await app.produce("t", {"n": 1}, unique="order-7")).id
+    assert (await app.produce("t", {"n": 2}, unique="order-7")).id == first
+    assert (await app.produce("t", {"n": 3}, unique="order-8")).id != first
     assert len(ids_of(client)) == 2
     assert 86_000_000 < int(client.pttl("{jobs}:unique:order-7")) <= 86_400_000
     client.delete("{jobs}:unique:order-7")
-    assert await app.produce("t", n=4, key="order-7") != first
+    assert (await app.produce("t", {"n": 4}, unique="order-7")).id != first
 
 
 async def test_a_key_is_forgotten_in_time(producer: Producer, client: redis.Redis) -> None:
-    await producer.produce("jobs", "t", {}, key="k", key_ttl=5)
+    await producer.produce("jobs", NewJob("t", unique="k", unique_for=5))
     assert 0 < int(client.pttl("{jobs}:unique:k")) <= 5000
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"key": ""}, "idempotency key takes 1 to 512"),
-        ({"key": "x" * 513}, "idempotency key takes 1 to 512"),
+        ({"key": ""}, "key= takes 1 to 512"),
+        ({"key": "x" * 513}, "key= takes 1 to 512"),
+        ({"unique": ""}, "unique= takes 1 to 512"),
+        ({"unique": "x" * 513}, "unique= takes 1 to 512"),
+        ({"unique": "\ud800"}, "unique"),
+        ({"unique_for": 5}, "give that, too"),
         ({"key": "\ud800"}, "key"),
         ({"trace": "\ud800"}, "trace"),
         ({"delay": -1}, "delay=-1"),
@@ -90,7 +96,7 @@ async def test_a_key_is_forgotten_in_time(producer: Producer, client: redis.Redi
         ({"delay": float("inf")}, "delay=inf"),
         ({"expires": -0.1}, "expires=-0.1"),
         ({"expires": float("inf")}, "expires=inf"),
-        ({"key": "k", "key_ttl": -1}, "key_ttl=-1"),
+        ({"unique": "k", "unique_for": -1}, "unique_for=-1"),
         ({"at": datetime(2030, 1, 1)}, "no time zone"),
         ({"at": datetime(2030, 1, 1, tzinfo=UTC), "delay": 1}, "either delay or at"),
     ],
@@ -99,18 +105,18 @@ async def test_options_that_cannot_be_used(
     producer: Producer, client: redis.Redis, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        await producer.produce("jobs", "t", {}, **options)
+        await producer.produce("jobs", NewJob("t", {}, **options))
     str(caught.value).encode()
     assert client.keys("*") == []
 
 
 @pytest.mark.parametrize("stream", ["", "\ud800", "a\n", "x" * 513])
-@pytest.mark.parametrize("options", [{}, {"key": "k"}, {"delay": 1}])
+@pytest.mark.parametrize("options", [{}, {"unique": "k"}, {"key": "k"}, {"delay": 1}])
 async def test_a_stream_that_cannot_be_used(
     producer: Producer, client: redis.Redis, stream: str, options: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigError, match="cannot name a stream"):
-        await producer.produce(stream, "t", {}, **options)
+        await producer.produce(stream, NewJob("t", {}, **options))
     with pytest.raises(ConfigError, match="cannot name a stream"):
         await producer.produce_many(stream, [("t", {})])
     assert client.keys("*") == []
@@ -125,21 +131,21 @@ async def test_a_type_that_cannot_be_used(app: App, client: redis.Redis, type: s
 
 async def test_too_large_a_payload_is_refused(app: App, client: redis.Redis) -> None:
     with pytest.raises(PayloadTooLarge, match="takes 50,000,011 bytes, the limit is 1,048,576"):
-        await app.produce("t", file="x" * 50_000_000)
+        await app.produce("t", {"file": "x" * 50_000_000})
     assert client.keys("*") == []
 
 
 async def test_the_limit_can_be_raised(server: RedisServer, client: redis.Redis) -> None:
     async with App(server.unix_url, max_payload=50_000_011) as app:
-        id = await app.produce("t", file="x" * 50_000_000)
+        id = (await app.produce("t", {"file": "x" * 50_000_000})).id
         with pytest.raises(PayloadTooLarge):
-            await app.produce("t", file="x" * 50_000_001)
+            await app.produce("t", {"file": "x" * 50_000_001})
     assert ids_of(client) == [id]
 
 
 async def test_data_that_json_cannot_hold(app: App, client: redis.Redis) -> None:
     with pytest.raises(PayloadError, match="cannot be written as JSON"):
-        await app.produce("t", file=object())
+        await app.produce("t", {"file": object()})
     assert client.keys("*") == []
 
 
@@ -148,7 +154,7 @@ async def test_data_that_json_cannot_hold(app: App, client: redis.Redis) -> None
 
 @pytest.mark.parametrize("count", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
 async def test_many_jobs_in_order(app: App, client: redis.Redis, count: int) -> None:
-    ids = await app.produce_many(("t", {"n": n}) for n in range(count))
+    ids = [job.id for job in await app.produce_many(("t", {"n": n}) for n in range(count))]
     assert ids_of(client) == ids
     assert [fields[1][1] for _, fields in raw_entries(client, "jobs")] == [
         f'{{"n":{n}}}' for n in range(count)
@@ -156,11 +162,11 @@ async def test_many_jobs_in_order(app: App, client: redis.Redis, count: int) -> 
 
 
 async def test_jobs_may_come_from_an_async_iterator(app: App, client: redis.Redis) -> None:
-    async def jobs() -> AsyncIterator[NewJob]:
+    async def jobs() -> AsyncIterator[Pair]:
         for n in range(3):
             yield "t", {"n": n}
 
-    assert await app.produce_many(jobs()) == ids_of(client)
+    assert [job.id for job in await app.produce_many(jobs())] == ids_of(client)
 
 
 async def test_no_more_than_two_chunks_are_in_memory(
@@ -168,7 +174,7 @@ async def test_no_more_than_two_chunks_are_in_memory(
 ) -> None:
     drawn = 0
 
-    def jobs() -> Iterator[NewJob]:
+    def jobs() -> Iterator[Pair]:
         nonlocal drawn
         for n in range(3 * CHUNK):
             drawn += 1
@@ -186,14 +192,14 @@ async def test_no_more_than_two_chunks_are_in_memory(
 async def test_those_before_a_bad_job_are_written(
     app: App, client: redis.Redis, before: int
 ) -> None:
-    jobs: list[NewJob] = [("t", {"n": n}) for n in range(before)]
+    jobs: list[Pair] = [("t", {"n": n}) for n in range(before)]
     with pytest.raises(PayloadError):
         await app.produce_many([*jobs, ("t", {"n": object()}), ("t", {"n": -1})])
     assert len(ids_of(client)) == before
 
 
 async def test_those_before_a_broken_iterator_are_written(app: App, client: redis.Redis) -> None:
-    def jobs() -> Iterator[NewJob]:
+    def jobs() -> Iterator[Pair]:
         yield "t", {"n": 0}
         raise OSError("the file has gone")
 
@@ -226,7 +232,7 @@ async def test_a_full_server_refuses(make_server: Callable[..., RedisServer]) ->
             client.config_set("maxmemory", "1")
         calls: list[Callable[[], Any]] = [
             lambda: app.produce("t"),
-            lambda: app.produce("t", key="k"),
+            lambda: app.produce("t", unique="k"),
             lambda: app.produce("t", delay=60),
             lambda: app.produce_many([("t", {})] * 3),
         ]

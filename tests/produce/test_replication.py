@@ -13,7 +13,7 @@ import redis
 
 from streamq import App
 from streamq.errors import ConfigError, NotReplicated, ServerRefused
-from streamq.produce.producer import CHUNK, NewJob
+from streamq.produce.many import CHUNK, Pair
 from tests.lua.support import ids_of
 from tests.servers import RedisServer
 from tests.waiting import eventually
@@ -63,9 +63,9 @@ async def hasty(primary: RedisServer, replica: RedisServer) -> AsyncIterator[App
 
 WAYS: dict[str, Callable[[App], Any]] = {
     "now": lambda app: app.produce("t"),
-    "once": lambda app: app.produce("t", key="k"),
+    "once": lambda app: app.produce("t", unique="k"),
     "later": lambda app: app.produce("t", delay=3600),
-    "later, once": lambda app: app.produce("t", delay=3600, key="k"),
+    "later, once": lambda app: app.produce("t", delay=3600, unique="k"),
     "many": lambda app: app.produce_many([("t", {}), ("t", {})]),
 }
 
@@ -108,7 +108,7 @@ async def test_a_replica_that_stands_still(
     # Nobody is served the reply of another, over the same connection.
     replica.signal(signal.SIGCONT)
     connections = len(client.client_list())
-    assert await hasty.produce("u") == ids_of(client)[-1]
+    assert (await hasty.produce("u")).id == ids_of(client)[-1]
     assert len(client.client_list()) == connections
 
 
@@ -147,7 +147,7 @@ async def test_fewer_replicas_than_asked_for(
 async def test_no_more_is_written_once_a_replica_stands_still(
     hasty: App, replica: RedisServer, client: redis.Redis
 ) -> None:
-    def jobs() -> Iterator[NewJob]:
+    def jobs() -> Iterator[Pair]:
         for n in range(4 * CHUNK):
             if n == CHUNK:
                 replica.signal(signal.SIGSTOP)
@@ -160,7 +160,7 @@ async def test_no_more_is_written_once_a_replica_stands_still(
 
 
 async def test_many_jobs_in_order(app: App, replica: RedisServer) -> None:
-    ids = await app.produce_many(("t", {"n": n}) for n in range(2 * CHUNK + 1))
+    ids = [job.id for job in await app.produce_many(("t", {"n": n}) for n in range(2 * CHUNK + 1))]
     with replica.client() as client:
         assert ids_of(client) == ids
 
@@ -172,7 +172,7 @@ async def test_those_before_a_bad_job_are_replicated(app: App, replica: RedisSer
         assert len(ids_of(client)) == 1
 
 
-def _broken() -> Iterator[NewJob]:
+def _broken() -> Iterator[Pair]:
     yield "t", {}
     raise OSError("the file has gone")
 
@@ -209,7 +209,7 @@ async def test_a_cancelled_wait_leaves_no_reply_behind(
         await producing
     replica.signal(signal.SIGCONT)
 
-    assert await app.produce("u") == ids_of(client)[-1]
+    assert (await app.produce("u")).id == ids_of(client)[-1]
 
 
 async def test_what_a_replica_has_survives_the_primary(
@@ -220,7 +220,7 @@ async def test_what_a_replica_has_survives_the_primary(
     with primary.client() as client:
         await until_written(client)
     replica.signal(signal.SIGCONT)
-    id = await producing
+    id = (await producing).id
     primary.kill()
 
     with replica.client() as client:

@@ -10,5 +10,5 @@ from streamq import App
 @pytest.fixture
 def offline() -> App:
     app = App("redis://127.0.0.1:1")
-    app.handler("resize", group="images")(lambda: None)
+    app.group("images").handler("resize")(lambda: None)
     return app

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_scrape_is_answered_while_a_handler_blocks_the_loop(app: App) -> None:
     seen: list[Scrape] = []
 
-    @app.handler("resize", group="images")
+    @app.group("images").handler("resize")
     async def resize() -> None:
         seen.append(scrape(metrics))
 
@@ -41,7 +41,7 @@ async def test_a_scrape_is_answered_while_a_handler_blocks_the_loop(app: App) ->
 
 
 async def test_a_parked_job_is_pending_and_not_in_progress(app: App) -> None:
-    @app.handler("resize", group="images")
+    @app.group("images").handler("resize")
     async def resize() -> None:
         raise Retry(delay=60)
 
@@ -57,7 +57,7 @@ async def test_a_parked_job_is_pending_and_not_in_progress(app: App) -> None:
 
 
 async def test_a_group_that_nobody_reads_is_named(app: App, client: redis.Redis) -> None:
-    @app.handler("resize", group="images")
+    @app.group("images").handler("resize")
     async def resize() -> None: ...
 
     an_hour_ago = int((time.time() - 3600) * 1000)
@@ -77,7 +77,7 @@ async def test_a_group_that_nobody_reads_is_named(app: App, client: redis.Redis)
 
 
 async def test_a_group_yet_to_be_created_has_the_whole_stream_queued(app: App) -> None:
-    app.handler("resize", group="images")(lambda: None)
+    app.group("images").handler("resize")(lambda: None)
     await app.produce_many([("resize", {})] * 4)
     with serving(app) as metrics:
         assert scrape(metrics)("job_queue_length", **IMAGES) == 4
@@ -86,8 +86,8 @@ async def test_a_group_yet_to_be_created_has_the_whole_stream_queued(app: App) -
 async def test_queue_length_where_the_server_does_not_know_the_lag(
     app: App, client: redis.Redis
 ) -> None:
-    app.handler("resize", group="images")(lambda: None)
-    ids = await app.produce_many([("resize", {})] * 10)
+    app.group("images").handler("resize")(lambda: None)
+    ids = [job.id for job in await app.produce_many([("resize", {})] * 10)]
     client.xgroup_create("jobs", "images", ids[1])
     client.xdel("jobs", ids[5])
     (info,) = client.xinfo_groups("jobs")
@@ -102,8 +102,8 @@ async def test_queue_length_where_there_are_too_many_to_count(
     app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backlog, "COUNTED", 1)
-    app.handler("resize", group="images")(lambda: None)
-    ids = await app.produce_many([("resize", {})] * 500)
+    app.group("images").handler("resize")(lambda: None)
+    ids = [job.id for job in await app.produce_many([("resize", {})] * 500)]
     client.xgroup_create("jobs", "images", "0")
     client.xreadgroup("images", "c", {"jobs": ">"}, count=200)
     client.xdel("jobs", ids[300])
@@ -114,7 +114,7 @@ async def test_queue_length_where_there_are_too_many_to_count(
 async def test_a_consumer_that_has_long_been_silent_is_not_counted(
     app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app.handler("resize", group="images")(lambda: None)
+    app.group("images").handler("resize")(lambda: None)
     client.xgroup_create("jobs", "images", "0", mkstream=True)
     client.xgroup_createconsumer("jobs", "images", "c")
     with serving(app) as metrics:
@@ -127,7 +127,7 @@ async def test_the_number_of_groups_is_bounded(
     app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backlog, "MAX_GROUPS", 5)
-    app.handler("resize", group="images")(lambda: None)
+    app.group("images").handler("resize")(lambda: None)
     for i in range(20):
         client.xgroup_create("jobs", f"foreign {i}\n", "0", mkstream=True)
     client.xgroup_create("jobs", "images", "0")
@@ -143,7 +143,7 @@ async def test_the_number_of_groups_is_bounded(
 async def test_a_scrape_without_the_server(make_server: Callable[..., RedisServer]) -> None:
     server = make_server()
     async with App(server.unix_url) as app:
-        app.handler("resize", group="images")(lambda: None)
+        app.group("images").handler("resize")(lambda: None)
         await app.produce_many([("resize", {})] * 4)
         with serving(app) as metrics:
             assert scrape(metrics)("job_queue_length", **IMAGES) == 4
@@ -156,7 +156,7 @@ async def test_a_scrape_without_the_server(make_server: Callable[..., RedisServe
 
 async def test_a_scrape_of_a_server_that_was_never_there() -> None:
     async with App(f"redis://127.0.0.1:{free_port()}") as app:
-        app.handler("resize", group="images")(lambda: None)
+        app.group("images").handler("resize")(lambda: None)
         with serving(app) as metrics:
             found = scrape(metrics)
 
@@ -170,7 +170,7 @@ async def test_a_scrape_of_a_server_that_hangs(
     monkeypatch.setattr(backlog, "SCRAPE_TIMEOUT", 0.2)
     server = make_server()
     async with App(server.unix_url) as app:
-        app.handler("resize", group="images")(lambda: None)
+        app.group("images").handler("resize")(lambda: None)
         with serving(app) as metrics:
             server.signal(signal.SIGSTOP)
             try:
@@ -192,7 +192,7 @@ async def test_a_scrape_that_hangs_outside_the_server(monkeypatch: pytest.Monkey
         raise socket.gaierror
 
     async with App("redis://server.invalid") as app:
-        app.handler("resize", group="images")(lambda: None)
+        app.group("images").handler("resize")(lambda: None)
         with serving(app) as metrics, monkeypatch.context() as patch:
             patch.setattr(socket, "getaddrinfo", look_up)
             assert metrics.registry.get_sample_value("streamq_server_up") == 0
@@ -205,7 +205,7 @@ async def test_a_scrape_that_hangs_outside_the_server(monkeypatch: pytest.Monkey
 async def test_a_server_that_refuses_is_not_up(make_server: Callable[..., RedisServer]) -> None:
     server = make_server("--requirepass", "secret")
     async with App(server.unix_url) as app:
-        app.handler("resize", group="images")(lambda: None)
+        app.group("images").handler("resize")(lambda: None)
         with serving(app) as metrics:
             assert scrape(metrics)("streamq_server_up") == 0
 
@@ -217,6 +217,6 @@ async def test_a_server_that_permits_only_a_part_is_not_up(
     with server.client() as client:
         client.execute_command("ACL", "SETUSER", "default", "-time")
     async with App(server.unix_url) as app:
-        app.handler("resize", group="images")(lambda: None)
+        app.group("images").handler("resize")(lambda: None)
         with serving(app) as metrics:
             assert scrape(metrics)("streamq_server_up") == 0

@@ -33,7 +33,7 @@ RESIZE = {**IMAGES, "type": "resize"}
 
 def subscribed() -> App:
     app = App("redis://127.0.0.1:1")
-    app.handler("resize", group="images")(lambda: None)
+    app.group("images").handler("resize")(lambda: None)
     return app
 
 
@@ -154,7 +154,7 @@ def test_sums_never_go_back(steps: Sequence[tuple[int, Outcome | None]]) -> None
 async def test_metrics_of_several_processes(
     app: App, client: redis.Redis, scoreboard: Scoreboard
 ) -> None:
-    app.handler("resize", group="images")(lambda: None)
+    app.group("images").handler("resize")(lambda: None)
     await app.produce_many([("resize", {})] * 4)
     one = Process(scoreboard.sheet(1))
     two = Process(scoreboard.sheet(2))
@@ -189,7 +189,7 @@ async def test_metrics_of_several_processes(
 async def test_each_process_has_metrics_of_its_own(
     app: App, server: RedisServer, scoreboard: Scoreboard
 ) -> None:
-    app.handler("resize", group="images")(lambda: None)
+    app.group("images").handler("resize")(lambda: None)
     pids = {1: server.pid}
     with closing(
         MergedMetrics(app.server, app.subscriptions(), scoreboard=scoreboard, pids=lambda: pids)
@@ -206,7 +206,7 @@ async def test_each_process_has_metrics_of_its_own(
 
 
 async def test_the_series_are_those_of_a_single_process(app: App, scoreboard: Scoreboard) -> None:
-    app.handler("resize", group="images")(lambda: None)
+    app.group("images").handler("resize")(lambda: None)
     with closing(Metrics(app.server, app.subscriptions())) as single:
         single.serve(port=0)
         expected = scrape(single.url).samples.keys()

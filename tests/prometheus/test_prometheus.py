@@ -84,10 +84,10 @@ async def any_app() -> AsyncIterator[App]:
 
 
 async def test_prometheus_reads_it(any_app: App, prometheus: Callable[[str], str]) -> None:
-    @any_app.handler("good", group="images")
+    @any_app.group("images").handler("good")
     async def good() -> None: ...
 
-    @any_app.handler("flaky", group="images", retries=1, backoff=AT_ONCE)
+    @any_app.group("images").handler("flaky", retries=1, backoff=AT_ONCE)
     async def flaky(job: Job) -> None:
         if job.attempt == 1:
             raise Retry

@@ -21,19 +21,19 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_deliveries_are_counted_by_their_outcome(app: App) -> None:
-    @app.handler("good", group="images")
+    @app.group("images").handler("good")
     async def good() -> None: ...
 
-    @app.handler("flaky", group="images", retries=2, backoff=AT_ONCE)
+    @app.group("images").handler("flaky", retries=2, backoff=AT_ONCE)
     async def flaky(job: Job) -> None:
         if job.attempt < 3:
             raise Retry
 
-    @app.handler("bad", group="images")
+    @app.group("images").handler("bad")
     async def bad() -> None:
         raise Dead("no use")
 
-    app.ignore("noise", group="images")
+    app.group("images", ignore=["noise"])
     for type, count in (("good", 3), ("flaky", 1), ("bad", 2), ("noise", 1), ("unknown", 1)):
         await app.produce_many([(type, {})] * count)
     with serving(app) as metrics:
@@ -63,7 +63,7 @@ async def test_deliveries_are_counted_by_their_outcome(app: App) -> None:
 
 
 async def test_every_series_is_there_before_the_first_job(app: App) -> None:
-    @app.handler("resize", group="images")
+    @app.group("images").handler("resize")
     async def resize() -> None: ...
 
     with serving(app) as metrics:
@@ -79,7 +79,7 @@ async def test_every_series_is_there_before_the_first_job(app: App) -> None:
 
 
 async def test_foreign_types_make_no_series(app: App, client: redis.Redis) -> None:
-    @app.handler("resize", group="images")
+    @app.group("images").handler("resize")
     async def resize() -> None: ...
 
     for i in range(1000):
@@ -94,7 +94,7 @@ async def test_foreign_types_make_no_series(app: App, client: redis.Redis) -> No
 
 
 async def test_a_handler_for_everything_has_one_series(app: App) -> None:
-    @app.handler("*", group="images")
+    @app.group("images").handler("*")
     async def anything() -> None: ...
 
     await app.produce_many([(f"type-{i}", {}) for i in range(10)])
@@ -107,10 +107,10 @@ async def test_a_handler_for_everything_has_one_series(app: App) -> None:
 
 
 async def test_groups_are_counted_apart(app: App) -> None:
-    @app.handler("resize", group="images")
+    @app.group("images").handler("resize")
     async def resize() -> None: ...
 
-    @app.handler("resize", group="audit")
+    @app.group("audit").handler("resize")
     async def audit() -> None:
         raise Dead("no")
 
@@ -127,10 +127,10 @@ async def test_groups_are_counted_apart(app: App) -> None:
 
 
 async def test_what_dead_workers_left_behind(app: App, client: redis.Redis) -> None:
-    @app.handler("resize", group="images", retries=3)
+    @app.group("images").handler("resize", retries=3)
     async def resize() -> None: ...
 
-    ids = await app.produce_many([("resize", {})] * 3)
+    ids = [job.id for job in await app.produce_many([("resize", {})] * 3)]
     client.xgroup_create("jobs", "images", "0")
     client.xreadgroup("images", "dead-worker", {"jobs": ">"})
     client.xclaim("jobs", "images", "dead-worker", 0, [ids[0]], retrycount=4, justid=True)
@@ -153,7 +153,7 @@ def job(id: str = "1000-0", attempt: int = 1) -> Job:
 
 def test_incidents_are_counted() -> None:
     app = App("redis://127.0.0.1:1")
-    app.handler("resize", group="images")(lambda: None)
+    app.group("images").handler("resize")(lambda: None)
     registry = CollectorRegistry()
     metrics = Metrics(app.server, app.subscriptions(), registry=registry)
     for event in (
@@ -181,7 +181,7 @@ def test_incidents_are_counted() -> None:
 
 def test_duration_and_wait_are_in_seconds() -> None:
     app = App("redis://127.0.0.1:1")
-    app.handler("resize", group="images")(lambda: None)
+    app.group("images").handler("resize")(lambda: None)
     registry = CollectorRegistry()
     metrics = Metrics(app.server, app.subscriptions(), registry=registry)
     done = Verdict(job("1716998413000-7"), Outcome.SUCCEEDED, 1716998415.0, 1716998415.25)

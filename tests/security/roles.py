@@ -96,16 +96,16 @@ def produce(stage: Stage) -> None:
 
     async def main() -> None:
         async with App(stage.url) as app:
-            await app.produce("t", n=1)
-            await app.produce("t", n=2, expires=60)
-            ids = await app.produce_many([("t", {"n": n}) for n in range(3)])
+            await app.produce("t", {"n": 1})
+            await app.produce("t", {"n": 2}, expires=60)
+            ids = [job.id for job in await app.produce_many([("t", {"n": n}) for n in range(3)])]
             assert len(ids) == 3
-            once = await app.produce("t", key="k")
-            assert await app.produce("t", key="k") == once
-            later = await app.produce("t", delay=3600, key="later")
+            once = (await app.produce("t", unique="k")).id
+            assert (await app.produce("t", unique="k")).id == once
+            later = (await app.produce("t", delay=3600, unique="later")).id
             assert await app.cancel(later)
             assert not await app.cancel(later)
-            soon = await app.produce("t", at=datetime.now(UTC))
+            soon = (await app.produce("t", at=datetime.now(UTC))).id
             assert await app.cancel(soon)
 
         async with App(stage.url, replicas=1, replica_timeout=0.001) as app:
@@ -133,7 +133,7 @@ async def _prepare_work(stage: Stage) -> None:
     admin = stage.admin
     admin.xgroup_create("jobs", "audit", "0", mkstream=True)
     async with App(stage.admin_url) as app:
-        lost = await app.produce_many([("ok", {})] * 3)
+        lost = [job.id for job in await app.produce_many([("ok", {})] * 3)]
         command(admin, "XREADGROUP", "GROUP", "audit", "lost", "STREAMS", "jobs", ">")
         command(admin, "XCLAIM", "jobs", "audit", "lost", 0, lost[0], "IDLE", 90_000, "JUSTID")
         command(
@@ -158,7 +158,7 @@ async def _work(stage: Stage) -> None:
             if job.type == "bad":
                 raise Dead("no good")
             if job.type == "emits":
-                await job.emit("ok")
+                job.emit("ok")
             if job.type == "slow":
                 await asyncio.sleep(settings.lease)  # its heartbeat needs a permission, too
             return "done"
@@ -184,7 +184,7 @@ async def _work(stage: Stage) -> None:
     async with App(stage.url) as app:
         begun = asyncio.Event()
 
-        @app.handler("hangs", group="images")
+        @app.group("images").handler("hangs")
         async def hang(job: Job) -> None:
             begun.set()
             await asyncio.get_running_loop().create_future()
@@ -232,7 +232,7 @@ async def prepare(url: str, admin: redis.Redis) -> Jobs:
     """Jobs in every state, of the group images; others of the same kind are left beside."""
     async with App(url) as app:
 
-        @app.handler("*", group="images")
+        @app.group("images").handler("*")
         async def handle(job: Job) -> str:
             if job.type == "retrying":
                 raise Retry("later", delay=3600)
@@ -241,13 +241,15 @@ async def prepare(url: str, admin: redis.Redis) -> Jobs:
             return "done"
 
         types = ("retrying", "retrying", "dead", "dead", "dead", "succeeded")
-        retrying, _, dead, _, _, succeeded = await app.produce_many([(type, {}) for type in types])
+        retrying, _, dead, _, _, succeeded = [
+            job.id for job in await app.produce_many([(type, {}) for type in types])
+        ]
         await app.worker(max_jobs=len(types)).run()
-        running = await app.produce("running")
+        running = (await app.produce("running")).id
         await app.produce("running")
         command(admin, "XREADGROUP", "GROUP", "images", "lost", "STREAMS", "jobs", ">")
-        queued = await app.produce("queued")
-        scheduled = await app.produce("scheduled", delay=3600, key="k")
+        queued = (await app.produce("queued")).id
+        scheduled = (await app.produce("scheduled", delay=3600, unique="k")).id
         return Jobs(queued, running, retrying, dead, succeeded, scheduled)
 
 

@@ -9,9 +9,8 @@ import sys
 import pytest
 import redis
 
-from streamq import App, Settings, verdict
+from streamq import App, Settings, options, verdict
 from streamq.observe.prometheus import Metrics
-from streamq.produce import producer
 from streamq.programs import command as programs
 from streamq.wire import entry
 from streamq.worker import settle
@@ -36,7 +35,7 @@ def limit(what: str) -> int:
         ("data of a job, as JSON", entry.MAX_PAYLOAD),
         ("data of an emitted event", entry.MAX_PAYLOAD),
         ("type of a job", entry.MAX_TYPE),
-        ("idempotency key", producer.MAX_KEY),
+        ("idempotency key", options.MAX_KEY),
         ("result that is kept", verdict.MAX_RESULT),
         ("result that is kept", programs.MAX_RESULT),
         ("data that a record keeps", settle.KEEP_DATA),
@@ -53,15 +52,15 @@ def test_the_page_tells_the_limits_of_the_code(what: str, number: int) -> None:
 async def test_what_is_kept_of_a_result_and_of_the_data(app: App, client: redis.Redis) -> None:
     most, data = limit("result that is kept"), limit("data that a record keeps")
 
-    @app.handler("t", group="g")
+    @app.group("g").handler("t")
     async def handle(size: int, rest: str = "") -> str:
         return "x" * (size - 2)  # two are the quotes
 
-    fits = await app.produce("t", size=most)
-    too_large = await app.produce("t", size=most + 1)
+    fits = (await app.produce("t", {"size": most})).id
+    too_large = (await app.produce("t", {"size": most + 1})).id
     empty = len(entry.encode_data({"size": 9, "rest": ""}))
-    short = await app.produce("t", {"size": 9, "rest": "x" * (data - empty)})
-    long = await app.produce("t", {"size": 9, "rest": "x" * (data - empty + 1)})
+    short = (await app.produce("t", {"size": 9, "rest": "x" * (data - empty)})).id
+    long = (await app.produce("t", {"size": 9, "rest": "x" * (data - empty + 1)})).id
     await drain(app, settings=Settings())
 
     def record(id: str, field: str) -> str | None:
@@ -79,7 +78,7 @@ async def test_what_is_kept_of_a_result_and_of_the_data(app: App, client: redis.
 
 @pytest.mark.anyio
 async def test_what_is_kept_of_an_error(app: App, client: redis.Redis) -> None:
-    @app.handler("t", group="g", retries=0)
+    @app.group("g").handler("t", retries=0)
     async def handle() -> None:
         raise ValueError("x" * 100_000)
 
@@ -96,7 +95,7 @@ async def test_what_is_kept_of_many_fields(
     app: App, client: redis.Redis, fields: int, kept: int
 ) -> None:
     assert limit("fields of an entry in a dead letter") == 2000
-    app.handler("t", group="g")(lambda: None)
+    app.group("g").handler("t")(lambda: None)
     own = [part for n in range(fields) for part in (f"f{n}", n)]
     command(client, "XADD", "jobs", "*", *own)
     await drain(app)

@@ -156,7 +156,7 @@ async def test_a_worker_that_loses_a_permission_goes_on_when_it_has_it_again(
     ROLES["worker"].create(admin)
     watch = Watch()
     async with App(ROLES["worker"].url(server)) as app:
-        app.handler("t", group="images")(lambda: None)
+        app.group("images").handler("t")(lambda: None)
         async with running(app, observers=[watch], settings=QUIET):
             await app.produce("t")
             await watch.until(lambda: len(watch.verdicts) == 1)

@@ -90,8 +90,8 @@ async def test_pickles_in_the_server_are_not_unpickled(
     assert mark.exists()  # so much for the bomb itself
     mark.unlink()
 
-    app.handler("t", group="g")(lambda job: job.data)
-    app.handler("p", group="g", process=True)(in_process)
+    app.group("g").handler("t")(lambda job: job.data)
+    app.group("g").handler("p", process=True)(in_process)
     for type in ("t", "p"):
         write(client, "type", type, "data", bomb)
         write(client, "type", type, "data", "{}", "key", bomb, "trace", bomb, "origin", bomb)

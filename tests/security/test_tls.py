@@ -291,7 +291,7 @@ async def test_a_connection_that_cannot_be_made_secure(
             app.handler("t")(lambda: None)
             for call in (
                 lambda: app.produce("t"),
-                lambda: app.produce("t", key="k"),
+                lambda: app.produce("t", unique="k"),
                 lambda: app.worker().run(),
             ):
                 with pytest.raises(TLSFailed) as caught:

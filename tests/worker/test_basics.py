@@ -19,12 +19,12 @@ pytestmark = pytest.mark.anyio
 async def test_a_job_is_handled_and_leaves_nothing(app: App, client: redis.Redis) -> None:
     seen = []
 
-    @app.handler("resize", group="images")
+    @app.group("images").handler("resize")
     async def resize(file: str, width: int = 256) -> None:
         seen.append((file, width))
 
-    await app.produce("resize", file="a.png", width=64)
-    await app.produce("resize", file="b.png")
+    await app.produce("resize", {"file": "a.png", "width": 64})
+    await app.produce("resize", {"file": "b.png"})
     await app.worker(burst=True, settings=QUIET).run()
 
     assert seen == [("a.png", 64), ("b.png", 256)]
@@ -47,11 +47,11 @@ async def test_a_job_written_with_a_plain_client(app: App, client: redis.Redis) 
 async def test_what_the_handler_is_told_of_its_job(app: App) -> None:
     jobs: list[Job] = []
 
-    @app.handler("t", group="g", retries=5)
+    @app.group("g").handler("t", retries=5)
     async def handle(job: Job) -> None:
         jobs.append(job)
 
-    id = await app.produce("t", n=1, key="k")
+    id = (await app.produce("t", {"n": 1}, unique="k")).id
     worker = app.worker(burst=True, settings=QUIET)
     await worker.run()
     [job] = jobs
@@ -138,7 +138,7 @@ async def test_many_jobs_of_many_kinds(app: App, client: redis.Redis) -> None:
 
 async def test_what_observers_are_told(app: App) -> None:
     app.handler("t")(lambda: None)
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     watch = await drain(app)
     created, settled = (
         event for event in watch.events if isinstance(event, GroupCreated | Settled)
@@ -152,8 +152,8 @@ async def test_what_observers_are_told(app: App) -> None:
 
 
 async def test_consumers_are_named_after_their_worker(app: App, client: redis.Redis) -> None:
-    app.handler("t", group="a")(lambda: None)
-    app.handler("t", group="b")(lambda: None)
+    app.group("a").handler("t")(lambda: None)
+    app.group("b").handler("t")(lambda: None)
     watch = Watch()
     async with running(app, observers=[watch], settings=QUIET) as worker:
         await app.produce("t")

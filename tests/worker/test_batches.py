@@ -63,7 +63,7 @@ async def test_garbage_and_fields_of_streamqs_own_are_kept_apart(
     write(client, "type", b"\xff", "data", "{}")
     write(client, "type", "a", "data", "{}", "for", "nobody")
     write(client, "type", "a", "data", "{}", "expires", "0")
-    await app.produce("a", key="k")
+    await app.produce("a", unique="k")
     await app.produce("b")
     watch = await drain(app, settings=Settings(concurrency=10, result_ttl=0))
     assert seen == [(None, 1), ("k", 2), (None, 2)]
@@ -102,7 +102,7 @@ async def test_batches_in_threads(app: App) -> None:
     @app.handler("t", batch=5)
     def handle(jobs: list[Job]) -> None:
         for job in jobs:
-            job.emit("next", n=job.data["n"])
+            job.emit("next", {"n": job.data["n"]})
 
     got: list[int] = []
 

@@ -45,7 +45,7 @@ async def test_it_waits_for_the_stalled_entries_of_dead_workers(
         attempts.append(job.attempt)
 
     group = Group(client, "default")
-    ids = [await app.produce("t") for _ in range(3)]
+    ids = [(await app.produce("t")).id for _ in range(3)]
     group.read("dead worker", count=2)
     watch = await drain(app, settings=Settings(lease=0.3, result_ttl=0))
     assert sorted(attempts) == [1, 2, 2]
@@ -81,9 +81,9 @@ async def test_it_takes_what_comes_meanwhile(app: App) -> None:
     async def handle(n: int) -> None:
         seen.append(n)
         if n < 20:
-            await app.produce("t", n=n + 1)
+            await app.produce("t", {"n": n + 1})
 
-    await app.produce("t", n=0)
+    await app.produce("t", {"n": 0})
     await drain(app)
     assert seen == list(range(21))
 
@@ -103,7 +103,7 @@ async def test_it_does_not_end_between_a_job_and_its_event_on_another_stream(
     @app.handler("start", stream="second")
     async def start(job: Job) -> None:
         await together(let_go)
-        await job.emit("last", stream="first")
+        job.emit("last", stream="first")
 
     really_idle = Consumer.idle
 
@@ -123,11 +123,11 @@ async def test_it_does_not_end_between_a_job_and_its_event_on_another_stream(
 async def test_several_groups(app: App, client: redis.Redis) -> None:
     seen: list[str] = []
 
-    @app.handler("t", group="a")
+    @app.group("a").handler("t")
     async def a() -> None:
         seen.append("a")
 
-    @app.handler("t", group="b", retries=1, backoff=Backoff(base=0.1, jitter=False))
+    @app.group("b").handler("t", retries=1, backoff=Backoff(base=0.1, jitter=False))
     async def b(job: Job) -> None:
         seen.append("b")
         if job.attempt == 1:

@@ -35,14 +35,14 @@ async def test_events_become_jobs(app: App, client: redis.Redis) -> None:
 
     @app.handler("a")
     async def a(job: Job, n: int) -> None:
-        await job.emit("b", n=n + 1)
-        await job.emit("b", n=n + 2)
+        job.emit("b", {"n": n + 1})
+        job.emit("b", {"n": n + 2})
 
     @app.handler("b")
     async def b(job: Job, n: int) -> None:
         seen.append((job.type, n))
 
-    await app.produce("a", n=1)
+    await app.produce("a", {"n": 1})
     await drain(app)
     assert sorted(seen) == [("b", 2), ("b", 3)]
     assert client.keys("*") == ["jobs"]
@@ -51,8 +51,8 @@ async def test_events_become_jobs(app: App, client: redis.Redis) -> None:
 async def test_events_for_other_streams(app: App, client: redis.Redis) -> None:
     @app.handler("a")
     async def a(job: Job) -> None:
-        await job.emit("b", stream="out", n=1)
-        await job.emit("c", stream="elsewhere")
+        job.emit("b", {"n": 1}, stream="out")
+        job.emit("c", stream="elsewhere")
 
     await app.produce("a")
     await drain(app)
@@ -65,7 +65,7 @@ async def test_events_for_other_streams(app: App, client: redis.Redis) -> None:
 async def test_the_trace_goes_along(app: App, client: redis.Redis) -> None:
     @app.handler("a")
     async def a(job: Job) -> None:
-        await job.emit("b", stream="out")
+        job.emit("b", stream="out")
 
     client.xadd("jobs", {"type": "a", "data": "{}", "trace": "00-ab-cd-01"})
     await drain(app)
@@ -77,7 +77,7 @@ async def test_the_trace_goes_along(app: App, client: redis.Redis) -> None:
 async def test_a_failed_delivery_emits_nothing(app: App, client: redis.Redis, how: str) -> None:
     @app.handler("a", retries=1, backoff=AT_ONCE, timeout=0.05 if how == "timeout" else None)
     async def a(job: Job) -> None:
-        await job.emit("b", stream="out", attempt=job.attempt)
+        job.emit("b", {"attempt": job.attempt}, stream="out")
         if how == "dead":
             raise Dead("no")
         if job.attempt == 1 and how == "timeout":
@@ -96,11 +96,11 @@ async def test_a_refused_delivery_emits_nothing(app: App, client: redis.Redis) -
 
     @app.handler("a")
     async def a(job: Job) -> None:
-        await job.emit("b", stream="out")
+        job.emit("b", stream="out")
         begun.set()
         await together(go_on)
 
-    id = await app.produce("a")
+    id = (await app.produce("a")).id
     watch = Watch()
     async with running(app, observers=[watch], settings=QUIET):
         await together(begun)
@@ -120,10 +120,10 @@ async def test_an_event_that_has_nowhere_to_go_is_the_jobs_death(
 
     @app.handler("a")
     async def a(job: Job, n: int) -> None:
-        await job.emit("b", stream="out" if n else "fine")
+        job.emit("b", stream="out" if n else "fine")
 
-    await app.produce("a", n=0)
-    id = await app.produce("a", n=1)
+    await app.produce("a", {"n": 0})
+    id = (await app.produce("a", {"n": 1})).id
     watch = await drain(app)
     assert sorted(o.value for o in watch.outcomes) == ["dead", "succeeded"]
     [(_, fields)] = raw_entries(client, DLQ)
@@ -140,13 +140,13 @@ async def test_an_event_that_cannot_be_made_is_the_handlers_failure(
 ) -> None:
     @app.handler("a", retries=0)
     async def a(job: Job, how: str) -> None:
-        await job.emit("b", stream="out")
+        job.emit("b", stream="out")
         if how == "data":
-            await job.emit("b", stream="out", data=object())
-        await job.emit("\n" if how == "type" else "b", stream="\ud800")
+            job.emit("b", {"data": object()}, stream="out")
+        job.emit("\n" if how == "type" else "b", stream="\ud800")
 
     for how in ("data", "type", "stream"):
-        await app.produce("a", how=how)
+        await app.produce("a", {"how": how})
     watch = await drain(app)
     assert watch.outcomes == [Outcome.DEAD] * 3
     assert not client.exists("out")
@@ -156,7 +156,7 @@ async def test_many_events_of_one_job(app: App, client: redis.Redis) -> None:
     @app.handler("a")
     async def a(job: Job) -> None:
         for n in range(5000):
-            await job.emit("b", stream="out", n=n)
+            job.emit("b", {"n": n}, stream="out")
 
     await app.produce("a")
     watch = await drain(app)

@@ -19,7 +19,7 @@ async def test_for_one_group_only(app: App, client: redis.Redis) -> None:
     seen: list[str] = []
     for group in ("a", "b", "c"):
 
-        @app.handler("t", group=group)
+        @app.group(group).handler("t")
         async def handle(job: Job) -> None:
             seen.append(job.group)
 
@@ -32,8 +32,8 @@ async def test_for_one_group_only(app: App, client: redis.Redis) -> None:
 
 
 async def test_for_a_group_that_another_worker_serves(app: App, client: redis.Redis) -> None:
-    app.handler("t", group="a")(lambda: None)
-    app.handler("t", group="b")(lambda: None)
+    app.group("a").handler("t")(lambda: None)
+    app.group("b").handler("t")(lambda: None)
     client.xgroup_create("jobs", "b", id="0", mkstream=True)
     id = client.xadd("jobs", {"type": "t", "data": "{}", "for": "b"})
     watch = await drain(app, groups=["a"])
@@ -46,7 +46,7 @@ async def test_for_a_group_that_another_worker_serves(app: App, client: redis.Re
 
 async def test_for_a_type_that_the_group_does_not_know(app: App, client: redis.Redis) -> None:
     """What is for another group is skipped, whatever its type and data."""
-    app.handler("t", group="a")(lambda: None)
+    app.group("a").handler("t")(lambda: None)
     client.xgroup_create("jobs", "b", id="0", mkstream=True)
     client.xadd("jobs", {"type": "unknown", "data": "{", "for": "b", "expires": "garbage"})
     watch = await drain(app)
@@ -57,17 +57,17 @@ async def test_a_redriven_job_knows_its_origin(app: App, client: redis.Redis) ->
     seen: list[tuple[str, str | None, int, int]] = []
     repaired = False
 
-    @app.handler("t", group="a", retries=0)
+    @app.group("a").handler("t", retries=0)
     async def a(job: Job, n: int) -> None:
         seen.append((job.group, job.origin, job.attempt, n))
         if not repaired:
             raise Dead("broken")
 
-    @app.handler("t", group="b")
+    @app.group("b").handler("t")
     async def b(job: Job, n: int) -> None:
         seen.append((job.group, job.origin, job.attempt, n))
 
-    id = await app.produce("t", n=7)
+    id = (await app.produce("t", {"n": 7})).id
     await drain(app)
     keys = group_keys("jobs", "a")
     letter = ids_of(client, keys.dlq)[0]
@@ -111,8 +111,8 @@ async def test_what_has_expired_is_not_run(app: App, client: redis.Redis) -> Non
     async def handle(n: int) -> None:
         seen.append(n)
 
-    late = await app.produce("t", n=0, expires=0)
-    await app.produce("t", n=1, expires=3600)
+    late = (await app.produce("t", {"n": 0}, expires=0)).id
+    await app.produce("t", {"n": 1}, expires=3600)
     watch = await drain(app, settings=Settings(result_ttl=60))
     assert seen == [1]
     assert {v.job.id: v.outcome for v in watch.verdicts}[late] is Outcome.EXPIRED

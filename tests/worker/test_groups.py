@@ -18,7 +18,7 @@ async def test_every_group_gets_every_job(app: App, client: redis.Redis) -> None
     seen: dict[str, list[int]] = {}
     for group in ("a", "b", "c"):
 
-        @app.handler("t", group=group)
+        @app.group(group).handler("t")
         async def handle(job: Job, n: int) -> None:
             seen.setdefault(job.group, []).append(n)
 
@@ -31,11 +31,11 @@ async def test_every_group_gets_every_job(app: App, client: redis.Redis) -> None
 
 
 async def test_one_group_fails_and_the_other_does_not_care(app: App, client: redis.Redis) -> None:
-    @app.handler("t", group="a")
+    @app.group("a").handler("t")
     async def a() -> None:
         raise Dead("no")
 
-    app.handler("t", group="b")(lambda: None)
+    app.group("b").handler("t")(lambda: None)
     await app.produce("t")
     await drain(app)
     assert sorted(client.keys("*")) == ["jobs", "{jobs}:group:a:dlq"]
@@ -43,10 +43,10 @@ async def test_one_group_fails_and_the_other_does_not_care(app: App, client: red
 
 
 async def test_a_group_that_is_behind_keeps_what_it_needs(app: App, client: redis.Redis) -> None:
-    app.handler("t", group="fast")(lambda: None)
-    app.handler("t", group="slow")(lambda: None)
+    app.group("fast").handler("t")(lambda: None)
+    app.group("slow").handler("t")(lambda: None)
     client.xgroup_create("jobs", "slow", id="0", mkstream=True)
-    ids = await app.produce_many(("t", {}) for _ in range(10))
+    ids = [job.id for job in await app.produce_many(("t", {}) for _ in range(10))]
     await drain(app, groups=["fast"])
     assert ids_of(client) == ids
     await drain(app, groups=["slow"])
@@ -68,7 +68,7 @@ async def test_where_a_new_group_starts(
     settings = Settings(start=start, result_ttl=0)
     async with running(app, observers=[watch], settings=settings):
         await watch.until(lambda: watch.events)
-        await app.produce("t", n=2)
+        await app.produce("t", {"n": 2})
         await watch.until(lambda: 2 in seen)
     assert sorted(seen) == expected
 
@@ -80,7 +80,7 @@ async def test_a_group_that_starts_at_an_entry(app: App) -> None:
     async def handle(n: int) -> None:
         seen.append(n)
 
-    ids = await app.produce_many(("t", {"n": n}) for n in range(5))
+    ids = [job.id for job in await app.produce_many(("t", {"n": n}) for n in range(5))]
     await drain(app, settings=Settings(start=ids[1], result_ttl=0))
     assert sorted(seen) == [2, 3, 4]
 
@@ -123,7 +123,7 @@ async def test_workers_of_one_group_share_its_jobs(app: App, client: redis.Redis
 
 async def test_types_that_a_group_ignores(app: App, client: redis.Redis) -> None:
     app.handler("t")(lambda: None)
-    app.ignore("thumbnail_*", "")
+    app.group("default", ignore=["thumbnail_*", ""])
     for type in ("t", "thumbnail_ready", "thumbnails"):
         await app.produce(type)
     client.xadd("jobs", {"foreign": "1"})
@@ -139,7 +139,7 @@ async def test_types_that_a_group_ignores(app: App, client: redis.Redis) -> None
 
 async def test_a_handler_is_stronger_than_a_pattern(app: App) -> None:
     app.handler("thumbnail_ready")(lambda: None)
-    app.ignore("thumbnail_*")
+    app.group("default", ignore=["thumbnail_*"])
     await app.produce("thumbnail_ready")
     assert (await drain(app)).outcomes == [Outcome.SUCCEEDED]
 

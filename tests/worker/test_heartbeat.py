@@ -100,7 +100,7 @@ async def test_a_lost_lease_cancels_the_handler(app: App, client: redis.Redis) -
             cancelled.set()
             raise
 
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     watch = Watch()
     async with running(app, observers=[watch], settings=SHORT) as worker:
         await together(begun)
@@ -130,7 +130,7 @@ async def test_a_lost_lease_takes_a_waiting_job_out_of_the_buffer(
         await together(go_on)
 
     await app.produce_many(("warm up", {}) for _ in range(3000))
-    ids = await app.produce_many(("t", {"n": n}) for n in range(50))
+    ids = [job.id for job in await app.produce_many(("t", {"n": n}) for n in range(50))]
     watch = Watch()
     settings = Settings(concurrency=1, lease=0.3, result_ttl=0)
     async with running(app, observers=[watch], settings=settings) as worker:
@@ -155,7 +155,7 @@ async def test_a_zombie_is_refused(app: App, client: redis.Redis) -> None:
         await together(go_on)
         return "zombie"
 
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     watch = Watch()
     async with running(app, observers=[watch], settings=Settings(lease=60)) as worker:
         await together(begun)
@@ -177,8 +177,8 @@ async def test_a_job_that_kills_its_workers_is_buried(app: App, client: redis.Re
         ran.append(n)
 
     group = Group(client, "default")
-    poison = await app.produce("t", n=0)
-    await app.produce("t", n=1)
+    poison = (await app.produce("t", {"n": 0})).id
+    await app.produce("t", {"n": 1})
     group.read("dead worker", count=1)
     for _ in range(2):
         group.take_by_hand(poison, "dead worker")
@@ -196,11 +196,11 @@ async def test_entries_that_nobody_handles_killed_no_worker(
 ) -> None:
     """However often they were in a dead worker's hands, what they get is what they are due."""
     app.handler("t", retries=0)(lambda: None)
-    app.ignore("ignored")
+    app.group("default", ignore=["ignored"])
     group = Group(client, "default")
     Group(client, "other", start="$")
-    ignored = await app.produce("ignored")
-    unknown = await app.produce("unknown")
+    ignored = (await app.produce("ignored")).id
+    unknown = (await app.produce("unknown")).id
     group.read("dead worker")
     for _ in range(deliveries - 1):
         group.take_by_hand(ignored, "dead worker")
@@ -222,15 +222,15 @@ async def test_a_settle_whose_reply_was_lost_loses_no_lease(
         @app.handler("t", retries=0)
         async def handle(job: Job, n: int) -> None:
             runs.append(n)
-            await job.emit("next", stream="out", n=n)
+            job.emit("next", {"n": n}, stream="out")
 
         watch = Watch()
         async with running(app, observers=[watch], settings=SHORT):
-            await app.produce("t", n=0)
+            await app.produce("t", {"n": 0})
             await watch.until(lambda: watch.verdicts)
             # The first and some repetitions, so that heartbeats come in between.
             proxy.lose_reply(lua.load("settle").sha.encode(), times=6)
-            await app.produce("t", n=1)
+            await app.produce("t", {"n": 1})
             await watch.until(lambda: len(watch.verdicts) == 2)
             await asyncio.sleep(SHORT.lease)
     assert runs == [0, 1]

@@ -39,7 +39,7 @@ async def test_exactly_so_many_with_several_groups_and_streams(
 
     for stream in ("one", "two"):
         for group in ("a", "b", "c"):
-            app.handler("t", stream=stream, group=group)(handle)
+            app.group(group).handler("t", stream=stream)(handle)
         await app.produce_many((("t", {}) for _ in range(20)), stream=stream)
     watch = await drain(app, burst=False, max_jobs=most)
     assert len(handled) == len(watch.verdicts) == most

@@ -19,7 +19,7 @@ ONE = Settings(processes=1, result_ttl=60)
 
 async def test_they_run_elsewhere_and_return_results(app: App, client: redis.Redis) -> None:
     app.handler("t", process=True)(work.square)
-    ids = await app.produce_many(("t", {"n": n}) for n in range(6))
+    ids = [job.id for job in await app.produce_many(("t", {"n": n}) for n in range(6))]
     watch = await drain(app, settings=ONE)
     assert watch.outcomes == [Outcome.SUCCEEDED] * 6
     results = [str(client.hget(f"{{jobs}}:group:default:job:{id}", "result")) for id in ids]
@@ -37,10 +37,10 @@ async def test_emitting_from_a_process(app: App, client: redis.Redis) -> None:
     async def after(n: int) -> None:
         got.append(n)
 
-    await app.produce("t", n=1)
+    await app.produce("t", {"n": 1})
     await app.produce("fails")
     for n in (10, 11):
-        await app.produce("many", n=n)
+        await app.produce("many", {"n": n})
     await drain(app, settings=ONE)
     assert sorted(got) == [1, 2, 10, 11]
     assert len(raw_entries(client, "{jobs}:group:default:dlq")) == 1
@@ -61,7 +61,7 @@ async def test_emitting_from_a_process(app: App, client: redis.Redis) -> None:
 )
 async def test_what_they_raise_comes_back(app: App, how: str, outcome: Outcome, error: str) -> None:
     app.handler("t", process=True, retries=1, backoff=AT_ONCE)(work.fails)
-    await app.produce("t", how=how)
+    await app.produce("t", {"how": how})
     watch = await drain(app, settings=ONE)
     assert (watch.outcomes[0], watch.verdicts[0].error) == (outcome, error)
 
@@ -71,10 +71,10 @@ async def test_one_that_exits_or_dies_fails_alone(app: App) -> None:
     app.handler("exits", process=True, retries=0)(work.exits)
     app.handler("dies", process=True, retries=0)(work.dies)
     app.handler("t", process=True, retries=0)(work.square)
-    await app.produce("exits", code=7)
-    await app.produce("t", n=1)
+    await app.produce("exits", {"code": 7})
+    await app.produce("t", {"n": 1})
     await app.produce("dies")
-    await app.produce("t", n=2)
+    await app.produce("t", {"n": 2})
     watch = await drain(app, settings=ONE)
     by_type: dict[str, list[Outcome]] = {}
     for verdict in watch.verdicts:
@@ -92,7 +92,7 @@ async def test_a_result_that_cannot_come_back_is_a_failure(app: App) -> None:
     app.handler("t", process=True, retries=0)(work.returns_unpicklable)
     app.handler("good", process=True, retries=0)(work.square)
     await app.produce("t")
-    await app.produce("good", n=1)
+    await app.produce("good", {"n": 1})
     watch = await drain(app, settings=ONE)
     assert sorted(o.value for o in watch.outcomes) == ["dead", "succeeded"]
 

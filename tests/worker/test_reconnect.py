@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import redis
@@ -47,7 +48,7 @@ async def test_a_server_that_is_restarted(make_server: Callable[..., RedisServer
                 await together(go_on)
             seen.append(n)
 
-        ids = await app.produce_many(("t", {"n": n}) for n in range(50))
+        ids = [job.id for job in await app.produce_many(("t", {"n": n}) for n in range(50))]
         watch = Watch()
         settings = Settings(concurrency=2, result_ttl=0)
         async with running(app, observers=[watch], settings=settings):
@@ -80,13 +81,13 @@ async def test_a_server_that_comes_back_without_its_data(
 
         watch = Watch()
         async with running(app, observers=[watch], settings=QUIET):
-            await app.produce("t", n=0)
+            await app.produce("t", {"n": 0})
             await watch.until(lambda: watch.verdicts)
             server.kill()
             await watch.until(lambda: watch.of(ServerLost))
             server.start()
             await watch.until(lambda: watch.of(ServerBack))
-            await app.produce("t", n=1)
+            await app.produce("t", {"n": 1})
             await watch.until(lambda: seen == [0, 1])
 
 
@@ -97,7 +98,7 @@ async def test_broken_connections(app: App, client: redis.Redis) -> None:
             kill_clients(client)
         await asyncio.sleep(0)
 
-    ids = await app.produce_many(("t", {"n": n}) for n in range(200))
+    ids = [job.id for job in await app.produce_many(("t", {"n": n}) for n in range(200))]
     watch = await drain(app, settings=Settings(concurrency=4, lease=0.5, result_ttl=0))
     assert {v.job.id for v in watch.verdicts if v.outcome is Outcome.SUCCEEDED} == set(ids)
     assert client.keys("*") == ["jobs"]
@@ -148,12 +149,12 @@ async def test_a_full_server_goes_on_settling(make_server: Callable[..., RedisSe
 
         @app.handler("t", retries=1, backoff=AT_ONCE)
         async def handle(job: Job, n: int) -> None:
-            await job.emit("next", stream="out")
+            job.emit("next", stream="out")
             if n % 2 and job.attempt == 1:
                 raise ValueError("again")
 
         await app.produce_many(("t", {"n": n}) for n in range(20))
-        app.ignore("next")
+        app.group("default", ignore=["next"])
         with server.client() as client:
             # Even a worker that starts now can work, where its group exists.
             client.xgroup_create("jobs", "default", id="0")
@@ -176,7 +177,7 @@ async def test_a_reply_of_a_script_that_is_lost(
         @app.handler("t", retries=3, backoff=AT_ONCE)
         async def handle(job: Job, n: int) -> None:
             attempts.setdefault(n, []).append(job.attempt)
-            await job.emit("next", stream="out", n=n)
+            job.emit("next", {"n": n}, stream="out")
             if script == "extend":
                 await proxy.lost.wait()  # a heartbeat comes only where there is work
             await asyncio.sleep(0.01)
@@ -229,15 +230,17 @@ async def test_a_produce_whose_reply_was_lost_says_that_it_does_not_know(
         assert len(ids_of(client)) == 5
 
 
-@pytest.mark.parametrize("options", [{"key": "k"}, {"delay": 60.0}, {"key": "k", "delay": 60.0}])
+@pytest.mark.parametrize(
+    "options", [{"unique": "k"}, {"delay": 60.0}, {"unique": "k", "delay": 60.0}]
+)
 async def test_with_a_key_or_a_time_it_is_written_exactly_once(
-    server: RedisServer, client: redis.Redis, options: dict[str, object]
+    server: RedisServer, client: redis.Redis, options: dict[str, Any]
 ) -> None:
     name = "produce_once" if "delay" not in options else "schedule"
     async with proxied(server.socket) as proxy, App(proxy.url) as app:
         await app.server.info()
         proxy.lose_reply(lua.load(name).sha.encode(), times=2)
-        id = await app.produce("t", **options)  # type: ignore[arg-type]  # the options differ in type
+        id = (await app.produce("t", **options)).id
         assert proxy.lost.is_set()
     if "delay" in options:
         assert client.zrange("{jobs}:scheduled", 0, -1) == [id]

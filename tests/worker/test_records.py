@@ -28,7 +28,7 @@ async def test_a_success(app: App, client: redis.Redis) -> None:
         return {"twice": 2 * n}
 
     before = time.time() * 1000
-    id = await app.produce("t", n=3)
+    id = (await app.produce("t", {"n": 3})).id
     await drain(app, settings=KEEP)
     found = record(client, id)
     assert found.pop("result") == '{"twice":6}'
@@ -68,7 +68,7 @@ async def test_results(app: App, client: redis.Redis, result: Any, kept: str | N
     async def handle() -> Any:
         return result
 
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     watch = await drain(app, settings=KEEP)
     found = record(client, id)
     assert found["state"] == "succeeded"
@@ -80,8 +80,8 @@ async def test_results(app: App, client: redis.Redis, result: Any, kept: str | N
 
 async def test_long_data_is_not_kept_twice(app: App, client: redis.Redis) -> None:
     app.handler("t")(lambda: None)
-    short = await app.produce("t", text="x" * 100)
-    long = await app.produce("t", text="x" * 10_000)
+    short = (await app.produce("t", {"text": "x" * 100})).id
+    long = (await app.produce("t", {"text": "x" * 10_000})).id
     await drain(app, settings=KEEP)
     assert len(record(client, short)["data"]) > 100
     assert record(client, long)["data"] == ""
@@ -102,7 +102,7 @@ async def test_a_failure_that_is_tried_again(app: App, client: redis.Redis) -> N
         raise ValueError(f"failure {job.attempt}")
 
     found: dict[str, str] = {}
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     await drain(app, settings=KEEP)
     assert found["error"] == "ValueError: failure 1"
     assert record(client, id) == {}, "a dead letter says it all"

@@ -35,7 +35,7 @@ async def test_three_retries_are_four_deliveries(
         attempts.append((job.attempt, job.retries))
         raise ValueError(f"failure {job.attempt}")
 
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     caplog.set_level(logging.INFO, "streamq")
     await drain(app, observers=[LogObserver()])
     assert attempts == [(1, 3), (2, 3), (3, 3), (4, 3)]
@@ -59,7 +59,7 @@ async def test_success_after_some_failures(app: App, client: redis.Redis, fails:
             raise ValueError("not yet")
         return job.attempt
 
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     await drain(app, settings=Settings(result_ttl=60))
     record = client.hgetall(f"{{jobs}}:group:default:job:{id}")
     assert record["state"] == "succeeded"
@@ -94,7 +94,7 @@ async def test_a_handler_can_ask_for_a_time(app: App, client: redis.Redis) -> No
     async def handle() -> None:
         raise Retry("later", delay=60)
 
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     watch = Watch()
     async with running(app, observers=[watch], settings=QUIET):
         await watch.until(lambda: watch.verdicts)
@@ -205,7 +205,7 @@ async def test_a_backoff_that_breaks_neither_keeps_nor_loses_a_job(
     async def handle(job: Job) -> None:
         raise ValueError("no")
 
-    ids = await app.produce_many(("t", {}) for _ in range(3))
+    ids = [job.id for job in await app.produce_many(("t", {}) for _ in range(3))]
     watch = Watch()
     async with running(app, observers=[watch], settings=QUIET):
         await watch.until(lambda: len(watch.verdicts) >= 3)
@@ -245,7 +245,7 @@ async def test_a_retry_keeps_the_data_and_the_meta_fields(app: App) -> None:
         if job.attempt == 1:
             raise ValueError("again")
 
-    await app.produce("t", n=1, key="k")
+    await app.produce("t", {"n": 1}, unique="k")
     await drain(app)
     assert seen == [(1, "k", 1), (1, "k", 2)]
 

@@ -183,7 +183,7 @@ async def test_after_the_grace_period_handlers_are_cancelled_and_released(
             cancelled.append("yes")
             raise
 
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     watch = Watch()
     async with running(
         app, observers=[watch], settings=Settings(grace=0.05, result_ttl=0)
@@ -201,7 +201,7 @@ async def test_an_event_of_a_released_job_is_not_written(app: App, client: redis
 
     @app.handler("t")
     async def handle(job: Job) -> None:
-        await job.emit("next", stream="out")
+        job.emit("next", stream="out")
         begun.set()
         await asyncio.sleep(FOREVER)
 
@@ -229,7 +229,7 @@ async def test_a_handler_that_ignores_its_cancellation_does_not_keep_the_worker(
                 continue
         ended.set()
 
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     watch = Watch()
     async with running(app, observers=[watch], settings=Settings(grace=0, result_ttl=0)) as worker:
         await together(begun)
@@ -253,7 +253,7 @@ async def test_a_handler_in_a_thread_is_not_waited_for_longer(
         begun.set()
         let_go.wait(PATIENCE)
 
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     watch = Watch()
     try:
         async with running(
@@ -272,7 +272,7 @@ async def test_a_handler_in_a_process_is_killed(
 ) -> None:
     app.handler("t", process=True)(work.leaves_a_mark)
     mark = tmp_path / "pid"
-    id = await app.produce("t", path=str(mark))
+    id = (await app.produce("t", {"path": str(mark)})).id
     watch = Watch()
     async with running(
         app, observers=[watch], settings=Settings(grace=0, processes=1, result_ttl=0)
@@ -293,7 +293,7 @@ async def test_failures_while_stopping_are_parked_as_ever(app: App, client: redi
         await together(go_on)
         raise ValueError("no")
 
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     watch = Watch()
     async with running(app, observers=[watch], settings=QUIET) as worker:
         await together(begun)
@@ -313,7 +313,7 @@ async def test_a_cancelled_worker_leaves_its_jobs_to_the_lease(
         begun.set()
         await asyncio.sleep(FOREVER)
 
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     worker = app.worker(settings=QUIET)
     task = asyncio.create_task(worker.run())
     await together(begun)

@@ -58,7 +58,7 @@ async def test_failures_retries_and_giving_up(app: App) -> None:
         raise StopIteration(7) if how == "stop" else ValueError("no")
 
     for how in ("dead", "exit", "once", "always", "stop"):
-        await app.produce("t", how=how)
+        await app.produce("t", {"how": how})
     watch = await drain(app)
     by_kind: dict[str, list[tuple[str, str]]] = {}
     for verdict in watch.verdicts:
@@ -75,7 +75,7 @@ async def test_failures_retries_and_giving_up(app: App) -> None:
 async def test_emitting_from_a_thread(app: App, client: redis.Redis) -> None:
     @app.handler("t")
     def handle(job: Job) -> None:
-        job.emit("next", stream="out", n=1)
+        job.emit("next", {"n": 1}, stream="out")
 
     await app.produce("t")
     await drain(app)

@@ -127,8 +127,8 @@ async def test_a_handler_that_ignores_its_cancellation_is_left_behind(
                 continue
         ended.append(n)
 
-    await app.produce("t", n=0)
-    await app.produce("t", n=1)
+    await app.produce("t", {"n": 0})
+    await app.produce("t", {"n": 1})
     watch = Watch()
     async with running(
         app, observers=[watch], settings=Settings(concurrency=1, result_ttl=0)
@@ -138,7 +138,7 @@ async def test_a_handler_that_ignores_its_cancellation_is_left_behind(
         assert [event.job.data for event in watch.of(HandlerAbandoned)] == [{"n": 0}]
         let_go.set()
         await eventually(lambda: ended == [1, 0])
-        await app.produce("t", n=2)
+        await app.produce("t", {"n": 2})
         await watch.until(lambda: len(watch.verdicts) == 3)
     assert worker.stuck == 0
     assert watch.outcomes == [Outcome.DEAD, Outcome.SUCCEEDED, Outcome.SUCCEEDED]
@@ -175,7 +175,7 @@ async def test_an_error_while_cleaning_up_is_kept(app: App) -> None:
 async def test_a_handler_in_a_process_is_killed(app: App, tmp_path: Path) -> None:
     app.handler("t", timeout=1.0, retries=0, process=True)(work.leaves_a_mark)
     mark = tmp_path / "pid"
-    await app.produce("t", path=str(mark))
+    await app.produce("t", {"path": str(mark)})
     watch = await drain(app, settings=Settings(processes=1, result_ttl=0))
     assert watch.outcomes == [Outcome.DEAD]
     assert not work.is_running(mark)

@@ -33,8 +33,8 @@ async def test_deleted_while_it_runs(
             if fails:
                 raise ValueError("no")
 
-    id = await app.produce("t", n=0)
-    await app.produce("t", n=1)
+    id = (await app.produce("t", {"n": 0})).id
+    await app.produce("t", {"n": 1})
     watch = await drain(app, settings=LONG, observers=[LogObserver()])
     if fails:
         assert watch.outcomes == [Outcome.SUCCEEDED]
@@ -59,7 +59,7 @@ async def test_deleted_while_it_runs_for_long(app: App, client: redis.Redis) -> 
             cancelled.set()
             raise
 
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     watch = Watch()
     async with running(
         app, observers=[watch], settings=Settings(lease=0.3, result_ttl=0)
@@ -83,7 +83,7 @@ async def test_deleted_while_it_waits_for_its_retry(
         raise ValueError("no")
 
     group = Group(client, "default")
-    id = await app.produce("t")
+    id = (await app.produce("t")).id
     group.read("a")
     group.park(id, delay=50)
     client.xdel("jobs", id)
@@ -101,7 +101,7 @@ async def test_deleted_while_its_worker_was_dead(app: App, client: redis.Redis) 
         seen.append(n)
 
     group = Group(client, "default")
-    ids = await app.produce_many(("t", {"n": n}) for n in range(4))
+    ids = [job.id for job in await app.produce_many(("t", {"n": n}) for n in range(4))]
     group.read("dead worker")
     client.xdel("jobs", *ids[:2])
     watch = await drain(app, settings=Settings(lease=0.2, result_ttl=0), observers=[LogObserver()])
@@ -118,7 +118,7 @@ async def test_deleted_before_anybody_had_it(app: App, client: redis.Redis) -> N
     async def handle(n: int) -> None:
         seen.append(n)
 
-    ids = await app.produce_many(("t", {"n": n}) for n in range(4))
+    ids = [job.id for job in await app.produce_many(("t", {"n": n}) for n in range(4))]
     client.xdel("jobs", *ids[1:3])
     watch = await drain(app)
     assert sorted(seen) == [0, 3]

@@ -66,9 +66,9 @@ def make_case(client: redis.Redis, rng: random.Random, id: str, records: bool) -
         if records and rng.random() < 0.2:
             verdict.result = b'"done"'
         if rng.random() < 0.2:
-            job.emitted = [Emitted("out", "e", b"1")] * rng.choice([1, 2])
+            job.emitted = [Emitted("out", ["type", "e", "data", b"1"])] * rng.choice([1, 2])
             if rng.random() < 0.3:
-                job.emitted.append(Emitted("no stream", "e", b"1"))
+                job.emitted.append(Emitted("no stream", ["type", "e", "data", b"1"]))
                 case.bad_target = True
     if rng.random() < 0.1:
         client.xclaim("jobs", "g", "thief", 0, [id])

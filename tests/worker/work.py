@@ -39,18 +39,18 @@ def square(n: int) -> dict[str, int]:
 
 
 def emits(job: Job, n: int) -> None:
-    job.emit("next", n=n)
-    job.emit("next", n=n + 1, stream=None)
+    job.emit("next", {"n": n})
+    job.emit("next", {"n": n + 1}, stream=None)
 
 
 def emits_and_fails(job: Job) -> None:
-    job.emit("next", n=1)
+    job.emit("next", {"n": 1})
     raise ValueError("after emitting")
 
 
 def emits_for_each(jobs: list[Job]) -> int:
     for job in jobs:
-        job.emit("next", n=job.data["n"])
+        job.emit("next", {"n": job.data["n"]})
     return len(jobs)
 
 

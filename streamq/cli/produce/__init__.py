@@ -30,7 +30,7 @@ from streamq.cli.produce.report import Report
 from streamq.errors import ConfigError
 
 if TYPE_CHECKING:
-    from streamq.produce.producer import NewJob
+    from streamq.produce.many import Pair
 
 MIB = 1024 * 1024
 REPLICA_TIMEOUTS = 0.001, 3600.0
@@ -196,7 +196,7 @@ def produce(
         raise typer.Exit(report.interrupted)
 
 
-def _from_option(json: str, type: str) -> NewJob:
+def _from_option(json: str, type: str) -> Pair:
     try:
         return from_json(json.encode("utf-8", "surrogateescape"), type)
     except ConfigError as error:

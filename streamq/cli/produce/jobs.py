@@ -9,10 +9,10 @@ from streamq.errors import ConfigError
 from streamq.text import printable
 
 if TYPE_CHECKING:
-    from streamq.produce.producer import NewJob
+    from streamq.produce.many import Pair
 
 
-def from_fields(fields: Sequence[str], type: str) -> NewJob:
+def from_fields(fields: Sequence[str], type: str) -> Pair:
     """A job out of ``KEY=VALUE`` and ``KEY:=JSON``; ``type=`` is its type.
 
     Raises:
@@ -49,7 +49,7 @@ def from_fields(fields: Sequence[str], type: str) -> NewJob:
     return type, data
 
 
-def from_json(text: bytes, type: str) -> NewJob:
+def from_json(text: bytes, type: str) -> Pair:
     """A job out of a line of JSON; ``type`` is for one that names none.
 
     Raises:

@@ -13,7 +13,7 @@ from streamq.cli.output import complain, console, flush, is_terminal, say, say_j
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from streamq.produce.producer import NewJob
+    from streamq.produce.many import Pair
 
 SHOWN = 10
 """Jobs whose IDs are shown one by one; of more than that, the number says enough."""
@@ -45,7 +45,7 @@ class Report:
         self._started = time.monotonic()
         self._bar: Progress | None = None
 
-    def wrote(self, ids: Sequence[str], jobs: Sequence[NewJob], lines: Sequence[int] = ()) -> None:
+    def wrote(self, ids: Sequence[str], jobs: Sequence[Pair], lines: Sequence[int] = ()) -> None:
         """These jobs have been written; of a file, from these lines."""
         before, self.written = self.written, self.written + len(ids)
         if lines:

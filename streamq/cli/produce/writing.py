@@ -22,12 +22,13 @@ from streamq.errors import (
     ServerRefused,
     StreamqError,
 )
+from streamq.produce.new_job import NewJob
 from streamq.produce.producer import Producer
 from streamq.text import printable
 from streamq.wire.entry import check_type, encode_data
 
 if TYPE_CHECKING:
-    from streamq.produce.producer import NewJob
+    from streamq.produce.many import Pair
     from streamq.produce.replication import Replication
 
 BATCH = 500
@@ -46,7 +47,7 @@ class Terms(NamedTuple):
     expires: float | None = None
 
 
-def _check(job: NewJob, max_payload: int) -> None:
+def _check(job: Pair, max_payload: int) -> None:
     check_type(job[0])
     try:
         encode_data(job[1], max_payload)
@@ -55,7 +56,7 @@ def _check(job: NewJob, max_payload: int) -> None:
 
 
 async def write_copies(
-    url: str | None, stream: str, job: NewJob, count: int, max_payload: int,
+    url: str | None, stream: str, job: Pair, count: int, max_payload: int,
     replication: Replication | None, terms: Terms, report: Report,
 ) -> None:  # fmt: skip
     """Write one job, or several copies of it.
@@ -69,13 +70,14 @@ async def write_copies(
         producer = Producer(server, max_payload, replication)
         if terms != Terms():
             try:
-                id = await producer.produce(
-                    stream, *job, key=terms.key, delay=terms.delay, expires=terms.expires
+                enqueued = await producer.produce(
+                    stream,
+                    NewJob(*job, unique=terms.key, delay=terms.delay, expires=terms.expires),
                 )
             except NotReplicated as error:
                 report.wrote(error.job_ids, [job])
                 raise
-            report.wrote([id], [job])
+            report.wrote([enqueued.id], [job])
             return
         with _interruptible(report):
             while report.written < count and report.interrupted is None:
@@ -121,9 +123,9 @@ async def write_lines(
 def _parse(
     batch: Sequence[Line], name: str, type: str,
     max_payload: int, skip_bad: bool, report: Report,
-) -> tuple[list[NewJob], list[int], str | None]:  # fmt: skip
+) -> tuple[list[Pair], list[int], str | None]:  # fmt: skip
     """The jobs of a batch and their lines, up to the first bad line unless these are skipped."""
-    jobs: list[NewJob] = []
+    jobs: list[Pair] = []
     numbers: list[int] = []
     for number, text in batch:
         try:
@@ -145,7 +147,7 @@ def _parse(
 
 
 async def _write(
-    producer: Producer, jobs: Sequence[NewJob], report: Report, lines: Sequence[int] = ()
+    producer: Producer, jobs: Sequence[Pair], report: Report, lines: Sequence[int] = ()
 ) -> None:
     done = 0
 
@@ -154,9 +156,9 @@ async def _write(
         report.wrote(ids, jobs[part], lines[part])
 
     try:
-        async for ids in producer.stream_jobs(report.stream, jobs):
-            wrote(ids)
-            done += len(ids)
+        async for written in producer.stream_jobs(report.stream, jobs):
+            wrote([job.id for job in written])
+            done += len(written)
     except StreamqError as error:
         if isinstance(error, NotReplicated):
             wrote(error.job_ids)

@@ -1,0 +1,104 @@
+"""Many jobs as chunks of packed commands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Union
+
+from streamq.errors import StreamqError
+from streamq.produce.commands import plain, with_options
+from streamq.produce.new_job import Enqueued, NewJob
+from streamq.server.packing import pack
+from streamq.wire.entry import encode_data
+
+if TYPE_CHECKING:
+    from streamq.event import Event
+
+CHUNK = 500
+"""Jobs sent before their replies are read."""
+
+Pair = tuple[str, Mapping[str, Any]]
+"""Type and data of a job."""
+
+OneJob = Union[Pair, NewJob, "Event"]
+"""A job to be written: its type and data, one with options of its own, or an event."""
+
+Jobs = Iterable[OneJob] | AsyncIterable[OneJob]
+
+
+async def packed_chunks(
+    stream: str, jobs: Jobs, options: Mapping[str, Any], limit: int, faults: list[Exception]
+) -> AsyncIterator[tuple[bytes, int]]:
+    """The commands that write the jobs, and how many they are, chunk by chunk.
+
+    Args:
+        options: for every job that has none of its own; see :class:`NewJob`.
+        limit: bytes that the encoded data of one job may take.
+        faults: gets the error at which it stops; what came before it is still to be written.
+    """
+    packed: list[bytes] = []
+    try:
+        async for job in _as_async(jobs):
+            if job.__class__ is tuple and len(job) == 2 and not options:
+                type, data = job
+                packed.append(plain(stream, type, encode_data(data, limit)))
+            else:
+                command = with_options(stream, as_new_job(job, options), limit)
+                # By its text: between the loading of a script and its run by digest, the
+                # server could forget it.
+                packed.append(command if isinstance(command, bytes) else pack(command.eval()))
+            if len(packed) == CHUNK:
+                yield b"".join(packed), len(packed)
+                packed.clear()
+    except Exception as error:
+        faults.append(error)
+    if packed:
+        yield b"".join(packed), len(packed)
+
+
+async def new_jobs(jobs: Jobs, options: Mapping[str, Any]) -> AsyncIterator[NewJob]:
+    """The jobs one by one, with their options."""
+    async for job in _as_async(jobs):
+        yield as_new_job(job, options)
+
+
+def as_new_job(job: OneJob, options: Mapping[str, Any]) -> NewJob:
+    """A job with its options: its own, if it has any, else those for all.
+
+    Raises:
+        TypeError: it is no job, or there is no such option.
+    """
+    if isinstance(job, NewJob):
+        return job
+    if not isinstance(job, tuple):
+        return NewJob(job, **options)
+    if len(job) != 2:
+        raise TypeError(
+            f"a job is (type, mapping), an Event, or a NewJob with options, not {job!r:.60}"
+        )
+    type, data = job
+    return NewJob(type, data, **options)
+
+
+def enqueued(replies: Sequence[Any]) -> list[Enqueued]:
+    """What became of the jobs of a chunk.
+
+    Raises:
+        StreamqError: the server refused one of them.
+    """
+    for reply in replies:
+        if isinstance(reply, StreamqError):
+            raise reply
+    return [
+        Enqueued(str(reply, "ascii")) if reply.__class__ is bytes else Enqueued.of(*reply)
+        for reply in replies
+    ]
+
+
+async def _as_async(jobs: Jobs) -> AsyncIterator[OneJob]:
+    if isinstance(jobs, AsyncIterable):
+        async for job in jobs:
+            yield job
+    else:
+        for job in jobs:
+            yield job

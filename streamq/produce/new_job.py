@@ -1,0 +1,169 @@
+"""A job that is to be written: its type, its data, and what was asked for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from streamq.errors import ConfigError
+from streamq.options import check_key, check_text, milliseconds, refuse_options, taken
+from streamq.wire.entry import encode, encode_data
+
+if TYPE_CHECKING:
+    from streamq.event import Event
+
+UNIQUE_FOR = 24 * 3600.0
+"""Seconds for which an idempotency key is remembered."""
+
+
+class NewJob:
+    """A job to be written.
+
+    It is what :meth:`streamq.App.produce_many` takes where a job has options of its own, and
+    what the middleware of producing sees; there its attributes may be set.
+
+    Args:
+        type: the job type, or an :class:`~streamq.Event` in place of type and data.
+        data: a mapping; no data is an empty one.
+        key: the order key: what belongs together.
+        unique: an idempotency key: while it is remembered, the same key writes nothing.
+        unique_for: seconds for which it is remembered, from the job's time on.
+        delay: seconds until the job is written to the stream.
+        at: when it is written; an aware datetime.
+        expires: seconds, counted from its writing, after which it is not run.
+        trace: a W3C ``traceparent``, handed on to the handler.
+
+    Raises:
+        TypeError: there is an unknown option; data belongs into the mapping.
+    """
+
+    __slots__ = (
+        "at", "data", "delay", "expires", "key", "trace", "type", "unique", "unique_for",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        type: str | Event,
+        data: Mapping[str, Any] | None = None,
+        /,
+        *,
+        key: str | None = None,
+        unique: str | None = None,
+        unique_for: float | None = None,
+        delay: float | None = None,
+        at: datetime | None = None,
+        expires: float | None = None,
+        trace: str | None = None,
+        **unknown: object,
+    ) -> None:
+        if unknown:
+            refuse_options("NewJob", unknown)
+        self.type, self.data = (type, data or {}) if isinstance(type, str) else taken(type, data)
+        self.key = key
+        self.unique = unique
+        self.unique_for = unique_for
+        self.delay = delay
+        self.at = at
+        self.expires = expires
+        self.trace = trace
+
+    def __repr__(self) -> str:
+        return f"<NewJob {self.type!r}>"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing was asked for it."""
+        return (
+            self.key is None and self.unique is None and self.delay is None and self.at is None
+            and self.expires is None and self.trace is None and self.unique_for is None
+        )  # fmt: skip
+
+    def fields(self, limit: int) -> list[str | bytes | int]:
+        """The fields of its entry, as ``XADD`` takes them.
+
+        Args:
+            limit: bytes that the encoded data may take.
+
+        Raises:
+            PayloadError: the data cannot be written, or takes more than ``limit`` bytes.
+            ConfigError: an option cannot be used.
+        """
+        return encode(
+            self.type, encode_data(self.data, limit),
+            key=check_key("key", self.key), trace=check_text("trace", self.trace),
+            expires=milliseconds("expires", self.expires),
+        )  # fmt: skip
+
+    def due(self) -> tuple[str, int] | None:
+        """When it is to be written: ``("in", ms)``, ``("at", Unix time in ms)``, or at once.
+
+        Raises:
+            ConfigError: both are given, or a time without a time zone.
+        """
+        if self.at is None:
+            ms = milliseconds("delay", self.delay)
+            return None if ms is None else ("in", ms)
+        if self.delay is not None:
+            raise ConfigError("give either delay or at, not both")
+        if self.at.tzinfo is None:
+            raise ConfigError(
+                f"at={self.at!r} has no time zone: give one, as datetime.now(UTC) has"
+            )
+        return "at", int(self.at.timestamp() * 1000)
+
+    def idempotency(self) -> tuple[str, int] | None:
+        """The idempotency key, and for how many ms it is remembered.
+
+        Raises:
+            ConfigError: one of them cannot be used.
+        """
+        if self.unique is None:
+            if self.unique_for is not None:
+                raise ConfigError("unique_for says how long unique= is remembered: give that, too")
+            return None
+        check_key("unique", self.unique)
+        seconds = UNIQUE_FOR if self.unique_for is None else self.unique_for
+        return self.unique, milliseconds("unique_for", seconds) or 1
+
+
+class Enqueued:
+    """A job that was written, or known already. ``str()`` is its ID.
+
+    Attributes:
+        id: the ID of its entry; of a job for later, the name of its schedule.
+        created: ``False`` when its ``unique`` key was known: this is the ID of the first one.
+        scheduled_for: when it will be written to the stream; ``None`` for a job that is there.
+    """
+
+    # Most are written at once: what they have in common costs them nothing.
+    created: bool = True
+    scheduled_for: datetime | None = None
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+    def __str__(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        known = "" if self.created else ", created=False"
+        later = "" if self.scheduled_for is None else f", scheduled_for={self.scheduled_for!r}"
+        return f"Enqueued({self.id!r}{known}{later})"
+
+    @classmethod
+    def of(cls, id: bytes, created: int, due: bytes | None = None) -> Enqueued:
+        """Out of a script's reply; ``due`` is a Unix time in ms."""
+        job = cls(id.decode())
+        if not created:
+            job.created = False
+        if due is not None:
+            job.scheduled_for = datetime.fromtimestamp(float(due) / 1000, UTC)
+        return job
+
+
+def is_soon(due: tuple[str, int], within: int) -> bool:
+    """Whether a job is to be written within so many ms."""
+    kind, ms = due
+    return ms - (time.time() * 1000 if kind == "at" else 0) < within
