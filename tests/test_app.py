@@ -70,14 +70,15 @@ def test_a_type_has_one_handler_in_a_group_on_a_stream() -> None:
     app.group("a").handler("t", stream="other")(plain)
     app.handler("t")(plain)
     with pytest.raises(ConfigError, match="'t' has a handler already, plain"):
-        app.group("a").handler("t")(other)
+        app.handler("t")(other)
+    app.group("a").handler("t")(other)
+    with pytest.raises(ConfigError, match="group a has two handlers for the type 't': plain and"):
+        app.subscriptions()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"group": "a b"}, "cannot name a group"),
-        ({"group": ""}, "cannot name a group"),
         ({"stream": ""}, "cannot name a stream"),
         ({"type": "\n"}, "cannot be a job type"),
         ({"retries": -1}, "retries=-1"),

@@ -299,8 +299,9 @@ def test_emit_has_options_and_a_plain_result() -> None:
 
 def test_a_keyword_that_is_no_option_names_the_mapping() -> None:
     job = job_of(b"type", b"t", b"data", b"{}")
+    options: dict[str, Any] = {"file": "a.png"}
     with pytest.raises(TypeError, match=r"no option 'file'.*emit\(type, \{'file': …\}\)"):
-        job.emit("next", file="a.png")
+        job.emit("next", **options)
     assert job.emitted is None
 
 

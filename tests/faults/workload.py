@@ -283,7 +283,14 @@ def _begin(pen: Pen, job: Job) -> None:
 
 def effect(job: Job, n: int) -> None:
     """Emit what the checker counts."""
-    job.emit("effect", {"job": job.id, "group": job.group, "consumer": job.consumer, "attempt": job.attempt, "n": n}, stream=EFFECTS)  # fmt: skip
+    job.emit(
+        "effect",
+        {
+            "job": job.id, "group": job.group, "consumer": job.consumer,
+            "attempt": job.attempt, "n": n,
+        },
+        stream=EFFECTS,
+    )  # fmt: skip
 
 
 def work_in_process(job: Job, n: int, do: str = "", until: int = 1000) -> int:

@@ -22,7 +22,10 @@ def schedule(
     client: redis.Redis, name: str = "s-1", when: tuple[str, int] = ("in", 0),
     key: str | None = None, fields: Sequence[str] = FIELDS,
 ) -> Any:  # fmt: skip
-    return run(client, lua.schedule(KEYS, name, when, key, 60_000, fields))
+    reply = run(client, lua.schedule(KEYS, name, when, key, 60_000, fields))
+    due = client.zscore(KEYS.scheduled, reply[0])
+    assert reply[2:] == [None if due is None else f"{due:.0f}"]
+    return list(reply[:2])
 
 
 def promote(client: redis.Redis, most: int = 100) -> Any:
@@ -43,7 +46,7 @@ def once(client: redis.Redis, key: str = "k", ttl: int = 60_000) -> Any:
 def test_a_key_writes_once(client: redis.Redis) -> None:
     id, made = once(client)
     assert made == 1
-    assert once(client) == [id, 0]
+    assert once(client) == [id, 0, None]
     assert once(client, "other") != [id, 0]
     assert ids_of(client)[0] == id
     assert len(ids_of(client)) == 2

@@ -51,7 +51,7 @@ async def test_what_the_handler_is_told_of_its_job(app: App) -> None:
     async def handle(job: Job) -> None:
         jobs.append(job)
 
-    id = (await app.produce("t", {"n": 1}, unique="k")).id
+    id = (await app.produce("t", {"n": 1}, key="k")).id
     worker = app.worker(burst=True, settings=QUIET)
     await worker.run()
     [job] = jobs

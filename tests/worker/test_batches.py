@@ -63,7 +63,7 @@ async def test_garbage_and_fields_of_streamqs_own_are_kept_apart(
     write(client, "type", b"\xff", "data", "{}")
     write(client, "type", "a", "data", "{}", "for", "nobody")
     write(client, "type", "a", "data", "{}", "expires", "0")
-    await app.produce("a", unique="k")
+    await app.produce("a", key="k")
     await app.produce("b")
     watch = await drain(app, settings=Settings(concurrency=10, result_ttl=0))
     assert seen == [(None, 1), ("k", 2), (None, 2)]

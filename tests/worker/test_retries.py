@@ -245,7 +245,7 @@ async def test_a_retry_keeps_the_data_and_the_meta_fields(app: App) -> None:
         if job.attempt == 1:
             raise ValueError("again")
 
-    await app.produce("t", {"n": 1}, unique="k")
+    await app.produce("t", {"n": 1}, key="k")
     await drain(app)
     assert seen == [(1, "k", 1), (1, "k", 2)]
 
