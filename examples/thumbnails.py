@@ -28,12 +28,14 @@ from streamq import App, Backoff, Job
 app = App()
 
 # Every event reaches every group. This one has no use for the events it emits itself.
-app.group("images", ignore=["thumbnail_ready"])
+images = app.group(
+    "images", ignore=["thumbnail_ready"],
+    retries=3, backoff=Backoff(base=1, cap=1, jitter=False), timeout=30,
+)  # fmt: skip
+audit = app.group("audit")
 
 
-@app.group("images").handler(
-    "photo_added", retries=3, backoff=Backoff(base=1, cap=1, jitter=False), timeout=30
-)
+@images.handler("photo_added")
 async def make_thumbnail(job: Job, file: Path, width: int = 256) -> dict[str, object]:
     """Write a thumbnail beside the photograph, and announce it."""
     # Pillow would hold up the event loop, so it works in a thread.
@@ -42,7 +44,7 @@ async def make_thumbnail(job: Job, file: Path, width: int = 256) -> dict[str, ob
     return {"thumbnail": str(thumbnail), "size": f"{size[0]}x{size[1]}"}
 
 
-@app.group("audit").handler("*")
+@audit.handler("*")
 def note(job: Job, file: Path) -> None:
     """Append one line for an event to ``audit.log``: what, which file, how large, SHA-256."""
     content = file.read_bytes()

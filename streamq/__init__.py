@@ -3,14 +3,15 @@
 Many groups can process one stream, each with its own progress, retries and dead
 letters::
 
-    from streamq import App, Job, Retry
+    from streamq import App, Job
 
     app = App("redis://localhost:6379")
+    images = app.group("images", retries=3, timeout=30)
 
-    @app.handler("process_image", group="images", retries=3, timeout=30)
-    async def process_image(job: Job, file: str, width: int = 256) -> dict: ...
+    @images.handler("photo_added")
+    async def make_thumbnail(job: Job, file: str, width: int = 256) -> dict: ...
 
-    await app.produce("process_image", file="image_1.png")
+    await app.produce("photo_added", {"file": "image_1.png"})
 """
 
 from __future__ import annotations
@@ -20,17 +21,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamq.app import App
     from streamq.errors import StreamqError
+    from streamq.event import Event
+    from streamq.group import Group
     from streamq.job import Job
+    from streamq.produce.new_job import Enqueued, NewJob
     from streamq.retry import Backoff, Dead, Retry
     from streamq.worker import Settings, Worker
 
 __version__ = "0.1.0"
 
-__all__ = ["App", "Backoff", "Dead", "Job", "Retry", "Settings", "StreamqError", "Worker"]
+__all__ = [
+    "App", "Backoff", "Dead", "Enqueued", "Event", "Group", "Job", "NewJob", "Retry", "Settings",
+    "StreamqError", "Worker",
+]  # fmt: skip
 
 _HOMES = {
-    "App": "app", "Backoff": "retry", "Dead": "retry", "Job": "job", "Retry": "retry",
-    "Settings": "worker", "StreamqError": "errors", "Worker": "worker",
+    "App": "app", "Backoff": "retry", "Dead": "retry", "Enqueued": "produce.new_job",
+    "Event": "event", "Group": "group", "Job": "job", "NewJob": "produce.new_job",
+    "Retry": "retry", "Settings": "worker", "StreamqError": "errors", "Worker": "worker",
 }  # fmt: skip
 
 

@@ -114,7 +114,9 @@ class App(Registry):
 
     def include(self, *groups: Group) -> None:
         """Let groups that were made elsewhere work in this app. Twice is once."""
-        self._groups += [group for group in groups if group not in self._groups]
+        for group in groups:
+            if group not in self._groups:
+                self._groups.append(group)
 
     def subscriptions(
         self, groups: Sequence[str] = (), streams: Sequence[str] = ()

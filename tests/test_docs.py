@@ -33,7 +33,8 @@ async def run(module: types.ModuleType, block: Block, path: Path) -> None:
     """Run a block as a module's code; it may use ``await``, as in an interactive Python."""
     # The line numbers in a traceback are those of the page.
     source = "\n" * (block.line - 1) + block.text
-    code = compile(source, path, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code = compile(source, path, "exec", flags, dont_inherit=True)
     running = eval(code, module.__dict__)
     if inspect.isawaitable(running):
         await running
