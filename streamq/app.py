@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from streamq.admin import Inspector
 from streamq.admin.dead_letters import DeadLetters
@@ -18,7 +18,7 @@ from streamq.options import refuse_options
 from streamq.process.eventloop import run_async
 from streamq.process.gc import collect_less
 from streamq.produce.many import Jobs
-from streamq.produce.new_job import Enqueued, NewJob
+from streamq.produce.new_job import Enqueued, NewJob, Options
 from streamq.produce.producer import Producer
 from streamq.produce.replication import TIMEOUT, Replication
 from streamq.retry import Backoff
@@ -241,7 +241,7 @@ class App(Registry):
         /,
         *,
         stream: str | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> list[Enqueued]:
         """Write many jobs, pipelined, and return what became of each, in order::
 

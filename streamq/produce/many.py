@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from streamq.errors import StreamqError
 from streamq.produce.commands import plain, with_options
-from streamq.produce.new_job import Enqueued, NewJob
+from streamq.produce.new_job import Enqueued, NewJob, Options
 from streamq.server.packing import pack
 from streamq.wire.entry import encode_data
 
@@ -27,7 +27,7 @@ Jobs = Iterable[OneJob] | AsyncIterable[OneJob]
 
 
 async def packed_chunks(
-    stream: str, jobs: Jobs, options: Mapping[str, Any], limit: int, faults: list[Exception]
+    stream: str, jobs: Jobs, options: Options, limit: int, faults: list[Exception]
 ) -> AsyncIterator[tuple[bytes, int]]:
     """The commands that write the jobs, and how many they are, chunk by chunk.
 
@@ -56,13 +56,13 @@ async def packed_chunks(
         yield b"".join(packed), len(packed)
 
 
-async def new_jobs(jobs: Jobs, options: Mapping[str, Any]) -> AsyncIterator[NewJob]:
+async def new_jobs(jobs: Jobs, options: Options) -> AsyncIterator[NewJob]:
     """The jobs one by one, with their options."""
     async for job in _as_async(jobs):
         yield as_new_job(job, options)
 
 
-def as_new_job(job: OneJob, options: Mapping[str, Any]) -> NewJob:
+def as_new_job(job: OneJob, options: Options) -> NewJob:
     """A job with its options: its own, if it has any, else those for all.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never, TypedDict
 
 from streamq.errors import ConfigError
 from streamq.options import check_key, check_text, milliseconds, refuse_options, taken
@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 
 UNIQUE_FOR = 24 * 3600.0
 """Seconds for which an idempotency key is remembered."""
+
+
+class Options(TypedDict, total=False):
+    """The options of a new job; see :class:`NewJob`."""
+
+    key: str | None
+    unique: str | None
+    unique_for: float | None
+    delay: float | None
+    at: datetime | None
+    expires: float | None
+    trace: str | None
 
 
 class NewJob:
@@ -56,7 +68,7 @@ class NewJob:
         at: datetime | None = None,
         expires: float | None = None,
         trace: str | None = None,
-        **unknown: object,
+        **unknown: Never,
     ) -> None:
         if unknown:
             refuse_options("NewJob", unknown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -13,7 +13,7 @@ from streamq.errors import NotReplicated, OutcomeUnknown, ServerError, ServerUna
 from streamq.middleware import ProduceMiddleware, around_producing
 from streamq.produce.commands import plain, with_options
 from streamq.produce.many import Jobs, enqueued, new_jobs, packed_chunks
-from streamq.produce.new_job import Enqueued, NewJob
+from streamq.produce.new_job import Enqueued, NewJob, Options
 from streamq.produce.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server
@@ -74,7 +74,7 @@ class Producer:
         return await write(job)
 
     async def produce_many(
-        self, stream: str, jobs: Jobs, options: Mapping[str, Any] | None = None
+        self, stream: str, jobs: Jobs, options: Options | None = None
     ) -> list[Enqueued]:
         """Write many jobs, pipelined, in order.
 
@@ -94,7 +94,7 @@ class Producer:
         return written
 
     async def stream_jobs(
-        self, stream: str, jobs: Jobs, options: Mapping[str, Any] | None = None
+        self, stream: str, jobs: Jobs, options: Options | None = None
     ) -> AsyncIterator[list[Enqueued]]:
         """Write jobs as they come, and yield each chunk once it is written.
 
@@ -104,11 +104,11 @@ class Producer:
         """
         check_stream(stream)
         if self._middleware:
-            async for job in new_jobs(jobs, options or {}):
+            async for job in new_jobs(jobs, options or Options()):
                 yield [await self.produce(stream, job)]
             return
         faults: list[Exception] = []
-        chunks = packed_chunks(stream, jobs, options or {}, self._max_payload, faults)
+        chunks = packed_chunks(stream, jobs, options or Options(), self._max_payload, faults)
         async with self._server.borrowed() as link:
             if self._replication is None:
                 lots = link.pipeline(chunks)

@@ -70,7 +70,7 @@ async def test_a_job_that_succeeds() -> None:
     [
         ("order", {"n": 1, "fail": 9}, 1, Outcome.RETRY, "", "ValueError: not yet", 8),
         ("order", {"n": 1, "fail": 9}, 2, Outcome.RETRY, "", "ValueError: not yet", 16),
-        ("order", {"n": 1, "fail": 9}, 3, Outcome.DEAD, "retries exhausted", "ValueError: not yet", 0),
+        ("order", {"n": 1, "fail": 9}, 3, Outcome.DEAD, "retries exhausted", "not yet", 0),
         ("order", {}, 1, Outcome.DEAD, "invalid arguments", "n is missing", 0),
         ("unknown", {}, 1, Outcome.DEAD, "no handler", "'unknown'", 0),
         ("bounded", {}, 1, Outcome.RETRY, "", "longer than its timeout", 8),
@@ -105,7 +105,7 @@ async def test_an_event_and_middleware() -> None:
 
 async def test_which_group_is_meant() -> None:
     app = make_app()
-    app.group("audit").handler("*")(print)
+    app.group("audit").handler("*")(lambda: None)
     with pytest.raises(LookupError, match="shop, audit"):
         await testing.handle(app, "order", {"n": 1})
     done = await testing.handle(app, "order", {"n": 1}, group="shop")
