@@ -37,9 +37,10 @@ async def packed_chunks(
         faults: gets the error at which it stops; what came before it is still to be written.
     """
     packed: list[bytes] = []
+    plainly = not options
     try:
         async for job in _as_async(jobs):
-            if job.__class__ is tuple and len(job) == 2 and not options:
+            if plainly and job.__class__ is tuple and len(job) == 2:
                 type, data = job
                 packed.append(plain(stream, type, encode_data(data, limit)))
             else:

@@ -149,12 +149,22 @@ class Enqueued:
         scheduled_for: when it will be written to the stream; ``None`` for a job that is there.
     """
 
-    # Most are written at once: what they have in common costs them nothing.
-    created: bool = True
-    scheduled_for: datetime | None = None
+    __slots__ = ("_due", "_known", "id")
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, id: str, due: bytes | None = None, *, known: bool = False) -> None:
         self.id = id
+        self._due = due
+        self._known = known
+
+    @property
+    def created(self) -> bool:
+        """Whether it was written by this call."""
+        return not self._known
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """When it will be written to the stream, if it is for later."""
+        return None if self._due is None else datetime.fromtimestamp(float(self._due) / 1000, UTC)
 
     def __str__(self) -> str:
         return self.id
@@ -167,12 +177,7 @@ class Enqueued:
     @classmethod
     def of(cls, id: bytes, created: int, due: bytes | None = None) -> Enqueued:
         """Out of a script's reply; ``due`` is a Unix time in ms."""
-        job = cls(id.decode())
-        if not created:
-            job.created = False
-        if due is not None:
-            job.scheduled_for = datetime.fromtimestamp(float(due) / 1000, UTC)
-        return job
+        return cls(id.decode(), due, known=not created)
 
 
 def is_soon(due: tuple[str, int], within: int) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from streamq import lua
@@ -65,13 +66,9 @@ class Producer:
             NotReplicated: it is written, but not on enough replicas in time.
             ServerUnavailable: nothing was written.
         """
-
-        async def write(job: NewJob) -> Enqueued:
-            return await self._produce(stream, job)
-
         if self._middleware:
-            return await around_producing(self._middleware, write)(job)
-        return await write(job)
+            return await around_producing(self._middleware, partial(self._produce, stream))(job)
+        return await self._produce(stream, job)
 
     async def produce_many(
         self, stream: str, jobs: Jobs, options: Options | None = None
