@@ -118,6 +118,11 @@ class App(Registry):
             if group not in self._groups:
                 self._groups.append(group)
 
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Its groups: made with :meth:`group`, or included."""
+        return tuple(self._groups)
+
     def subscriptions(
         self, groups: Sequence[str] = (), streams: Sequence[str] = ()
     ) -> list[Subscription]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,10 +18,9 @@ from PIL import Image
 
 from examples.thumbnails import app as thumbnails
 from streamq import App
+from tests.markdown import ROOT
 from tests.photographs import cut_off, photographs
 from tests.servers import RedisServer
-
-pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
@@ -44,6 +48,7 @@ def audited(type: str, file: Path) -> tuple[str, ...]:
     return type, str(file), str(len(content)), digest
 
 
+@pytest.mark.anyio
 async def test_each_photograph_becomes_a_thumbnail_and_both_are_audited(
     app: App, client: redis.Redis
 ) -> None:
@@ -64,6 +69,7 @@ async def test_each_photograph_becomes_a_thumbnail_and_both_are_audited(
     assert client.xlen("jobs") == 0
 
 
+@pytest.mark.anyio
 async def test_a_broken_photograph_dies_is_repaired_redriven_and_succeeds(
     app: App, client: redis.Redis
 ) -> None:
@@ -95,3 +101,38 @@ async def test_a_broken_photograph_dies_is_repaired_redriven_and_succeeds(
         audited("thumbnail_ready", Path("photos/thumbnails/broken.jpg")),
     }
     assert client.xlen("jobs") == 0
+
+
+# -- one a feature ------------------------------------------------------------
+
+EXAMPLES = sorted(
+    path.relative_to(ROOT)
+    for path in [*(ROOT / "examples").glob("*.py"), ROOT / "examples/shop/__main__.py"]
+    if path.name not in ("__init__.py", "thumbnails.py")
+)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=str)
+def test_an_example_prints_what_its_last_lines_show(path: Path, server: RedisServer) -> None:
+    module = ".".join(path.with_suffix("").parts).removesuffix(".__main__")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", module],
+        cwd=ROOT, env={**os.environ, "STREAMQ_URL": server.unix_url},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = (ROOT / path).read_text().rstrip().splitlines()
+    shown = [line.removeprefix("# ") for line in itertools.takewhile(is_shown, reversed(lines))]
+    assert shown
+    assert done.stdout.splitlines() == shown[::-1]
+
+
+def is_shown(line: str) -> bool:
+    return line.startswith("# ")
+
+
+def test_every_example_is_in_the_list() -> None:
+    page = (ROOT / "examples/README.md").read_text()
+    listed = set(re.findall(r"\]\(([a-z_]+\.py|shop)\)", page))
+    files = {path.name for path in (ROOT / "examples").glob("*.py")} - {"__init__.py"}
+    assert listed == files | {"shop"}

@@ -1,0 +1,7 @@
+"""The group of this service."""
+
+from streamq import Group
+
+audit = Group("audit")
+
+lines: list[str] = []
