@@ -26,7 +26,15 @@ from tests.markdown import ROOT, Block, Likeness, Step, blocks, read, steps
 from tests.photographs import cut_off, photographs
 from tests.servers import RedisServer
 
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts),
+    ROOT / "examples/README.md",
+]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
 
 
 async def run(module: types.ModuleType, block: Block, path: Path) -> None:
@@ -51,9 +59,7 @@ def app_of_the_reader() -> App:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    "path", [p for p in PAGES if blocks(read(p), "python")], ids=lambda p: p.name
-)
+@pytest.mark.parametrize("path", [p for p in PAGES if blocks(read(p), "python")], ids=name_of)
 async def test_the_python_of_the_documentation_runs(
     path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +202,7 @@ def test_the_map_of_commands_is_true(command: str) -> None:
     assert done.stdout.startswith(f"Usage: streamq {command} ")
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", read(path)):
         file, _, section = target.partition("#")
