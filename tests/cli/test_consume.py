@@ -30,31 +30,31 @@ from streamq import App, Backoff, Job
 
 app = App()
 
-@app.handler("greet", group="images")
+@app.group("images").handler("greet")
 async def greet(name: str) -> str:
     print("hello", name, flush=True)
     return name
 
-@app.handler("greet", group="audit")
+@app.group("audit").handler("greet")
 def audit(job: Job) -> None:
     print("audited", job.data["name"], flush=True)
 
-@app.handler("fail", group="images", retries=3, backoff=Backoff(base=0, cap=0))
+@app.group("images").handler("fail", retries=3, backoff=Backoff(base=0, cap=0))
 async def fail() -> None:
     raise ValueError("a \\x1b[31mred\\x1b[0m error")
 
-@app.handler("wait", group="images")
+@app.group("images").handler("wait")
 async def wait(until: str) -> None:
     print("waiting", flush=True)
     while not os.path.exists(until):
         await asyncio.sleep(0.01)
 
-@app.handler("hang", group="images")
+@app.group("images").handler("hang")
 def hang() -> None:
     print("hanging", flush=True)
     threading.Event().wait()
 
-@app.handler("block", group="images")
+@app.group("images").handler("block")
 async def block() -> None:
     print("blocking", flush=True)
     threading.Event().wait()

@@ -23,7 +23,7 @@ APP = """
 from streamq import App
 app = App()
 
-@app.handler("resize", group="images", retries=3)
+@app.group("images").handler("resize", retries=3)
 def resize(): ...
 """
 

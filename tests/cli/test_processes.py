@@ -27,7 +27,7 @@ from streamq import App
 
 app = App()
 
-@app.handler("work", group="images")
+@app.group("images").handler("work")
 async def work(n: int) -> None:
     if n >= 100:
         try:
