@@ -13,6 +13,7 @@ from streamq.admin.dead_letters import DeadLetters
 from streamq.errors import ConfigError
 from streamq.group import Group, Registry, name_of
 from streamq.handlers.handler import ANY, Handler
+from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, MAX_PAYLOAD, REPLICA_TIMEOUT
 from streamq.middleware import Middleware, ProduceMiddleware
 from streamq.options import refuse_options
 from streamq.process.eventloop import run_async
@@ -20,20 +21,16 @@ from streamq.process.gc import collect_less
 from streamq.produce.many import Jobs
 from streamq.produce.new_job import Enqueued, NewJob, Options
 from streamq.produce.producer import Producer
-from streamq.produce.replication import TIMEOUT, Replication
+from streamq.produce.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.signals import Observer
-from streamq.wire.entry import MAX_PAYLOAD
 from streamq.wire.keys import check_group
 from streamq.worker import Handlers, Settings, Subscription, Worker
 from streamq.worker.shutdown import end_with_main
 
 if TYPE_CHECKING:
     from streamq.event import Event
-
-DEFAULT_STREAM = "jobs"
-DEFAULT_GROUP = "default"
 
 
 class App(Registry):
@@ -70,7 +67,7 @@ class App(Registry):
         produce_middleware: Sequence[ProduceMiddleware] = (),
         max_payload: int = MAX_PAYLOAD,
         replicas: int = 0,
-        replica_timeout: float = TIMEOUT,
+        replica_timeout: float = REPLICA_TIMEOUT,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     ) -> None:
         super().__init__(stream=stream, ignore=ignore, middleware=middleware)

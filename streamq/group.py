@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from streamq.errors import ConfigError
 from streamq.handlers.handler import Handler, make_handler
+from streamq.limits import RETRIES
 from streamq.middleware import Middleware
 from streamq.retry import Backoff
 from streamq.wire.entry import check_type
@@ -14,9 +15,6 @@ from streamq.wire.keys import check_group, check_stream
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-RETRIES = 3
-"""Further attempts after a first one that failed."""
 
 
 class Registry:

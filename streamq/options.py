@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from streamq.errors import ConfigError
-
-MAX_KEY = 512
-"""Characters of an order key and of an idempotency key."""
+from streamq.limits import MAX_KEY
 
 
 def taken(event: object, data: object = None) -> tuple[str, Mapping[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -42,10 +41,12 @@ class Backoff:
         except OverflowError:
             return self.cap
 
-    def delay(self, attempt: int, rand: Callable[[], float] = random.random) -> float:
+    def delay(self, attempt: int, rand: Callable[[], float] | None = None) -> float:
         """Seconds to wait after ``attempt`` failed."""
+        from random import random  # most commands never wait
+
         ceiling = self.ceiling(attempt)
-        return ceiling * rand() if self.jitter else ceiling
+        return ceiling * (rand or random)() if self.jitter else ceiling
 
 
 class Retry(Exception):

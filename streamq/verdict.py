@@ -14,14 +14,9 @@ from streamq.errors import HandlerFailed, InvalidArguments, InvalidEntry, JobTim
 from streamq.handlers.handler import Handler
 from streamq.handlers.table import Handlers
 from streamq.job import Job
+from streamq.limits import MAX_ERROR, MAX_RESULT
 from streamq.retry import Backoff, Dead, Retry
 from streamq.text import printable
-
-MAX_ERROR = 2000
-"""Characters of an error that are kept."""
-
-MAX_RESULT = 64 * 1024
-"""Bytes of a result that are kept."""
 
 _log = logging.getLogger(__name__)
 

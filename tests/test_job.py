@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from streamq.errors import ConfigError, InvalidEntry, PayloadError, PayloadTooLarge
 from streamq.job import Job
+from streamq.limits import MAX_PAYLOAD
 from streamq.wire.entry import (
-    MAX_PAYLOAD,
     check_id,
     check_type,
     created_at,

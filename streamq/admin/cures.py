@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from streamq import lua
 from streamq.admin.info import consumers_of
-from streamq.admin.inspector import LEASE
 from streamq.admin.reading import require_group
 from streamq.errors import ConfigError, ConsumerNotFound, StillInUse
+from streamq.limits import LEASE
 from streamq.server import Server
 from streamq.text import printable
 from streamq.wire.entry import check_id

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from streamq import lua
-from streamq.admin.inspector import LEASE
 from streamq.admin.reading import require_group, text
 from streamq.errors import StillInUse
+from streamq.limits import LEASE
 from streamq.server import Server
 from streamq.server.group import check_start, create_group
 from streamq.text import printable

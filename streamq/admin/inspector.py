@@ -10,12 +10,10 @@ from streamq.admin.pending import STATES, Allowed, PendingJob, Wanted, pending_j
 from streamq.admin.reading import group_names, group_not_found
 from streamq.admin.status import JobStatus, job_status
 from streamq.errors import ConfigError
+from streamq.limits import LEASE
 from streamq.server import Server
 from streamq.wire.entry import check_id
 from streamq.wire.keys import check_group
-
-LEASE = 30.0
-"""Seconds of silence after which an entry is stalled and a consumer gone, by default."""
 
 
 class Inspector:

@@ -10,9 +10,9 @@ from typing import Any
 from streamq import lua
 from streamq.bench.scratch import GROUP, Scratch
 from streamq.bench.workload import DEFAULTS, Workload
+from streamq.limits import KEEP_DATA
 from streamq.lua import Arg
 from streamq.server import Server
-from streamq.worker.settle import KEEP_DATA
 
 LOOPS = 2
 """Loops side by side: the server has work from one while the other prepares its own."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 from streamq.errors import ConfigError, ServerRefused
+from streamq.limits import KEEP_DATA, MAX_PAYLOAD
 from streamq.server import ServerInfo
-from streamq.wire.entry import MAX_PAYLOAD
 from streamq.worker import Settings
-from streamq.worker.settle import KEEP_DATA
 
 JOBS = 50_000
 """Jobs of a backlog at the most, unless more are asked for."""

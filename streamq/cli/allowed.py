@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from streamq.cli.command import Option
 from streamq.cli.loading import find_app
 from streamq.cli.output import note
 from streamq.errors import ConfigError
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 AppOption = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--app",
         "-a",
         metavar="MODULE:NAME",

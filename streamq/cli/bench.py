@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
-import typer
-
+from streamq.cli.command import Exit, Family, Option
 from streamq.cli.connection import connect, run
 from streamq.cli.exits import ExitCode
 from streamq.cli.options import Json, Url, Yes, at_least, examples
@@ -25,7 +24,7 @@ MIB = 1024 * 1024
 WAITING = "Waiting for the server to remove what was written; Ctrl-C leaves at once, and it expires"
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Family) -> None:
     """Add the command."""
     app.command(
         "bench",
@@ -41,7 +40,7 @@ def register(app: typer.Typer) -> None:
 def bench(
     jobs: Annotated[
         int | None,
-        typer.Option(
+        Option(
             "--jobs",
             metavar="N",
             parser=at_least(1),
@@ -52,7 +51,7 @@ def bench(
     ] = None,
     payload: Annotated[
         int,
-        typer.Option(
+        Option(
             "--payload",
             metavar="BYTES",
             parser=at_least(MIN_PAYLOAD, MIB),
@@ -61,9 +60,7 @@ def bench(
     ] = 100,
     concurrency: Annotated[
         int,
-        typer.Option(
-            "--concurrency", "-c", metavar="N", parser=at_least(1), help="Handlers at once."
-        ),
+        Option("--concurrency", "-c", metavar="N", parser=at_least(1), help="Handlers at once."),
     ] = 16,
     json: Json = False,
     yes: Yes = False,
@@ -100,9 +97,9 @@ def bench(
             with interruptible(stop, WAITING):
                 return await measured.run()
 
-    report = run(main)
+    report = run(main, fast=True)
     if report is None:
-        raise typer.Exit(code)
+        raise Exit(code)
     if json:
         say_json(report.to_dict())
     else:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from streamq.cli.command import Argument, Family
 from streamq.cli.connection import connect, run_or_refuse
-from streamq.cli.options import DEFAULT_STREAM, Stream, Url, examples
+from streamq.cli.options import Stream, Url, examples
 from streamq.cli.output import complain, say
+from streamq.limits import DEFAULT_STREAM
 from streamq.text import printable
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Family) -> None:
     """Add the command."""
     app.command("cancel", epilog=examples("streamq cancel s-5f0e9a3c41d7b268"))(cancel)
 
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def cancel(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME", help="What produce --delay has printed."),
+        Argument(metavar="NAME", help="What produce --delay has printed."),
     ],
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,

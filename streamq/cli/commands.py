@@ -1,4 +1,4 @@
-"""All commands: each family's module has a function ``register(app)`` that adds them."""
+"""All commands: a name, the module whose ``register(app)`` adds it, and what the list says."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import os
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
-
-from streamq.cli import bench, cancel, consume, dlq, groups, info, pending, produce, server, status
+from streamq.cli.command import Abort, Context, Exit, LazyFamily, Option, UsageError
 from streamq.cli.exits import ExitCode, exit_code
-from streamq.cli.help import Commands
 from streamq.cli.options import examples
 from streamq.cli.output import complain, flush, give_up_failed, note, open_closed
 from streamq.errors import StreamqError
@@ -37,7 +34,24 @@ Exit codes:
   143  ended by SIGTERM
 """
 
-app = Commands(
+COMMANDS = {
+    "produce": ("streamq.cli.produce", "Write jobs to a stream."),
+    "cancel": ("streamq.cli.cancel", "Take jobs for later back before their time comes."),
+    "consume": ("streamq.cli.consume", "Process jobs until Ctrl-C."),
+    "pending": (
+        "streamq.cli.pending",
+        "Show the jobs that were delivered to a group and are not settled.",
+    ),
+    "dlq": ("streamq.cli.dlq", "List, show, redrive or purge dead letters."),
+    "status": ("streamq.cli.status", "Show what has become of a job, in every group or in one."),
+    "group": ("streamq.cli.groups", "List, create or delete the consumer groups of a stream."),
+    "info": ("streamq.cli.info", "Show the server, its streams and their groups."),
+    "bench": ("streamq.cli.bench", "Measure the server, and one worker with it."),
+    "server": ("streamq.cli.server", "Start, stop or look at the embedded server."),
+}
+
+app = LazyFamily(
+    lazy=COMMANDS,
     name="streamq",
     help="Event processing on Redis Streams: many groups on one stream, each with its own "
     "progress, retries and dead letters.\n\n"
@@ -45,7 +59,6 @@ app = Commands(
     "your home directory (STREAMQ_HOME names another one).\n\n"
     "A TIME is a number of seconds, or has its unit: 250ms, 30s, 5m, 2h, 1d.",
     epilog=f"{EXAMPLES}\n\n{EXIT_CODES}",
-    rich_markup_mode=None,  # plain help: quick, and the same on a terminal and in a pipe
     context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 80},
     no_args_is_help=True,
 )
@@ -62,26 +75,22 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from streamq import __version__
 
-        typer.echo(f"streamq {__version__}")
-        raise typer.Exit
+        print(f"streamq {__version__}")
+        raise Exit
 
 
-@app.callback()
+@app.on_invoke()
 def _options(
-    ctx: typer.Context,
+    ctx: Context,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+        Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks. [env var: STREAMQ_DEBUG]")
+        bool, Option("--debug", help="Show tracebacks. [env var: STREAMQ_DEBUG]")
     ] = False,
 ) -> None:
     ctx.obj.debug |= debug
-
-
-for family in (produce, cancel, consume, pending, dlq, status, groups, info, bench, server):
-    family.register(app)
 
 
 def run(args: Sequence[str]) -> int:
@@ -92,23 +101,18 @@ def run(args: Sequence[str]) -> int:
     return code
 
 
-# The base class of all mistakes on a command line. Typer exports only its best known child.
-UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-
-
 def _run(args: list[str]) -> int:
-    command = typer.main.get_command(app)
     if "_STREAMQ_COMPLETE" in os.environ:
-        command.main(args, prog_name="streamq")  # the shell asks for completions
+        app.main(args, prog_name="streamq")  # the shell asks for completions
     state = State(debug=os.environ.get("STREAMQ_DEBUG", "") not in ("", "0"))
     try:
-        with command.make_context("streamq", args, obj=state) as context:
-            command.invoke(context)
+        with app.make_context("streamq", args, obj=state) as context:
+            app.invoke(context)
             flush()
             return ExitCode.OK
-    except typer.Exit as ending:
+    except Exit as ending:
         return ending.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, Abort):
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.BROKEN_PIPE
@@ -128,12 +132,12 @@ def _run(args: list[str]) -> int:
         return ExitCode.FAULT
 
 
-def _misused(error: Any) -> int:
-    message: str = error.format_message()
+def _misused(error: UsageError) -> int:
+    message = error.format_message()
     if message.startswith("Usage:"):  # a command family without a command
         note(message)
     else:
-        message = message[:1].lower() + message[1:]
+        message = (message[:1].lower() + message[1:]).rstrip(".")
         if getattr(error, "option_name", None) == "--debug":
             message += ": it stands before the command, streamq --debug …"
         complain(message)

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import typer
-
+from streamq.cli.command import Exit
 from streamq.cli.exits import CommandError, ExitCode
 from streamq.cli.output import note
 from streamq.errors import GroupNotFound
@@ -19,11 +18,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a command's async part to its end and return what it returned."""
+def run(main: Callable[[], Coroutine[Any, Any, T]], *, fast: bool = False) -> T:
+    """Run a command's async part to its end and return what it returned.
+
+    Args:
+        fast: whether it runs long enough for an event loop that takes long to import.
+    """
     from streamq.process.eventloop import run_async
 
-    return run_async(main)
+    return run_async(main, fast=fast)
 
 
 def run_or_refuse(main: Callable[[], Coroutine[Any, Any, bool]]) -> None:
@@ -32,7 +35,7 @@ def run_or_refuse(main: Callable[[], Coroutine[Any, Any, bool]]) -> None:
     It has told already what it could not do.
     """
     if not run(main):
-        raise typer.Exit(ExitCode.REFUSED)
+        raise Exit(ExitCode.REFUSED)
 
 
 def start_embedded(url: str | None) -> None:

@@ -7,12 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, NamedTuple, TypedDict
 
-import typer
-
+from streamq.cli.command import Argument, Family, Option
 from streamq.cli.connection import connect, run, run_or_refuse, the_group
 from streamq.cli.exits import CommandError, exit_code
 from streamq.cli.options import (
-    DEFAULT_STREAM,
     SHOWN,
     Group,
     JsonLines,
@@ -39,6 +37,7 @@ from streamq.cli.output import (
 )
 from streamq.cli.rows import Row, say_rows
 from streamq.errors import ConfigError, JobNotFound, StreamqError
+from streamq.limits import DEFAULT_STREAM
 from streamq.text import printable
 
 if TYPE_CHECKING:
@@ -54,9 +53,9 @@ TOLD = 10
 """Redriven jobs that are told one by one; of more than that, the number says enough."""
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Family) -> None:
     """Add the commands."""
-    app.add_typer(
+    app.add(
         commands,
         name="dlq",
         short_help="List, show, redrive or purge dead letters.",
@@ -68,17 +67,16 @@ commands = family("List, show, redrive or purge dead letters: the jobs that a gr
 
 SomeIds = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="ID", help="The IDs of the jobs, or of the letters.", show_default=False
+    Argument(
+        metavar="ID",
+        help="The IDs of the jobs, or of the letters.",
     ),
 ]
-All = Annotated[bool, typer.Option("--all", help="All dead letters of the group.")]
-Type = Annotated[
-    str | None, typer.Option("--type", "-t", metavar="TYPE", help="Only jobs of this type.")
-]
+All = Annotated[bool, Option("--all", help="All dead letters of the group.")]
+Type = Annotated[str | None, Option("--type", "-t", metavar="TYPE", help="Only jobs of this type.")]
 OlderThan = Annotated[
     float | None,
-    typer.Option(
+    Option(
         "--older-than",
         metavar="TIME",
         parser=seconds,
@@ -100,7 +98,7 @@ def list_(
     group: Group = None,
     type: Type = None,
     older_than: OlderThan = None,
-    newest: Annotated[bool, typer.Option("--newest", help="Show the newest first.")] = False,
+    newest: Annotated[bool, Option("--newest", help="Show the newest first.")] = False,
     limit: Limit = None,
     json: JsonLines = False,
     stream: Stream = DEFAULT_STREAM,
@@ -132,7 +130,7 @@ def list_(
 
 @commands.command(epilog=examples("streamq dlq show 1716998413541-0"))
 def show(
-    id: Annotated[str, typer.Argument(metavar="ID", help="The ID of the job, or of the letter.")],
+    id: Annotated[str, Argument(metavar="ID", help="The ID of the job, or of the letter.")],
     group: Group = None,
     json: JsonLines = False,
     stream: Stream = DEFAULT_STREAM,

@@ -5,24 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from streamq.cli.command import Argument, Family, Option
 from streamq.cli.connection import connect, run
 from streamq.cli.exits import CommandError
-from streamq.cli.options import (
-    DEFAULT_STREAM,
-    JsonLines,
-    Lease,
-    Stream,
-    Url,
-    Yes,
-    examples,
-    family,
-    starting_place,
-)
+from streamq.cli.options import JsonLines, Lease, Stream, Url, Yes, examples, family, starting_place
 from streamq.cli.output import confirm, duration, is_terminal, note, say, say_json
 from streamq.cli.rows import say_table
 from streamq.errors import StillInUse
+from streamq.limits import DEFAULT_STREAM
 from streamq.text import printable
 
 if TYPE_CHECKING:
@@ -31,9 +21,9 @@ if TYPE_CHECKING:
     from streamq.admin import GroupInfo, StreamInfo
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Family) -> None:
     """Add the commands."""
-    app.add_typer(
+    app.add(
         commands,
         name="group",
         epilog=examples("streamq group list", "streamq group create audit --from '$'"),
@@ -42,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 commands = family("List, create or delete the consumer groups of a stream.")
 
-Name = Annotated[str, typer.Argument(metavar="GROUP", help="The group's name.")]
+Name = Annotated[str, Argument(metavar="GROUP", help="The group's name.")]
 
 
 @commands.command(
@@ -83,7 +73,7 @@ def create(
     group: Name,
     start: Annotated[
         str,
-        typer.Option(
+        Option(
             "--from",
             metavar="ID",
             parser=starting_place,
@@ -114,11 +104,11 @@ def create(
 def delete(
     group: Name,
     dead_letters: Annotated[
-        bool, typer.Option("--dead-letters", help="Delete its dead letters as well.")
+        bool, Option("--dead-letters", help="Delete its dead letters as well.")
     ] = False,
     force: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--force",
             help="Even if it has consumers alive; these make it anew, from the beginning.",
         ),

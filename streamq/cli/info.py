@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
+from streamq.cli.command import Family
 from streamq.cli.connection import connect, run
 from streamq.cli.groups import lease_assumed, say_groups, who_pins
 from streamq.cli.options import Json, Lease, Url, examples
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from streamq.admin import Overview, StreamInfo
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Family) -> None:
     """Add the command."""
     app.command(
         "info",

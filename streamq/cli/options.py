@@ -7,18 +7,12 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
-import typer
-
-from streamq.cli.help import Commands
+from streamq.cli.command import BadParameter, Family, Option
 from streamq.errors import ConfigError
+from streamq.limits import MAX_PORT
 from streamq.text import printable
 
-DEFAULT_STREAM = "jobs"
-DEFAULT_GROUP = "default"
-
 Choice = TypeVar("Choice", bound=StrEnum)
-
-MAX_PORT = 65_535
 
 SHOWN = 100
 """Rows of a list, unless ``--limit`` says otherwise."""
@@ -28,20 +22,18 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400
 
 
 def seconds(text: str | float) -> float:
-    """A time span as a person writes it, in seconds: ``30``, ``30s``, ``5m``, ``2h``, ``1d``.
+    """A duration as a person writes it, in seconds: ``30``, ``30s``, ``5m``, ``2h``, ``1d``.
 
-    For ``typer.Option(parser=seconds)``, which hands defaults over too, as for all parsers.
+    For ``Option(parser=seconds)``, which hands defaults over too, as for all parsers.
     """
     match = _SPAN.fullmatch(str(text))
     if match is None:
-        raise typer.BadParameter(
-            f"{printable(text, 60)!r} is no time span: give 30, 30s, 5m, 2h or 1d."
-        )
+        raise BadParameter(f"{printable(text, 60)!r} is not a duration: give 30, 30s, 5m, 2h or 1d")
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 
 def seconds_within(least: float, most: float, said: str) -> Callable[[str | float], float]:
-    """A parser of time spans like :func:`seconds`, within limits.
+    """A parser of durations like :func:`seconds`, within limits.
 
     Args:
         said: the limits, for a person: ``1ms to 1h``.
@@ -50,24 +42,24 @@ def seconds_within(least: float, most: float, said: str) -> Callable[[str | floa
     def parse(text: str | float) -> float:
         span = seconds(text)
         if not least <= span <= most:
-            raise typer.BadParameter(f"{printable(text, 60)!r}: give {said}.")
+            raise BadParameter(f"{printable(text, 60)!r}: give {said}")
         return span
 
     return parse
 
 
 def starting_place(text: str) -> str:
-    """Where a group starts in its stream; for ``typer.Option(parser=starting_place)``."""
+    """Where a group starts in its stream; for ``Option(parser=starting_place)``."""
     from streamq.server.group import check_start
 
     try:
         return check_start(text)
     except ConfigError as error:
-        raise typer.BadParameter(f"{error}.") from None
+        raise BadParameter(str(error)) from None
 
 
 def at_least(least: int, most: int | None = None) -> Callable[[str | int], int]:
-    """A parser of whole numbers from ``least`` on, for ``typer.Option(parser=…)``."""
+    """A parser of whole numbers from ``least`` on, for ``Option(parser=…)``."""
     said = f"{least} or more" if most is None else f"{least} to {most:,}"
 
     def parse(text: str | int) -> int:
@@ -76,49 +68,49 @@ def at_least(least: int, most: int | None = None) -> Callable[[str | int], int]:
         except ValueError:
             number = least - 1
         if number < least or (most is not None and number > most):
-            raise typer.BadParameter(f"{printable(text, 60)!r}: give a whole number, {said}.")
+            raise BadParameter(f"{printable(text, 60)!r}: give a whole number, {said}")
         return number
 
     return parse
 
 
 def one_of(choices: type[Choice]) -> Callable[[str], Choice]:
-    """A parser of the values of ``choices``, for ``typer.Option(parser=…)``."""
+    """A parser of the values of ``choices``, for ``Option(parser=…)``."""
 
     def parse(text: str) -> Choice:
         try:
             return choices(text)
         except ValueError:
             known = ", ".join(choices)
-            raise typer.BadParameter(f"{printable(text, 60)!r}: give one of {known}.") from None
+            raise BadParameter(f"{printable(text, 60)!r}: give one of {known}") from None
 
     return parse
 
 
 def port(text: str | int) -> int:
-    """A port, or 0; for ``typer.Option(parser=port)``."""
+    """A port, or 0; for ``Option(parser=port)``."""
     number = at_least(0)(text)
     if number > MAX_PORT:
-        raise typer.BadParameter(f"{number} is no port: give 0 to {MAX_PORT}.")
+        raise BadParameter(f"{number} is not a port: give 0 to {MAX_PORT}")
     return number
 
 
 Url = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--url",
         metavar="URL",
         help="The server: redis://, rediss:// or unix://. "
         "[default: STREAMQ_URL, else the embedded server]",
     ),
 ]
-Stream = Annotated[str, typer.Option("--stream", "-s", metavar="NAME", help="The stream.")]
+Stream = Annotated[str, Option("--stream", "-s", metavar="NAME", help="The stream.")]
 Group = Annotated[
-    str | None, typer.Option("--group", "-g", metavar="NAME", help="Only this consumer group.")
+    str | None, Option("--group", "-g", metavar="NAME", help="Only this consumer group.")
 ]
 TheGroup = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--group",
         "-g",
         metavar="NAME",
@@ -126,13 +118,11 @@ TheGroup = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-JsonLines = Annotated[
-    bool, typer.Option("--json", help="Print JSON, an object a line, for programs.")
-]
+Json = Annotated[bool, Option("--json", help="Print JSON, for programs.")]
+JsonLines = Annotated[bool, Option("--json", help="Print JSON, an object a line, for programs.")]
 Lease = Annotated[
     float,
-    typer.Option(
+    Option(
         "--lease",
         metavar="TIME",
         parser=seconds,
@@ -143,7 +133,7 @@ Lease = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(
+    Option(
         "--limit",
         "-n",
         metavar="N",
@@ -152,12 +142,12 @@ Limit = Annotated[
         show_default=False,
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, Option("--yes", "-y", help="Do not ask.")]
 
 
-def family(help: str) -> Commands:
+def family(help: str) -> Family:
     """A family of commands, such as ``streamq server start`` and ``stop``."""
-    return Commands(help=help, no_args_is_help=True, rich_markup_mode=None)
+    return Family(help=help, no_args_is_help=True)
 
 
 def examples(*lines: str) -> str:

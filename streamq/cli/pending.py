@@ -6,14 +6,11 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from streamq.cli.allowed import AppOption, allowed_by
+from streamq.cli.command import Argument, Context, Family, Option
 from streamq.cli.connection import connect, run, run_or_refuse, the_group
 from streamq.cli.groups import lease_assumed, unless_killed, who_pins
-from streamq.cli.help import Commands
 from streamq.cli.options import (
-    DEFAULT_STREAM,
     SHOWN,
     Group,
     JsonLines,
@@ -29,6 +26,7 @@ from streamq.cli.options import (
 from streamq.cli.output import complain, duration, is_terminal, note, say, say_json
 from streamq.cli.rows import Row, say_rows
 from streamq.errors import ConfigError, ConsumerNotFound, StillInUse
+from streamq.limits import DEFAULT_STREAM
 from streamq.text import printable
 
 if TYPE_CHECKING:
@@ -43,15 +41,14 @@ class State(StrEnum):
     STALLED = "stalled"
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Family) -> None:
     """Add the commands."""
-    app.add_typer(commands, name="pending")
+    app.add(commands, name="pending")
 
 
-commands = Commands(
+commands = Family(
     invoke_without_command=True,
     subcommand_metavar="[COMMAND [ARGS]...]",
-    rich_markup_mode=None,
     epilog=examples(
         "streamq pending",
         "streamq pending --group images --state stalled --min-idle 5m",
@@ -61,20 +58,20 @@ commands = Commands(
     ),
 )
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID", help="The jobs' IDs.")]
+Ids = Annotated[list[str], Argument(metavar="ID", help="The jobs' IDs.")]
 
 
-@commands.callback()
+@commands.on_invoke()
 def pending(
-    ctx: typer.Context,
+    ctx: Context,
     group: Group = None,
     consumer: Annotated[
         str | None,
-        typer.Option("--consumer", metavar="NAME", help="Only what this consumer holds."),
+        Option("--consumer", metavar="NAME", help="Only what this consumer holds."),
     ] = None,
     min_idle: Annotated[
         float,
-        typer.Option(
+        Option(
             "--min-idle",
             metavar="TIME",
             parser=seconds,
@@ -84,7 +81,7 @@ def pending(
     ] = 0.0,
     state: Annotated[
         list[State] | None,
-        typer.Option(
+        Option(
             "--state",
             metavar="STATE",
             parser=one_of(State),
@@ -191,7 +188,7 @@ def retry(
 def dead(
     ids: Ids,
     reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the dead letter.")
+        str, Option("--reason", metavar="TEXT", help="Why; kept with the dead letter.")
     ] = "given up by hand",
     group: TheGroup = None,
     stream: Stream = DEFAULT_STREAM,
@@ -223,7 +220,7 @@ def dead(
 def release(
     consumer: Annotated[
         str,
-        typer.Option(
+        Option(
             "--consumer",
             metavar="NAME",
             help="The consumer, as pending shows it.",
@@ -233,7 +230,7 @@ def release(
     group: Group = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Even if it is alive: its jobs are cancelled and run again."),
+        Option("--force", help="Even if it is alive: its jobs are cancelled and run again."),
     ] = False,
     lease: Lease = 30.0,
     stream: Stream = DEFAULT_STREAM,
@@ -352,7 +349,7 @@ def _hints(
         yield f"  streamq pending dead {waiting[0].id} --group {waiting[0].group}"
 
 
-def _refuse_options(ctx: typer.Context, command: str) -> None:
+def _refuse_options(ctx: Context, command: str) -> None:
     """Options before a command would say nothing to it."""
     for name in ctx.params:
         source = ctx.get_parameter_source(name)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import Annotated
 
-import typer
-
+from streamq.cli.command import Exit, Family, Option
 from streamq.cli.exits import ExitCode
 from streamq.cli.options import Json, examples, family
 from streamq.cli.output import duration, note, say, say_fields, say_json
 from streamq.text import printable, size
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Family) -> None:
     """Add the commands."""
-    app.add_typer(
+    app.add(
         commands,
         name="server",
         epilog=examples("streamq server status", 'redis-cli -s "$(streamq server start -q)"'),
@@ -28,7 +28,7 @@ commands = family("Start, stop or look at the embedded server.")
     epilog=examples("streamq server start", 'redis-cli -s "$(streamq server start -q)"')
 )
 def start(
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print only the socket's path."),
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Print only the socket's path.")] = False,
 ) -> None:
     """Start the embedded server, unless it runs already.
 
@@ -99,7 +99,7 @@ def status(json: Json = False) -> None:
     else:
         say(f"The embedded server is not running. Its data is in {printable(now.directory)}")
     if not now.running:
-        raise typer.Exit(ExitCode.REFUSED)
+        raise Exit(ExitCode.REFUSED)
 
 
 def _mention_other_server() -> None:

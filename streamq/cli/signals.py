@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import signal
+import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -45,3 +49,46 @@ def interruptible(stop: Callable[[ExitCode], None], waiting: str) -> Iterator[No
         release()
         if hint is not None:
             hint.cancel()
+
+
+@contextmanager
+def until_nobody_reads(stop: Callable[[ExitCode], None]) -> Iterator[None]:
+    """Call ``stop`` when whoever read standard output has gone, even while nothing is written.
+
+    Only another program can go so: a file stays, and a terminal says so with a signal.
+
+    Args:
+        stop: lets what is under way come to its end; it gets the command's exit code.
+    """
+    if not _is_fed_to_a_program():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    output = sys.stdout.fileno()
+
+    def look() -> None:
+        if reader_has_gone():
+            loop.remove_reader(output)
+            stop(ExitCode.BROKEN_PIPE)
+
+    # Nothing can be read there; what is told is that the other end has been closed.
+    loop.add_reader(output, look)
+    try:
+        yield
+    finally:
+        loop.remove_reader(output)
+
+
+def reader_has_gone() -> bool:
+    """Whether what is written to standard output reaches nobody."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
+
+
+def _is_fed_to_a_program() -> bool:
+    try:
+        mode = os.fstat(sys.stdout.fileno()).st_mode
+    except (OSError, ValueError):  # closed, or a test's own
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)

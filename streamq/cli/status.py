@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from streamq.cli.allowed import AppOption, allowed_by
+from streamq.cli.command import Argument, Family
 from streamq.cli.connection import connect, run
-from streamq.cli.options import DEFAULT_STREAM, Group, Json, Lease, Stream, Url, examples
+from streamq.cli.options import Group, Json, Lease, Stream, Url, examples
 from streamq.cli.output import duration, exact, moment, say, say_fields, say_json
+from streamq.limits import DEFAULT_STREAM
 from streamq.text import printable
 
 if TYPE_CHECKING:
     from streamq.admin import GroupStatus, JobStatus
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Family) -> None:
     """Add the command."""
     app.command(
         "status",
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    id: Annotated[str, typer.Argument(metavar="ID", help="The job's ID.")],
+    id: Annotated[str, Argument(metavar="ID", help="The job's ID.")],
     group: Group = None,
     json: Json = False,
     app: AppOption = None,

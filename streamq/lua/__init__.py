@@ -8,74 +8,12 @@ is the connection's business, reading the reply the caller's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from hashlib import sha1
-from importlib.resources import files
-from typing import NamedTuple
 
+from streamq.lua.loader import Arg, Call, Script, load
 from streamq.wire.keys import GroupKeys, StreamKeys
 
-Arg = str | bytes | int | float
-
-_INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
-_READS_ONLY = "#!lua flags=no-writes\n"
-
-
-class Script(NamedTuple):
-    """One Lua script: its whole text and the digest by which the server knows it."""
-
-    source: str
-    sha: str
-
-    @property
-    def suffix(self) -> str:
-        """Of the commands that run it: a user who may only read may run what only reads."""
-        return "_RO" if self.source.startswith(_READS_ONLY) else ""
-
-
-class Call(NamedTuple):
-    """One run of a script, ready to be sent."""
-
-    script: Script
-    keys: Sequence[str]
-    args: Sequence[Arg]
-
-    @property
-    def source(self) -> str:
-        """The script's text."""
-        return self.script.source
-
-    def evalsha(self) -> tuple[Arg, ...]:
-        """The command that runs it by its digest."""
-        sha = self.script.sha
-        return (f"EVALSHA{self.script.suffix}", sha, len(self.keys), *self.keys, *self.args)
-
-    def eval(self) -> tuple[Arg, ...]:
-        """The command that runs it by its text, after which the server knows its digest."""
-        source = self.source
-        return (f"EVAL{self.script.suffix}", source, len(self.keys), *self.keys, *self.args)
-
-
-@cache
-def load(name: str) -> Script:
-    """The script in ``name``.lua, with its includes put in."""
-    folder = files(__name__)
-    seen: set[str] = set()
-
-    def expand(text: str) -> str:
-        def include(match: re.Match[str]) -> str:
-            fragment = match[1]
-            if fragment in seen:
-                return ""
-            seen.add(fragment)
-            return expand((folder / "includes" / f"{fragment}.lua").read_text("utf-8"))
-
-        return _INCLUDE.sub(include, text)
-
-    source = expand((folder / f"{name}.lua").read_text("utf-8"))
-    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+__all__ = ["Arg", "Call", "Script", "load"]
 
 
 def settle(

@@ -13,13 +13,17 @@ LAST_WAIT = 1.0
 """Seconds that tasks left over by an async program have for their end."""
 
 
-def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run an async function in an event loop of its own, uvloop's where there is one.
+def run_async(main: Callable[[], Coroutine[Any, Any, T]], *, fast: bool = True) -> T:
+    """Run an async function in an event loop of its own.
 
     It ends even if a task does not: one that ignores its cancellation is left behind.
+
+    Args:
+        fast: take uvloop's where there is one. Its import takes longer than a short program
+            can win back.
     """
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None
-    if sys.platform != "win32":
+    if fast and sys.platform != "win32":
         try:
             import uvloop
         except ImportError:

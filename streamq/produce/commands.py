@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from functools import lru_cache
 
 from streamq import lua
@@ -45,7 +45,7 @@ def with_options(stream: str, job: NewJob, limit: int) -> bytes | lua.Call:
     if due is None:
         assert unique is not None
         return lua.produce_once(keys, *unique, fields)
-    name = f"s-{secrets.token_hex(8)}"
+    name = f"s-{os.urandom(8).hex()}"
     if unique is None and is_soon(due, REMEMBERED):
         # So that a call that is repeated finds the entry that the schedule has become.
         unique = name, REMEMBERED

@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Never, TypedDict
 
 from streamq.errors import ConfigError
+from streamq.limits import UNIQUE_FOR
 from streamq.options import check_key, check_text, milliseconds, refuse_options, taken
 from streamq.wire.entry import encode, encode_data
 
 if TYPE_CHECKING:
     from streamq.event import Event
-
-UNIQUE_FOR = 24 * 3600.0
-"""Seconds for which an idempotency key is remembered."""
 
 
 class Options(TypedDict, total=False):

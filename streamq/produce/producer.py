@@ -11,6 +11,7 @@ from typing import Any
 
 from streamq import lua
 from streamq.errors import NotReplicated, OutcomeUnknown, ServerError, ServerUnavailable
+from streamq.limits import MAX_PAYLOAD
 from streamq.middleware import ProduceMiddleware, around_producing
 from streamq.produce.commands import plain, with_options
 from streamq.produce.many import Jobs, enqueued, new_jobs, packed_chunks
@@ -19,7 +20,7 @@ from streamq.produce.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.server.packing import pack
-from streamq.wire.entry import MAX_PAYLOAD, encode_data
+from streamq.wire.entry import encode_data
 from streamq.wire.keys import check_stream, stream_keys
 
 PATIENCE = 10.0

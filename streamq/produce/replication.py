@@ -6,13 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from typing import Any
 
 from streamq.errors import ConfigError, NotReplicated
+from streamq.limits import MAX_REPLICA_TIMEOUT, MIN_REPLICA_TIMEOUT, REPLICA_TIMEOUT
 from streamq.server import Link
 from streamq.server.packing import pack
-
-TIMEOUT = 1.0
-"""Seconds that replicas have, by default."""
-
-MIN_TIMEOUT, MAX_TIMEOUT = 0.001, 3600.0
 
 
 class Replication:
@@ -26,12 +22,13 @@ class Replication:
         ConfigError: these are no such numbers.
     """
 
-    def __init__(self, replicas: int, timeout: float = TIMEOUT) -> None:
+    def __init__(self, replicas: int, timeout: float = REPLICA_TIMEOUT) -> None:
         if replicas < 1:
             raise ConfigError(f"replicas={replicas!r}: give how many, or 0 to wait for none")
-        if not MIN_TIMEOUT <= timeout <= MAX_TIMEOUT:
+        if not MIN_REPLICA_TIMEOUT <= timeout <= MAX_REPLICA_TIMEOUT:
             raise ConfigError(
-                f"replica_timeout={timeout!r}: give seconds, {MIN_TIMEOUT:g} to {MAX_TIMEOUT:g}"
+                f"replica_timeout={timeout!r}: give seconds, "
+                f"{MIN_REPLICA_TIMEOUT:g} to {MAX_REPLICA_TIMEOUT:g}"
             )
         self._replicas = replicas
         self._timeout = timeout

@@ -40,6 +40,7 @@ import orjson
 from streamq.errors import ConfigError, InvalidArguments
 from streamq.handlers.handler import ANY, Arguments, Handler, make_handler
 from streamq.job import Job
+from streamq.limits import MAX_RESULT
 from streamq.programs.watchdog import Guard
 from streamq.retry import Dead, Retry
 from streamq.signals import Leaving, Signal
@@ -57,7 +58,6 @@ REAP = 1.0
 DRAIN = 1.0
 """Seconds for reading on after the program ended: its children may hold the pipes."""
 
-MAX_RESULT = 64 * 1024
 MAX_ARGUMENT = 128 * 1024 - 1
 """Bytes of one argument; Linux takes no more."""
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from streamq.errors import ConfigError
+from streamq.limits import MAX_PAYLOAD
 from streamq.produce.new_job import NewJob
 from streamq.server import Clock
 from streamq.signals import Signals
 from streamq.testing.handled import Emitted, Handled
 from streamq.verdict import Outcome, Verdict
-from streamq.wire.entry import MAX_PAYLOAD
 from streamq.wire.keys import group_keys
 from streamq.worker.executors import Executors
 from streamq.worker.inflight import InFlight

@@ -16,13 +16,8 @@ from typing import Any
 import orjson
 
 from streamq.errors import ConfigError, InvalidEntry, PayloadError, PayloadTooLarge
+from streamq.limits import MAX_PAYLOAD, MAX_TYPE
 from streamq.text import printable
-
-MAX_PAYLOAD = 1024 * 1024
-"""The default limit of one job's encoded data, in bytes."""
-
-MAX_TYPE = 128
-"""The most characters in a job's type."""
 
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _META = (b"key", b"trace", b"expires", b"for", b"origin")

@@ -24,6 +24,7 @@ from streamq.errors import (
     ServerUnavailable,
 )
 from streamq.job import Emitted
+from streamq.limits import KEEP_DATA
 from streamq.lua import Arg
 from streamq.server import Clock, Link
 from streamq.signals import Refused, Settled, Signals, Vanished
@@ -41,9 +42,6 @@ FULL = 250
 
 FOREVER = 1e10
 """Seconds that a retry may be put off at the most: some 300 years."""
-
-KEEP_DATA = 1024
-"""Bytes of a job's data up to which its status record keeps them."""
 
 _RECORDED = {Outcome.SUCCEEDED: "succeeded", Outcome.EXPIRED: "expired"}
 _PARKED = (Outcome.RETRY, Outcome.RELEASED)

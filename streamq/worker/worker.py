@@ -14,6 +14,7 @@ import anyio
 
 from streamq.errors import ConfigError, StreamqError
 from streamq.handlers.table import Handlers
+from streamq.limits import MIN_LEASE
 from streamq.server import Server
 from streamq.server.group import check_start
 from streamq.signals import Leaving, Observer, Signals, Stopping
@@ -22,9 +23,6 @@ from streamq.worker.executors import Executors
 from streamq.worker.fetch import Budget
 from streamq.worker.reconnect import Reconnect
 from streamq.worker.shutdown import stop_on_signals
-
-MIN_LEASE = 0.05
-"""Seconds that a lease takes at the least."""
 
 BURST_POLL = 0.05
 """Seconds between looks at whether a burst is over."""

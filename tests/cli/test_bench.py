@@ -14,8 +14,8 @@ import redis
 from streamq.bench import Bench, BenchReport, Drained, Percentiles, Processed, workload
 from streamq.cli.bench import MIB, MIN_PAYLOAD
 from streamq.errors import ConfigError
+from streamq.limits import MAX_PAYLOAD
 from streamq.server import Server, ServerInfo
-from streamq.wire.entry import MAX_PAYLOAD
 from tests.cli.support import Program, Result
 from tests.markdown import ROOT, read
 from tests.servers import RedisServer, free_port

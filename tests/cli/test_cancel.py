@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import orjson
 import redis
 
 from tests.cli.support import Result
@@ -30,10 +31,12 @@ def test_a_job_for_later_can_be_taken_back(streamq: Streamq, client: redis.Redis
 
 
 def test_the_same_key_is_the_same_job(streamq: Streamq, client: redis.Redis) -> None:
-    first = streamq("produce", "n=1", "--key", "order-1")
-    again = streamq("produce", "n=1", "--key", "order-1")
+    first = streamq("produce", "n=1", "--unique", "order-1", "--unique-for", "1h")
+    again = streamq("produce", "n=1", "--unique", "order-1")
     assert first.code == again.code == 0
-    assert first.out == again.out
+    assert first.out.startswith("Enqueued job: ")
+    assert again.out == first.out.replace("Enqueued job", "Already known")
+    assert 0 < int(client.pttl("{jobs}:unique:order-1")) <= 3_600_000
     assert client.xlen("jobs") == 1
 
 
@@ -43,8 +46,15 @@ def test_a_job_that_expires_says_so_in_its_entry(streamq: Streamq, client: redis
     assert ("expires", "300000") in fields
 
 
-def test_the_terms_are_for_one_job(streamq: Streamq) -> None:
-    for option in (("--key", "k"), ("--delay", "5"), ("--expires", "5")):
-        refused = streamq("produce", "n=1", "--count", "2", *option)
-        assert refused.code == 2
-        assert "for one job" in refused.err
+def test_options_for_all_copies(streamq: Streamq, client: redis.Redis) -> None:
+    options = ("--key", "user-7", "--expires", "5", "--trace", "00-1")
+    assert streamq("produce", "n=1", "--count", "2", *options).code == 0
+    for _, fields in raw_entries(client, "jobs"):
+        assert fields[2:] == [("key", "user-7"), ("trace", "00-1"), ("expires", "5000")]
+
+
+def test_a_job_for_a_certain_time(streamq: Streamq, client: redis.Redis) -> None:
+    written = streamq("produce", "n=1", "--at", "2100-01-31T07:00+01:00", "--json")
+    job = orjson.loads(written.out)
+    assert job["scheduled_for"] == 4_105_058_400
+    assert client.zscore("{jobs}:scheduled", job["id"]) == 4_105_058_400_000

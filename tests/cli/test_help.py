@@ -7,14 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer
 
-from streamq.cli import consume, produce
-from streamq.cli.commands import app
+from streamq.cli.command import Context, Family
+from streamq.cli.commands import COMMANDS, app
 from streamq.cli.exits import ExitCode
-from streamq.produce.replication import MAX_TIMEOUT, MIN_TIMEOUT
-from streamq.wire.entry import MAX_PAYLOAD
-from streamq.worker.worker import MIN_LEASE
 from tests.cli.support import run_here
 from tests.markdown import ROOT, read
 
@@ -22,11 +18,13 @@ from tests.markdown import ROOT, read
 def commands(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
     """The words of every command, families included."""
     yield path
-    for name, inner in getattr(command, "commands", {}).items():
-        yield from commands(inner, *path, name)
+    if isinstance(command, Family):
+        context = Context(command)
+        for name in command.list_commands(context):
+            yield from commands(command.get_command(context, name), *path, name)
 
 
-ALL = list(commands(typer.main.get_command(app)))
+ALL = list(commands(app))
 
 
 def shown(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> str:
@@ -90,7 +88,8 @@ def test_the_documentation_knows_every_exit_code() -> None:
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == list(ExitCode)
 
 
-def test_the_command_line_knows_the_limits_of_the_library() -> None:
-    assert consume.MIN_LEASE == MIN_LEASE
-    assert produce.REPLICA_TIMEOUTS == (MIN_TIMEOUT, MAX_TIMEOUT)
-    assert produce.MIB == MAX_PAYLOAD
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_of_a_command_what_its_own_help_says(name: str) -> None:
+    command = app.get_command(Context(app), name)
+    assert command is not None
+    assert command.get_short_help_str(200) == COMMANDS[name][1]

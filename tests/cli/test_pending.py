@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 import redis
-import typer
+from click import BadParameter
 
 from streamq.cli.options import seconds
 from tests.cli.support import Result, at_terminal, read_one_line
@@ -114,7 +114,7 @@ def test_time_spans(text: str, expected: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "-1", "1w", "1h30m", "inf", "nan", "1e9"])
 def test_what_is_no_time_span(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="give 30, 30s, 5m, 2h or 1d"):
+    with pytest.raises(BadParameter, match="give 30, 30s, 5m, 2h or 1d"):
         seconds(text)
 
 

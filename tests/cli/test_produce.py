@@ -45,10 +45,10 @@ def test_a_job_of_a_type_without_data(streamq: Run, client: redis.Redis) -> None
 
 
 def test_a_job_out_of_json(streamq: Run, client: redis.Redis) -> None:
-    streamq("produce", "--json", '{"type": "resize", "data": {"file": "é"}}')
-    streamq("produce", "--json", '{"file": "a"}', "--type", "resize")
+    streamq("produce", "--data", '{"type": "a field", "file": "é"}')
+    streamq("produce", "-d", '{"file": "a"}', "--type", "resize")
 
-    assert jobs(client) == [("resize", {"file": "é"}), ("resize", {"file": "a"})]
+    assert jobs(client) == [("", {"type": "a field", "file": "é"}), ("resize", {"file": "a"})]
 
 
 def test_copies(streamq: Run, client: redis.Redis) -> None:
@@ -66,11 +66,13 @@ def test_only_the_ids(streamq: Run, client: redis.Redis) -> None:
 
 
 def test_json_for_programs(streamq: Run, client: redis.Redis) -> None:
-    _, one, _ = streamq("produce", "a=1", "--type", "t\u00e9", "--json-output")
-    _, many, _ = streamq("produce", "a=1", "--count", "2", "--json-output")
+    _, one, _ = streamq("produce", "a=1", "--type", "t\u00e9", "--json")
+    _, many, _ = streamq("produce", "a=1", "--count", "2", "--json")
 
     first, *rest = ids(client)
-    assert json.loads(one) == {"id": first, "stream": "jobs", "type": "t\u00e9"}
+    assert json.loads(one) == {
+        "id": first, "stream": "jobs", "type": "t\u00e9", "created": True, "scheduled_for": None,
+    }  # fmt: skip
     *lines, summary = map(json.loads, many.splitlines())
     assert [line["id"] for line in lines] == rest
     assert (summary["enqueued"], summary["skipped"]) == (2, 0)
@@ -80,8 +82,13 @@ def test_json_for_programs(streamq: Run, client: redis.Redis) -> None:
     ("args", "message"),
     [
         (["resize"], "'resize' is no field"),
-        (["--json", "{"], "--json: not JSON: "),
-        (["a=1", "--json", "{}"], "one of them"),
+        (["--data", "{"], "--data: not JSON: "),
+        (["--data", "[]"], "--data: not an object but a list"),
+        (["a=1", "--data", "{}"], "one of them"),
+        (["a=1", "--at", "2030-01-31T07:00"], "has no time zone"),
+        (["a=1", "--at", "soon"], "give a time as"),
+        (["a=1", "--unique-for", "5"], "give that, too"),
+        (["a=1", "--unique", "k", "--count", "2"], "--unique is for one job"),
         (["a=1", "--file", "x"], "one of them"),
         (["--file", "no\x1bthing"], "cannot read no\\x1bthing: No such file or directory"),
         (["--file", "."], "cannot read .: it is a directory"),
@@ -190,7 +197,7 @@ def test_one_job_with_a_delay_does_not_wait_for_a_pipe(start: Start, client: red
     assert client.zcard("{jobs}:scheduled") == 1
 
 
-@pytest.mark.parametrize("option", ["--key", "--delay", "--expires", "--count"])
+@pytest.mark.parametrize("option", ["--unique", "--count"])
 def test_what_is_for_one_job_is_refused_for_a_file(
     streamq: Run, client: redis.Redis, scratch: Path, option: str
 ) -> None:
@@ -199,7 +206,7 @@ def test_what_is_for_one_job_is_refused_for_a_file(
     code, _, err = streamq("produce", "--type", "a", "-f", "f", option, "2")
 
     assert code == 2
-    assert "are for one job, not for a file" in err
+    assert f"{option} is for one job" in err
     assert client.keys("*") == []
 
 

@@ -9,11 +9,10 @@ import sys
 import pytest
 import redis
 
-from streamq import App, Settings, options, verdict
+from streamq import App, Settings, limits
 from streamq.observe.prometheus import Metrics
 from streamq.programs import command as programs
 from streamq.wire import entry
-from streamq.worker import settle
 from tests.lua.support import command
 from tests.markdown import ROOT, read
 from tests.security.roles import documented
@@ -32,14 +31,13 @@ def limit(what: str) -> int:
 @pytest.mark.parametrize(
     ("what", "number"),
     [
-        ("data of a job, as JSON", entry.MAX_PAYLOAD),
-        ("data of an emitted event", entry.MAX_PAYLOAD),
-        ("type of a job", entry.MAX_TYPE),
-        ("idempotency key", options.MAX_KEY),
-        ("result that is kept", verdict.MAX_RESULT),
-        ("result that is kept", programs.MAX_RESULT),
-        ("data that a record keeps", settle.KEEP_DATA),
-        ("error that is kept", verdict.MAX_ERROR),
+        ("data of a job, as JSON", limits.MAX_PAYLOAD),
+        ("data of an emitted event", limits.MAX_PAYLOAD),
+        ("type of a job", limits.MAX_TYPE),
+        ("idempotency key", limits.MAX_KEY),
+        ("result that is kept", limits.MAX_RESULT),
+        ("data that a record keeps", limits.KEEP_DATA),
+        ("error that is kept", limits.MAX_ERROR),
         ("argument of a program", programs.MAX_ARGUMENT),
         ("standard error of a program that is kept", programs.TAIL),
     ],

@@ -10,8 +10,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from streamq.cli.command import Exit, Family, Option
 from streamq.cli.connection import run
 from streamq.cli.consume.logs import LogLevel, set_up_logging
 from streamq.cli.loading import find_app
@@ -40,7 +39,7 @@ MIN_LEASE = 0.05
 """The limit that the library sets, in seconds; importing it from there takes long."""
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Family) -> None:
     """Add the command."""
     app.command(
         "consume",
@@ -55,7 +54,7 @@ def register(app: typer.Typer) -> None:
 def consume(
     app: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--app",
             "-a",
             metavar="MODULE:NAME",
@@ -65,7 +64,7 @@ def consume(
     ] = None,
     command: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--exec",
             "-x",
             metavar="COMMAND",
@@ -74,7 +73,7 @@ def consume(
     ] = None,
     groups: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--group",
             "-g",
             metavar="NAME",
@@ -84,7 +83,7 @@ def consume(
     ] = None,
     streams: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--stream",
             "-s",
             metavar="NAME",
@@ -94,7 +93,7 @@ def consume(
     ] = None,
     concurrency: Annotated[
         int | None,
-        typer.Option(
+        Option(
             "--concurrency",
             "-c",
             metavar="N",
@@ -104,7 +103,7 @@ def consume(
     ] = None,
     retries: Annotated[
         int | None,
-        typer.Option(
+        Option(
             "--retries",
             metavar="N",
             parser=at_least(0),
@@ -113,7 +112,7 @@ def consume(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(
+        Option(
             "--timeout",
             metavar="TIME",
             parser=seconds,
@@ -122,7 +121,7 @@ def consume(
     ] = None,
     lease: Annotated[
         float,
-        typer.Option(
+        Option(
             "--lease",
             metavar="TIME",
             parser=seconds_within(MIN_LEASE, math.inf, "50ms or more"),
@@ -132,7 +131,7 @@ def consume(
     ] = 30.0,
     grace: Annotated[
         float,
-        typer.Option(
+        Option(
             "--grace",
             metavar="TIME",
             parser=seconds,
@@ -142,7 +141,7 @@ def consume(
     ] = 30.0,
     result_ttl: Annotated[
         float,
-        typer.Option(
+        Option(
             "--result-ttl",
             metavar="TIME",
             parser=seconds,
@@ -152,7 +151,7 @@ def consume(
     ] = 300.0,
     start: Annotated[
         str,
-        typer.Option(
+        Option(
             "--from",
             metavar="ID",
             parser=starting_place,
@@ -162,17 +161,17 @@ def consume(
     ] = "0",
     burst: Annotated[
         bool,
-        typer.Option("--burst", help="Stop when nothing is queued, retrying or pending any more."),
+        Option("--burst", help="Stop when nothing is queued, retrying or pending any more."),
     ] = False,
     max_jobs: Annotated[
         int | None,
-        typer.Option(
+        Option(
             "--max-jobs", metavar="N", parser=at_least(1), help="Stop after so many deliveries."
         ),
     ] = None,
     processes: Annotated[
         int,
-        typer.Option(
+        Option(
             "--processes",
             "-p",
             metavar="N",
@@ -183,7 +182,7 @@ def consume(
     ] = 1,
     metrics_port: Annotated[
         int | None,
-        typer.Option(
+        Option(
             "--metrics-port",
             metavar="PORT",
             parser=port,
@@ -192,20 +191,18 @@ def consume(
         ),
     ] = None,
     metrics_host: Annotated[
-        str, typer.Option("--metrics-host", metavar="ADDRESS", help="Where metrics are served.")
+        str, Option("--metrics-host", metavar="ADDRESS", help="Where metrics are served.")
     ] = "127.0.0.1",
     log_level: Annotated[
         LogLevel,
-        typer.Option(
+        Option(
             "--log-level",
             metavar="LEVEL",
             parser=one_of(LogLevel),
             help="What to log, to standard error: debug, info, warning or error.",
         ),
     ] = LogLevel.INFO,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Log only warnings and errors.")
-    ] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Log only warnings and errors.")] = False,
     url: Url = None,
 ) -> None:
     """Process jobs until Ctrl-C.
@@ -276,14 +273,14 @@ def consume(
     if processes > 1 and place is None:
         from streamq.cli.consume.processes import supervise
 
-        raise typer.Exit(run(lambda: supervise(plan)))
+        raise Exit(run(lambda: supervise(plan), fast=True))
     if place is not None:
         from streamq.cli.consume.work import work_in
 
-        run(lambda: work_in(place, plan, output))
+        run(lambda: work_in(place, plan, output), fast=True)
     else:
         from streamq.cli.consume.work import work_alone
 
-        run(lambda: work_alone(plan, output))
+        run(lambda: work_alone(plan, output), fast=True)
     end_with_main()
     output.check()

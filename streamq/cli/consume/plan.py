@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from streamq.app import App
 from streamq.cli.connection import connect, start_embedded
-from streamq.cli.options import DEFAULT_GROUP, DEFAULT_STREAM
 from streamq.errors import ConfigError
+from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM
 from streamq.worker import Handlers, Settings, Subscription, Worker
 
 if TYPE_CHECKING:
@@ -99,12 +99,13 @@ class Plan:
         Raises:
             ConfigError: the port is in use.
         """
-        from streamq.observe.prometheus import PORT
+        from streamq.limits import METRICS_PORT
 
-        port = self.metrics_port
-        if port == 0:
+        given = self.metrics_port
+        if given == 0:
             return
         try:
-            metrics.serve(self.metrics_host, PORT if port is None else port, next_free=port is None)
+            port = METRICS_PORT if given is None else given
+            metrics.serve(self.metrics_host, port, next_free=given is None)
         except ConfigError as error:
             raise ConfigError(f"{error} (--metrics-port, --metrics-host)") from None

@@ -1,40 +1,39 @@
 """``streamq produce``: write jobs, one from the arguments or many from a file.
 
-The command and its options are here. ``jobs`` makes jobs out of what was given, ``lines``
-reads files and pipes, ``writing`` brings the jobs to the stream, and ``report`` tells of it.
+The command and its options are here. ``jobs`` makes jobs out of what was given, ``file`` and
+``lines`` read files and pipes, ``writing`` brings the jobs to the stream, and ``report`` tells
+of it.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from streamq.cli.command import Argument, BadParameter, Exit, Family, Option
 from streamq.cli.connection import run
 from streamq.cli.exits import ExitCode
-from streamq.cli.options import (
-    DEFAULT_STREAM,
-    Stream,
-    Url,
-    at_least,
-    examples,
-    seconds,
-    seconds_within,
-)
+from streamq.cli.options import Json, Stream, Url, at_least, examples, seconds, seconds_within
 from streamq.cli.output import complain, note
-from streamq.cli.produce.jobs import from_fields, from_json
+from streamq.cli.produce.jobs import from_data, from_fields
 from streamq.cli.produce.report import Report
 from streamq.errors import ConfigError
+from streamq.limits import (
+    DEFAULT_STREAM,
+    MAX_PAYLOAD,
+    MAX_REPLICA_TIMEOUT,
+    MIN_REPLICA_TIMEOUT,
+    REPLICA_TIMEOUT,
+)
+from streamq.text import printable
 
 if TYPE_CHECKING:
+    from streamq.cli.produce.writing import Target
     from streamq.produce.many import Pair
-
-MIB = 1024 * 1024
-REPLICA_TIMEOUTS = 0.001, 3600.0
-"""The limits that the library sets, in bytes and in seconds; importing them takes long."""
+    from streamq.produce.new_job import Options
 
 HINT = """\
 Give the data of a job as key=value, for example:
@@ -46,107 +45,126 @@ or many jobs, one JSON object a line:  streamq produce --file jobs.ndjson
 All of it:  streamq produce --help"""
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Family) -> None:
     """Add the command."""
     app.command(
         "produce",
         epilog=examples(
             "streamq produce file=image_1.png action=process_image",
             "streamq produce --type resize file=image_1.png width:=256 tags:='[\"a\"]'",
-            'streamq produce --json \'{"type": "resize", "data": {"file": "image_1.png"}}\'',
-            "streamq produce --type remind user:=7 --delay 2h --key remind-7",
+            'streamq produce --type resize --data \'{"file": "image_1.png"}\'',
+            "streamq produce --type remind user:=7 --delay 2h --unique remind-7",
             "streamq produce --file jobs.ndjson --skip-bad",
             "tail -f events.ndjson | streamq produce -",
         ),
     )(produce)
 
 
+def moment(text: str) -> datetime:
+    """A time with its zone; for ``Option(parser=moment)``."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadParameter(f"{printable(text, 60)!r}: give a time as 2030-01-31T07:00Z") from None
+    if at.tzinfo is None:
+        raise BadParameter(f"{printable(text, 60)!r} has no time zone: add Z or +01:00")
+    return at
+
+
 def produce(
     fields: Annotated[
         list[str] | None,
-        typer.Argument(
+        Argument(
             metavar="KEY=VALUE",
             help="The job's data: KEY=VALUE for text, KEY:=JSON for any other value; type=TYPE "
             "is like --type. Or - to read lines of JSON from standard input.",
-            show_default=False,
         ),
     ] = None,
     type: Annotated[
         str,
-        typer.Option(
-            "--type", "-t", metavar="TYPE", help="The job's type; in a file, of lines without one."
-        ),
+        Option("--type", "-t", metavar="TYPE", help="The job's type; in a file, of lines without."),
     ] = "",
-    json: Annotated[
-        str | None, typer.Option("--json", metavar="JSON", help="One job, as in a line of a file.")
+    data: Annotated[
+        str | None, Option("--data", "-d", metavar="JSON", help="The job's data, a JSON object.")
     ] = None,
     file: Annotated[
         str | None,
-        typer.Option(
-            "--file", "-f", metavar="PATH", help="Lines of JSON, a job each; - for stdin."
-        ),
+        Option("--file", "-f", metavar="PATH", help="Lines of JSON, a job each; - for stdin."),
     ] = None,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Report bad lines and go on with the next.")
+        bool, Option("--skip-bad", help="Report bad lines and go on with the next.")
     ] = False,
     count: Annotated[
-        int,
-        typer.Option(
-            "--count", "-n", metavar="N", parser=at_least(1), help="Write so many copies."
-        ),
+        int, Option("--count", metavar="N", parser=at_least(1), help="Write this many copies.")
     ] = 1,
+    key: Annotated[
+        str | None, Option("--key", metavar="KEY", help="The order key: what belongs together.")
+    ] = None,
+    unique: Annotated[
+        str | None,
+        Option(
+            "--unique", metavar="KEY", help="While it is remembered, the same key writes nothing."
+        ),
+    ] = None,
+    unique_for: Annotated[
+        float | None,
+        Option(
+            "--unique-for",
+            metavar="TIME",
+            parser=seconds,
+            help="How long it is remembered. [default: 1d]",
+        ),
+    ] = None,
+    delay: Annotated[
+        float | None,
+        Option("--delay", metavar="TIME", parser=seconds, help="Run it later, not at once."),
+    ] = None,
+    at: Annotated[
+        datetime | None,
+        Option("--at", metavar="TIME", parser=moment, help="Run it then: 2030-01-31T07:00+01:00."),
+    ] = None,
+    expires: Annotated[
+        float | None,
+        Option(
+            "--expires", metavar="TIME", parser=seconds, help="Run it within that time, or never."
+        ),
+    ] = None,
+    trace: Annotated[
+        str | None,
+        Option("--trace", metavar="TRACEPARENT", help="A W3C traceparent, for the handler."),
+    ] = None,
     max_payload: Annotated[
         int,
-        typer.Option(
+        Option(
             "--max-payload",
             metavar="BYTES",
             parser=at_least(1),
             help="The largest data of one job. [default: 1 MiB]",
             show_default=False,
         ),
-    ] = MIB,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key", metavar="KEY", help="For a day, the same key writes the same job only once."
-        ),
-    ] = None,
-    delay: Annotated[
-        float | None,
-        typer.Option(
-            "--delay", metavar="TIME", parser=seconds, help="Run it so much later, not at once."
-        ),
-    ] = None,
-    expires: Annotated[
-        float | None,
-        typer.Option(
-            "--expires", metavar="TIME", parser=seconds, help="Run it within so long, or never."
-        ),
-    ] = None,
+    ] = MAX_PAYLOAD,
     replicas: Annotated[
         int,
-        typer.Option(
+        Option(
             "--replicas",
             metavar="N",
             parser=at_least(0),
-            help="Wait until so many replicas have it; exit code 1 if they do not in time.",
+            help="Wait until N replicas have it; exit code 1 if they do not in time.",
             show_default=False,
         ),
     ] = 0,
     replica_timeout: Annotated[
         float,
-        typer.Option(
+        Option(
             "--replica-timeout",
             metavar="TIME",
-            parser=seconds_within(*REPLICA_TIMEOUTS, "1ms to 1h"),
+            parser=seconds_within(MIN_REPLICA_TIMEOUT, MAX_REPLICA_TIMEOUT, "1ms to 1h"),
             help="How long to wait for them. [default: 1s]",
             show_default=False,
         ),
-    ] = 1.0,
-    json_output: Annotated[
-        bool, typer.Option("--json-output", help="Print a JSON object for each job.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the IDs.")] = False,
+    ] = REPLICA_TIMEOUT,
+    json: Json = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Print only the IDs.")] = False,
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
@@ -154,58 +172,66 @@ def produce(
 
     In a file, each line is a JSON object. If it has the key "data", that is the job's
     data (an object) and "type" its type. Otherwise the object itself is the data, and if
-    it has the key "type", this is taken out of it and is the job's type. The same goes
-    for --json. Blank lines are skipped. With no job and no file given, what is piped in
-    is read, as with -.
+    it has the key "type", this is taken out of it and is the job's type. Blank lines are
+    skipped. With no job and no file given, what is piped in is read, as with -.
     """
     fields = fields or []
     if fields == ["-"]:
         fields, file = [], "-" if file is None else file
-    if sum((bool(fields), json is not None, file is not None)) > 1:
-        raise ConfigError("give the job as KEY=VALUE, with --json or with --file: one of them")
-
-    from streamq.cli.produce.writing import Terms, write_copies, write_lines
-    from streamq.produce.replication import Replication
-
-    replication = Replication(replicas, replica_timeout) if replicas else None
-    terms = Terms(key, delay, expires)
-    for_one = count > 1 or terms != Terms()
-    job = None
-    if fields or json is not None:
-        job = from_fields(fields, type) if json is None else _from_option(json, type)
-    elif type and file is None and (for_one or not _is_fed()):
-        job = (type, {})
-    report = Report(stream, json_output=json_output, quiet=quiet)
-    if job is not None:
-        if count > 1 and terms != Terms():
-            raise ConfigError("--key, --delay and --expires are for one job, not for many")
-        _run(write_copies(url, stream, job, count, max_payload, replication, terms, report), report)
-    elif file is not None or _is_fed():
-        if for_one:
-            raise ConfigError(
-                "--count, --key, --delay and --expires are for one job, not for a file"
-            )
-        _run(
-            write_lines(url, stream, file, type, max_payload, replication, skip_bad, report), report
-        )
-    else:
+    if sum((bool(fields), data is not None, file is not None)) > 1:
+        raise ConfigError("give the job as KEY=VALUE, with --data or with --file: one of them")
+    options: Options = {
+        "key": key, "unique": unique, "unique_for": unique_for, "delay": delay, "at": at,
+        "expires": expires, "trace": trace,
+    }  # fmt: skip
+    asked = any(value is not None for value in options.values())
+    job: Pair | None = None
+    if data is not None:
+        job = from_data(data, type)
+    elif fields or (type and file is None and (asked or count > 1 or not _is_fed())):
+        job = from_fields(fields, type)
+    if unique is not None and (job is None or count > 1):
+        raise ConfigError("--unique is for one job: of many with the same key, one is written")
+    if job is None and count > 1:
+        raise ConfigError("--count is for one job, not for a file")
+    if job is None and file is None and not _is_fed():
         note(HINT)
-        raise typer.Exit(ExitCode.USAGE)
+        raise Exit(ExitCode.USAGE)
+    report = Report(stream, json_output=json, quiet=quiet)
+
+    def target() -> Target:
+        from streamq.cli.produce.writing import Target
+        from streamq.produce.replication import Replication
+
+        replication = Replication(replicas, replica_timeout) if replicas else None
+        return Target(url, stream, max_payload, replication, options if asked else {})
+
+    if job is not None:
+        _write_one(target, job, count, report)
+    else:
+        _write_file(target, file, type, skip_bad, report)
     report.summary()
-    if report.interrupted is not None:
-        raise typer.Exit(report.interrupted)
+    if report.stopped is not None:
+        raise Exit(report.stopped)
 
 
-def _from_option(json: str, type: str) -> Pair:
+def _write_one(target: Callable[[], Target], job: Pair, count: int, report: Report) -> None:
+    from streamq.cli.produce.writing import write_copies
+
+    _run(write_copies(target(), job, count, report), report)
+
+
+def _write_file(
+    target: Callable[[], Target], file: str | None, type: str, skip_bad: bool, report: Report
+) -> None:
+    from streamq.cli.produce.file import write_lines
+
+    _run(write_lines(target(), file, type, skip_bad, report), report, fast=True)
+
+
+def _run(writing: Coroutine[None, None, None], report: Report, *, fast: bool = False) -> None:
     try:
-        return from_json(json.encode("utf-8", "surrogateescape"), type)
-    except ConfigError as error:
-        raise ConfigError(f"--json: {error}") from None
-
-
-def _run(writing: Coroutine[None, None, None], report: Report) -> None:
-    try:
-        run(lambda: writing)
+        run(lambda: writing, fast=fast)
     except KeyboardInterrupt:
         complain(f"interrupted: {report.so_far(unsure=True)}")
         raise

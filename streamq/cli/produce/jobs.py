@@ -49,6 +49,21 @@ def from_fields(fields: Sequence[str], type: str) -> Pair:
     return type, data
 
 
+def from_data(text: str, type: str) -> Pair:
+    """A job out of its data, a JSON object.
+
+    Raises:
+        ConfigError: it is not JSON or no object.
+    """
+    try:
+        data = _loads(text.encode("utf-8", "surrogateescape"))
+    except ConfigError as error:
+        raise ConfigError(f"--data: {error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"--data: not an object but {_kind(data)}")
+    return type, data
+
+
 def from_json(text: bytes, type: str) -> Pair:
     """A job out of a line of JSON; ``type`` is for one that names none.
 

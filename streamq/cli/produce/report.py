@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from streamq.cli.exits import ExitCode
 from streamq.cli.output import complain, console, flush, is_terminal, say, say_json
+from streamq.produce.new_job import Enqueued
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -30,7 +31,8 @@ class Report:
         written: jobs written so far.
         line: of a file, the last whose job is written for certain.
         skipped: bad lines.
-        interrupted: the exit code that a signal asks for; ``None`` without one.
+        stopped: the exit code of a command that a signal, or the end of whoever read its
+            output, has stopped; ``None`` without that.
     """
 
     def __init__(self, stream: str, *, json_output: bool, quiet: bool) -> None:
@@ -39,27 +41,49 @@ class Report:
         self.written = 0
         self.line: int | None = None
         self.skipped = 0
-        self.interrupted: ExitCode | None = None
+        self.stopped: ExitCode | None = None
         self._json = json_output
         self._quiet = quiet
         self._started = time.monotonic()
         self._bar: Progress | None = None
 
-    def wrote(self, ids: Sequence[str], jobs: Sequence[Pair], lines: Sequence[int] = ()) -> None:
+    def wrote(
+        self, written: Sequence[Enqueued], jobs: Sequence[Pair], lines: Sequence[int] = ()
+    ) -> None:
         """These jobs have been written; of a file, from these lines."""
-        before, self.written = self.written, self.written + len(ids)
+        before, self.written = self.written, self.written + len(written)
         if lines:
             self.line = lines[-1]
+        try:
+            self._tell(written, jobs, before)
+            flush()
+        except BrokenPipeError:
+            self.stopped = ExitCode.BROKEN_PIPE
+
+    def wrote_ids(
+        self, ids: Sequence[str], jobs: Sequence[Pair], lines: Sequence[int] = ()
+    ) -> None:
+        """The same for jobs of which an error tells."""
+        self.wrote([Enqueued(id) for id in ids], jobs, lines)
+
+    def _tell(self, written: Sequence[Enqueued], jobs: Sequence[Pair], before: int) -> None:
         if self._json:
-            for id, (type, _) in zip(ids, jobs, strict=True):
-                say_json({"id": id, "stream": self.stream, "type": type})
+            for job, (type, _) in zip(written, jobs, strict=True):
+                due = job.scheduled_for
+                say_json(
+                    {
+                        "id": job.id,
+                        "stream": self.stream,
+                        "type": type,
+                        "created": job.created,
+                        "scheduled_for": None if due is None else due.timestamp(),
+                    }
+                )
         elif self._quiet:
-            say("\n".join(ids))
+            say("\n".join(job.id for job in written))
         else:
-            for id in ids[: max(SHOWN - before, 0)]:
-                # Only a job for later has a name instead of an entry ID.
-                say(f"Scheduled job: {id}" if id.startswith("s-") else f"Enqueued job: {id}")
-        flush()
+            for job in written[: max(SHOWN - before, 0)]:
+                say(_line(job))
 
     def skip(self, bad: str) -> None:
         """A line was no job and is skipped."""
@@ -102,7 +126,10 @@ class Report:
     def summary(self) -> None:
         """The last line."""
         seconds = time.monotonic() - self._started
-        if self.interrupted is not None:
+        if self.stopped is ExitCode.BROKEN_PIPE:
+            complain(f"stopped, because nobody reads the output: {self.so_far()}")
+            return
+        if self.stopped is not None:
             complain(f"interrupted: {self.so_far()}")
         if not self.many or self._quiet:
             return
@@ -114,9 +141,15 @@ class Report:
                     "seconds": round(seconds, 3),
                 }
             )
-        elif self.interrupted is None:
+        elif self.stopped is None:
             skipped = f", skipped {_count(self.skipped, 'bad line')}" if self.skipped else ""
             say(f"Enqueued {_count(self.written, 'job')} in {seconds:.2f} s{skipped}")
+
+
+def _line(job: Enqueued) -> str:
+    if not job.created:
+        return f"Already known: {job.id}"
+    return f"{'Enqueued' if job.scheduled_for is None else 'Scheduled'} job: {job.id}"
 
 
 def _count(count: int, what: str) -> str:

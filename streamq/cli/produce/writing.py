@@ -1,30 +1,25 @@
-"""Jobs on their way to the stream: copies of one, or the lines of a file."""
+"""Jobs on their way to the stream: copies of one, told of as they are written."""
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from streamq.cli.connection import connect
 from streamq.cli.exits import CommandError, ExitCode, exit_code
-from streamq.cli.produce.jobs import from_json
-from streamq.cli.produce.lines import Line, LineReader
 from streamq.cli.produce.report import Report
-from streamq.cli.signals import interruptible
+from streamq.cli.signals import interruptible, until_nobody_reads
 from streamq.errors import (
-    ConfigError,
     NotReplicated,
     OutcomeUnknown,
     PayloadTooLarge,
     ServerRefused,
     StreamqError,
 )
-from streamq.produce.new_job import NewJob
+from streamq.produce.new_job import NewJob, Options
 from streamq.produce.producer import Producer
-from streamq.text import printable
 from streamq.wire.entry import check_type, encode_data
 
 if TYPE_CHECKING:
@@ -34,134 +29,92 @@ if TYPE_CHECKING:
 BATCH = 500
 """Copies written at once."""
 
-BOM = b"\xef\xbb\xbf"
-
 WAITING = "Waiting for the server; Ctrl-C leaves at once"
 
 
-class Terms(NamedTuple):
-    """What may be asked for one job; times are in seconds."""
+@dataclass(frozen=True)
+class Target:
+    """Where jobs are written, and how.
 
-    key: str | None = None
-    delay: float | None = None
-    expires: float | None = None
+    Attributes:
+        url: the server's; ``None`` for the default.
+        stream: the stream.
+        max_payload: bytes that the data of one job may take.
+        replication: what is waited for, if anything is.
+        options: for every job.
+    """
+
+    url: str | None
+    stream: str
+    max_payload: int
+    replication: Replication | None
+    options: Options
+
+    @asynccontextmanager
+    async def producer(self) -> AsyncIterator[Producer]:
+        """What writes the jobs; its connections are closed at the end."""
+        async with connect(self.url) as server:
+            yield Producer(server, self.max_payload, self.replication)
+
+    def check(self, job: Pair) -> None:
+        """See whether a job can be written, before anything is.
+
+        Raises:
+            StreamqError: it cannot.
+        """
+        check_type(job[0])
+        try:
+            encode_data(job[1], self.max_payload)
+        except PayloadTooLarge as error:
+            raise PayloadTooLarge(f"{error} (--max-payload)") from None
 
 
-def _check(job: Pair, max_payload: int) -> None:
-    check_type(job[0])
-    try:
-        encode_data(job[1], max_payload)
-    except PayloadTooLarge as error:
-        raise PayloadTooLarge(f"{error} (--max-payload)") from None
-
-
-async def write_copies(
-    url: str | None, stream: str, job: Pair, count: int, max_payload: int,
-    replication: Replication | None, terms: Terms, report: Report,
-) -> None:  # fmt: skip
+async def write_copies(target: Target, job: Pair, count: int, report: Report) -> None:
     """Write one job, or several copies of it.
 
     Raises:
         StreamqError: it is no job, or could not be written.
     """
     report.many = count > 1
-    _check(job, max_payload)
-    async with connect(url) as server:
-        producer = Producer(server, max_payload, replication)
-        if terms != Terms():
+    target.check(job)
+    async with target.producer() as producer:
+        if count == 1:
             try:
-                enqueued = await producer.produce(
-                    stream,
-                    NewJob(*job, unique=terms.key, delay=terms.delay, expires=terms.expires),
-                )
+                enqueued = await producer.produce(target.stream, NewJob(*job, **target.options))
             except NotReplicated as error:
-                report.wrote(error.job_ids, [job])
+                report.wrote_ids(error.job_ids, [job])
                 raise
-            report.wrote([enqueued.id], [job])
+            report.wrote([enqueued], [job])
             return
-        with _interruptible(report):
-            while report.written < count and report.interrupted is None:
-                await _write(producer, [job] * min(BATCH, count - report.written), report)
+        async with stopping_in_good_order(report):
+            while report.written < count and report.stopped is None:
+                batch = [job] * min(BATCH, count - report.written)
+                await write(producer, target, batch, report)
                 report.progress(report.written, count)
 
 
-async def write_lines(
-    url: str | None, stream: str, file: str | None, type: str, max_payload: int,
-    replication: Replication | None, skip_bad: bool, report: Report,
+async def write(
+    producer: Producer, target: Target, jobs: Sequence[Pair], report: Report,
+    lines: Sequence[int] = (),
 ) -> None:  # fmt: skip
-    """Write the jobs in the lines of a file, or of standard input.
+    """Write some jobs, and tell of each chunk once it is written.
 
     Args:
-        file: its path; ``-`` for standard input, ``None`` if nothing was said of it.
+        lines: the lines of a file that they come from.
 
     Raises:
-        ConfigError: the file cannot be read, or standard input has nothing to say.
-        CommandError: a line is no job, or jobs could not be written.
+        CommandError: not all could be written; it says how many were.
     """
-    explicit = file is not None
-    name, fd = ("standard input", 0) if file in (None, "-") else (printable(file), _open(file))
-    report.many = True
-    try:
-        # JSON may be written with blanks and escapes: the data itself is checked later.
-        lines = LineReader(fd, longest=8 * max_payload + 1024)
-        async with connect(url) as server:
-            producer = Producer(server, max_payload, replication)
-            with _interruptible(report, lines):
-                async for batch in lines.batches():
-                    jobs, numbers, bad = _parse(batch, name, type, max_payload, skip_bad, report)
-                    await _write(producer, jobs, report, numbers)
-                    if bad is not None:
-                        raise CommandError(f"{bad}; {report.so_far()}", ExitCode.USAGE)
-                    report.progress(lines.read, lines.size)
-    finally:
-        if fd != 0:
-            os.close(fd)
-    if not explicit and lines.read == 0 and report.interrupted is None:
-        raise ConfigError("standard input is empty; see streamq produce --help")
-
-
-def _parse(
-    batch: Sequence[Line], name: str, type: str,
-    max_payload: int, skip_bad: bool, report: Report,
-) -> tuple[list[Pair], list[int], str | None]:  # fmt: skip
-    """The jobs of a batch and their lines, up to the first bad line unless these are skipped."""
-    jobs: list[Pair] = []
-    numbers: list[int] = []
-    for number, text in batch:
-        try:
-            if text is None:
-                raise ConfigError(
-                    f"the line is too long for a job of {max_payload:,} bytes (--max-payload)"
-                )
-            job = from_json(text.removeprefix(BOM) if number == 1 else text, type)
-            _check(job, max_payload)
-        except StreamqError as error:
-            bad = f"{name}, line {number}: {error}"
-            if not skip_bad:
-                return jobs, numbers, bad
-            report.skip(bad)
-        else:
-            jobs.append(job)
-            numbers.append(number)
-    return jobs, numbers, None
-
-
-async def _write(
-    producer: Producer, jobs: Sequence[Pair], report: Report, lines: Sequence[int] = ()
-) -> None:
     done = 0
-
-    def wrote(ids: Sequence[str]) -> None:
-        part = slice(done, done + len(ids))
-        report.wrote(ids, jobs[part], lines[part])
-
     try:
-        async for written in producer.stream_jobs(report.stream, jobs):
-            wrote([job.id for job in written])
+        async for written in producer.stream_jobs(target.stream, jobs, target.options):
+            part = slice(done, done + len(written))
+            report.wrote(written, jobs[part], lines[part])
             done += len(written)
     except StreamqError as error:
         if isinstance(error, NotReplicated):
-            wrote(error.job_ids)
+            part = slice(done, done + len(error.job_ids))
+            report.wrote_ids(error.job_ids, jobs[part], lines[part])
         if not report.many:
             raise
         # Of a chunk whose replies did not all come, or not all well, some may be written.
@@ -169,28 +122,24 @@ async def _write(
         raise CommandError(f"{error}; {report.so_far(unsure=unsure)}", exit_code(error)) from error
 
 
-@contextmanager
-def _interruptible(report: Report, lines: LineReader | None = None) -> Iterator[None]:
-    """At a signal, finish the chunk on its way, so that the number of jobs written is exact."""
+@asynccontextmanager
+async def stopping_in_good_order(
+    report: Report, stop: Callable[[], None] = lambda: None
+) -> AsyncIterator[None]:
+    """At a signal, or when nobody reads the output, finish the chunk on its way.
 
-    def stop(code: ExitCode) -> None:
-        report.interrupted = code
-        if lines is not None:
-            lines.stop()
+    So the number of jobs that were written is exact.
+
+    Args:
+        stop: called then, to let no more come.
+    """
+
+    def end(code: ExitCode) -> None:
+        report.stopped = report.stopped or code
+        stop()
 
     try:
-        with interruptible(stop, WAITING):
+        with interruptible(end, WAITING), until_nobody_reads(end):
             yield
     finally:
         report.close()
-
-
-def _open(path: str) -> int:
-    try:
-        fd = os.open(path, os.O_RDONLY)
-        if stat.S_ISDIR(os.fstat(fd).st_mode):
-            os.close(fd)
-            raise IsADirectoryError(None, "it is a directory")
-    except OSError as error:
-        raise ConfigError(f"cannot read {printable(path)}: {error.strerror}") from None
-    return fd

@@ -9,6 +9,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from streamq.errors import ConfigError
+from streamq.limits import METRICS_PORT
 from streamq.observe.prometheus import backlog, http, series
 from streamq.server import Server
 from streamq.signals import Signal
@@ -86,7 +87,7 @@ class Metrics(Collector):
         return None if self._http is None else self._http.url
 
     def serve(
-        self, host: str = "127.0.0.1", port: int = http.PORT, *, next_free: bool = False
+        self, host: str = "127.0.0.1", port: int = METRICS_PORT, *, next_free: bool = False
     ) -> str:
         """Serve the metrics over HTTP, in a thread, until :meth:`close`.
 

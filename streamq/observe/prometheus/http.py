@@ -15,7 +15,6 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from streamq.errors import ConfigError
 from streamq.text import printable
 
-PORT = 8000
 PORTS_TRIED = 100
 """How many ports ``next_free`` looks at."""
 

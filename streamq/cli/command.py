@@ -1,0 +1,261 @@
+"""Commands out of functions: their parameters say what a person may type.
+
+::
+
+    @commands.command(epilog=examples("streamq group create images"))
+    def create(
+        group: Annotated[str, Argument(metavar="GROUP", help="The group's name.")],
+        start: Annotated[str, Option("--from", metavar="ID", help="Where it starts.")] = "0",
+    ) -> None:
+        \"\"\"Create a group.\"\"\"
+
+Click parses and prints. A family's modules are imported when one of its commands is run, so a
+command costs the time of no other.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import click
+from click import Abort, BadParameter, Context, UsageError
+from click.exceptions import Exit
+
+__all__ = [
+    "Abort", "Argument", "BadParameter", "Command", "Context", "Exit", "Family", "LazyFamily",
+    "Option", "UsageError",
+]  # fmt: skip
+
+Parser = Callable[[Any], Any]
+Completer = Callable[[Context, str], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What is given without a name; annotates a parameter of a command's function.
+
+    Attributes:
+        metavar: what help calls it.
+        parser: makes a value of the text, or raises :class:`BadParameter`.
+        complete: proposes values to the shell, given what was typed so far.
+    """
+
+    metavar: str
+    help: str
+    parser: Parser | None = None
+    complete: Completer | None = None
+
+    def parameter(self, name: str, hint: Any, default: Any, required: bool) -> click.Parameter:
+        """Click's word for it."""
+        many = _is_list(hint)
+        return _Argument(
+            [name], required=required, default=None if required or many else default,
+            nargs=-1 if many else 1, metavar=self.metavar, help=self.help,
+            **_common(self.parser, self.complete),
+        )  # fmt: skip
+
+
+class Option:
+    """What is given by name; annotates a parameter of a command's function.
+
+    Args:
+        names: such as ``--group`` and ``-g``.
+        metavar: what help calls its value.
+        help: what it is for.
+        parser: makes a value of the text, or raises :class:`BadParameter`.
+        show_default: whether help tells the default.
+        is_eager: whether it is looked at before all others.
+        callback: called with its value.
+        complete: proposes values to the shell, given what was typed so far.
+    """
+
+    def __init__(
+        self,
+        *names: str,
+        help: str,
+        metavar: str | None = None,
+        parser: Parser | None = None,
+        show_default: bool = True,
+        is_eager: bool = False,
+        callback: Callable[[Any], None] | None = None,
+        complete: Completer | None = None,
+    ) -> None:
+        self.names = names
+        self.help = help
+        self.metavar = metavar
+        self.parser = parser
+        self.show_default = show_default
+        self.is_eager = is_eager
+        self.callback = callback
+        self.complete = complete
+
+    def parameter(self, name: str, hint: Any, default: Any, required: bool) -> click.Parameter:
+        """Click's word for it."""
+        called, flag, many = self.callback, hint is bool, _is_list(hint)
+
+        def call(ctx: Context, parameter: click.Parameter, value: Any) -> Any:
+            if called is not None and not ctx.resilient_parsing:
+                called(value)
+            return value
+
+        return click.Option(
+            [name, *self.names], is_flag=flag, multiple=many, required=required,
+            default=None if many else default, metavar=self.metavar, help=self.help,
+            show_default=self.show_default and default not in (None, "", False),
+            is_eager=self.is_eager, callback=call, **_common(self.parser, self.complete),
+        )  # fmt: skip
+
+
+class _Argument(click.Argument):
+    """An argument with a help of its own, which Click's has not."""
+
+    def __init__(self, names: Sequence[str], *, help: str, **options: Any) -> None:
+        super().__init__(names, **options)
+        self.help: str = help
+
+    @property
+    def shown(self) -> str:
+        """What help calls it: ``ID``, ``ID...`` or ``[ID...]``."""
+        name = f"{self.metavar}{'' if self.nargs == 1 else '...'}"
+        return name if self.required else f"[{name}]"
+
+    def make_metavar(self, *_: Any, **__: Any) -> str:
+        """For the first line of help, and for errors."""
+        return self.shown
+
+
+class Command(click.Command):
+    """A command whose help says what a person types."""
+
+    def format_options(self, ctx: Context, formatter: click.HelpFormatter) -> None:
+        """Write the lists of arguments and options."""
+        parameters = self.get_params(ctx)
+        arguments = [(p.shown, p.help) for p in parameters if isinstance(p, _Argument)]
+        records = [p.get_help_record(ctx) for p in parameters]
+        options = [record for record in records if record is not None]
+        for title, lines in (("Arguments", arguments), ("Options", options)):
+            if lines:
+                with formatter.section(title):
+                    formatter.write_dl(lines)
+
+
+class Family(click.Group):
+    """Commands that belong together, such as ``streamq server start`` and ``stop``."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:  # type: ignore[override]  # of one form only
+        """Add a command: what a function's parameters say, and its docstring as help."""
+
+        def register(function: Callable[..., None]) -> Callable[..., None]:
+            called = name or function.__name__.rstrip("_")
+            self.add_command(_command(function, called, settings))
+            return function
+
+        return register
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        """The names, in the order in which they were added."""
+        return [*self.commands]
+
+    def on_invoke(self) -> Callable[[Any], Any]:
+        """Let a function run for the family's own name, before its commands or without one."""
+
+        def register(function: Callable[..., None]) -> Callable[..., None]:
+            self.params = _parameters(function)
+            self.callback = _callback(function)
+            self.help = inspect.cleandoc(function.__doc__ or "")
+            return function
+
+        return register
+
+    def add(
+        self, family: Family, name: str, *, epilog: str | None = None, short_help: str | None = None
+    ) -> None:
+        """Add a family of commands."""
+        family.epilog = epilog or family.epilog
+        family.short_help = short_help or family.short_help
+        self.add_command(family, name)
+
+
+class LazyFamily(Family):
+    """A family whose commands are imported when they are run.
+
+    Args:
+        lazy: for each name, the module whose ``register(family)`` adds it, and its short help.
+    """
+
+    def __init__(self, *, lazy: Mapping[str, tuple[str, str]], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._lazy = lazy
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        """The names, in the order of the list."""
+        return [*self._lazy]
+
+    def get_command(self, ctx: Context, name: str) -> click.Command | None:
+        """The command of that name, imported."""
+        if name in self._lazy and name not in self.commands:
+            import_module(self._lazy[name][0]).register(self)
+        return self.commands.get(name)
+
+    def format_commands(self, ctx: Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, short) for name, (_, short) in self._lazy.items()])
+
+
+def _command(function: Callable[..., None], name: str, settings: Mapping[str, Any]) -> Command:
+    return Command(
+        name, callback=_callback(function), params=_parameters(function),
+        help=inspect.cleandoc(function.__doc__ or ""), **settings,
+    )  # fmt: skip
+
+
+def _parameters(function: Callable[..., None]) -> list[click.Parameter]:
+    hints = typing.get_type_hints(function, include_extras=True)
+    found = []
+    for parameter in inspect.signature(function).parameters.values():
+        hint, *marks = typing.get_args(hints[parameter.name]) or (None,)
+        for mark in marks:
+            if isinstance(mark, Option | Argument):
+                required = parameter.default is parameter.empty
+                default = None if required else parameter.default
+                found.append(mark.parameter(parameter.name, hint, default, required))
+    return found
+
+
+def _callback(function: Callable[..., None]) -> Callable[..., None]:
+    """Call it with lists where it wants lists, and with the context where it wants that."""
+    hints = typing.get_type_hints(function)
+
+    def call(**values: Any) -> None:
+        for name, hint in hints.items():
+            if hint is Context:
+                values[name] = click.get_current_context()
+            elif name in values and _is_list(hint):
+                values[name] = list(values[name] or ())
+        function(**values)
+
+    return call
+
+
+def _common(parser: Parser | None, complete: Completer | None) -> dict[str, Any]:
+    common: dict[str, Any] = {}
+    if parser is not None:
+        common["type"] = parser
+    if complete is not None:
+        propose = complete
+
+        def shell_complete(ctx: Context, parameter: click.Parameter, typed: str) -> list[str]:
+            return [*propose(ctx, typed)]
+
+        common["shell_complete"] = shell_complete
+    return common
+
+
+def _is_list(hint: Any) -> bool:
+    return any(typing.get_origin(part) is list for part in (hint, *typing.get_args(hint)))

@@ -1,0 +1,66 @@
+"""Every default and every bound, once. Nothing is imported here: a command needs them at once."""
+
+from __future__ import annotations
+
+DEFAULT_STREAM = "jobs"
+DEFAULT_GROUP = "default"
+
+# -- a job --------------------------------------------------------------------
+
+MAX_PAYLOAD = 1024 * 1024
+"""The default limit of one job's encoded data, in bytes."""
+
+MAX_TYPE = 128
+"""Characters of a job's type."""
+
+MAX_KEY = 512
+"""Characters of an order key and of an idempotency key."""
+
+UNIQUE_FOR = 24 * 3600.0
+"""Seconds for which an idempotency key is remembered, by default."""
+
+# -- what is kept of it -------------------------------------------------------
+
+MAX_RESULT = 64 * 1024
+"""Bytes of a result that are kept."""
+
+MAX_ERROR = 2000
+"""Characters of an error that are kept."""
+
+KEEP_DATA = 1024
+"""Bytes of a job's data up to which its status record keeps them."""
+
+# -- handlers -----------------------------------------------------------------
+
+RETRIES = 3
+"""Further attempts after a first one that failed, by default."""
+
+# -- a worker -----------------------------------------------------------------
+
+CONCURRENCY = 16
+"""Handlers that run at once, for each group on each stream, by default."""
+
+PREFETCH = 1000
+"""Entries that may wait for a handler, by default."""
+
+LEASE = 30.0
+"""Seconds without a heartbeat after which an entry counts as stalled, by default."""
+
+MIN_LEASE = 0.05
+"""Seconds that a lease must have."""
+
+RESULT_TTL = 300.0
+"""Seconds for which the record of a finished job is kept, by default."""
+
+GRACE = 30.0
+"""Seconds that running handlers have when the worker stops, by default."""
+
+# -- the server ---------------------------------------------------------------
+
+REPLICA_TIMEOUT = 1.0
+"""Seconds that replicas have for an acknowledgement, by default."""
+
+MIN_REPLICA_TIMEOUT, MAX_REPLICA_TIMEOUT = 0.001, 3600.0
+
+METRICS_PORT = 8000
+MAX_PORT = 65_535
