@@ -54,7 +54,7 @@ class Argument:
         """Click's word for it."""
         many = _is_list(hint)
         return _Argument(
-            [name], required=required, default=None if required or many else default,
+            [name], required=required, **({} if required or many else {"default": default}),
             nargs=-1 if many else 1, metavar=self.metavar, help=self.help,
             **_common(self.parser, self.complete),
         )  # fmt: skip
@@ -105,7 +105,7 @@ class Option:
 
         return click.Option(
             [name, *self.names], is_flag=flag, multiple=many, required=required,
-            default=None if many else default, metavar=self.metavar, help=self.help,
+            **({} if many else {"default": default}), metavar=self.metavar, help=self.help,
             show_default=self.show_default and default not in (None, "", False),
             is_eager=self.is_eager, callback=call, **_common(self.parser, self.complete),
         )  # fmt: skip

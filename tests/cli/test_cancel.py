@@ -50,7 +50,7 @@ def test_options_for_all_copies(streamq: Streamq, client: redis.Redis) -> None:
     options = ("--key", "user-7", "--expires", "5", "--trace", "00-1")
     assert streamq("produce", "n=1", "--count", "2", *options).code == 0
     for _, fields in raw_entries(client, "jobs"):
-        assert fields[2:] == [("key", "user-7"), ("trace", "00-1"), ("expires", "5000")]
+        assert fields[1:] == [("key", "user-7"), ("trace", "00-1"), ("expires", "5000")]
 
 
 def test_a_job_for_a_certain_time(streamq: Streamq, client: redis.Redis) -> None:

@@ -106,6 +106,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             ["produce", "a=1", "--replica-timeout", "0"],
             "invalid value for '--replica-timeout': '0': give 1ms to 1h",
         ),
+        (
+            ["produce", "a=1", "--at", "2030-01-31T07:00"],
+            "invalid value for '--at': '2030-01-31T07:00' has no time zone: add Z or +01:00",
+        ),
+        (["produce", "a=1", "--at", "soon"], "invalid value for '--at': 'soon': give a time as"),
         (["bench", "--payload", "15"], "invalid value for '--payload': '15': give a whole"),
         (["status"], "missing argument 'ID'"),
         (["server", "begin"], "no such command 'begin'"),

@@ -203,7 +203,7 @@ def test_no_stream_and_no_group(streamq: Streamq, client: redis.Redis) -> None:
 def test_a_wrong_time_span_is_wrong_usage(streamq: Streamq) -> None:
     result = streamq("pending", "--min-idle", "soon")
     assert result.code == 2
-    assert "'soon' is no time span: give 30, 30s, 5m, 2h or 1d" in result.err
+    assert "'soon' is not a duration: give 30, 30s, 5m, 2h or 1d" in result.err
 
 
 def test_control_characters_stay_out_of_the_terminal(streamq: Streamq, client: redis.Redis) -> None:

@@ -85,8 +85,6 @@ def test_json_for_programs(streamq: Run, client: redis.Redis) -> None:
         (["--data", "{"], "--data: not JSON: "),
         (["--data", "[]"], "--data: not an object but a list"),
         (["a=1", "--data", "{}"], "one of them"),
-        (["a=1", "--at", "2030-01-31T07:00"], "has no time zone"),
-        (["a=1", "--at", "soon"], "give a time as"),
         (["a=1", "--unique-for", "5"], "give that, too"),
         (["a=1", "--unique", "k", "--count", "2"], "--unique is for one job"),
         (["a=1", "--file", "x"], "one of them"),
