@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from streamq import signals
 from streamq.errors import ServerUnavailable, StreamqError
+from streamq.observe.summary import Summary
 from streamq.signals import Signal
 from streamq.text import printable
 from streamq.verdict import Outcome, Verdict
@@ -18,9 +19,14 @@ log = logging.getLogger("streamq")
 class LogObserver:
     """Logs what an operator wants to know: failures, losses, recoveries.
 
-    At DEBUG also jobs that succeed, and where a handler failed. Text from payloads and
-    servers is escaped.
+    Messages that are alike are summed up when there are many of them in a second. At DEBUG
+    none are, and jobs that succeed are logged, too, and where a handler failed. Text from
+    payloads and servers is escaped.
     """
+
+    def __init__(self) -> None:
+        if not any(isinstance(one, Summary) for one in log.filters):
+            log.addFilter(Summary(log))
 
     def __call__(self, event: Signal) -> None:
         match event:

@@ -14,7 +14,16 @@ from typing import NamedTuple
 from streamq.retry import Backoff
 from streamq.worker.shutdown import STOP_SIGNALS
 
-BACKOFF = Backoff(base=0.25, factor=2, cap=30.0)
+
+class EqualJitter(Backoff):
+    """At least half of the ceiling: what fails at once must not keep a core busy."""
+
+    def delay(self, attempt: int, rand: Callable[[], float] | None = None) -> float:
+        """Seconds to wait after ``attempt`` failed."""
+        return (self.ceiling(attempt) + super().delay(attempt, rand)) / 2
+
+
+BACKOFF = EqualJitter(base=0.5, factor=2, cap=30.0)
 
 STEADY = 10.0
 """Seconds after which a process counts as having started well."""
@@ -40,6 +49,8 @@ class _Child:
     number: int
     process: asyncio.subprocess.Process | None = None
     crashes: int = 0
+    trouble: str = ""
+    """Why it could not be started, the last time."""
 
 
 class Supervisor:
@@ -116,8 +127,8 @@ class Supervisor:
             child.crashes = 1 if time.monotonic() - started >= STEADY else child.crashes + 1
             seconds = BACKOFF.delay(child.crashes)
             _log.error(
-                "Worker process %d %s: starting it again in %.1f s",
-                child.number, _how(code), seconds,
+                "Worker process %d %s; starting it again in %.1f s",
+                child.number, child.trouble or _how(code), seconds,
             )  # fmt: skip
             try:
                 async with asyncio.timeout(seconds):
@@ -137,8 +148,9 @@ class Supervisor:
                 start_new_session=True,
             )
         except OSError as error:  # too many processes or open files, for example
-            _log.error("Worker process %d cannot be started: %s", child.number, error)
+            child.trouble = f"cannot be started: {error}"
             return os.EX_OSERR
+        child.trouble = ""
         try:
             _log.info("Worker process %d started, pid %d", child.number, child.process.pid)
             if self._asked > 1:

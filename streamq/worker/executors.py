@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from collections.abc import Callable, Sequence
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
@@ -15,7 +16,8 @@ from streamq.job import Emitted, Job
 from streamq.retry import Dead, Retry
 from streamq.text import printable
 
-_UNDONE = (CoroutineType, GeneratorType, AsyncGeneratorType)
+UNDONE = (CoroutineType, GeneratorType, AsyncGeneratorType, asyncio.Future)
+"""Results that are work which nobody has done."""
 
 
 class Executors:
@@ -46,7 +48,7 @@ class Executors:
             async with self._threads:
                 begun()
                 return await to_thread.run_sync(
-                    _call, handler.function, args, kwargs,
+                    _in_thread, handler.function, args, kwargs,
                     abandon_on_cancel=True, limiter=CapacityLimiter(1),
                 )  # fmt: skip
         async with self._processes:
@@ -62,16 +64,39 @@ class Executors:
         return result
 
 
+def undone(result: Any) -> TypeError:
+    """The failure of a handler that returned work which nobody has done.
+
+    Args:
+        result: one of :data:`UNDONE`.
+    """
+    if isinstance(result, CoroutineType):
+        result.close()
+    return TypeError(
+        f"the handler returned a {type(result).__name__}, which has not run: await what it "
+        "calls, make it async def, or leave out a yield"
+    )
+
+
 def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = function(*args, **kwargs)
-    if isinstance(result, _UNDONE):
-        if isinstance(result, CoroutineType):
-            result.close()
-        raise TypeError(
-            f"the handler returned a {type(result).__name__}, which has not run: make it async def "
-            "to return a coroutine, and leave out a yield"
-        )
+    if isinstance(result, UNDONE):
+        raise undone(result)
     return result
+
+
+def _in_thread(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        return _call(function, args, kwargs)
+    except (KeyboardInterrupt, SystemExit) as error:
+        # In a thread they are the job's failure; let out, they would end the worker.
+        raise _ended(error) from None
+
+
+def _ended(error: BaseException) -> HandlerFailed:
+    if isinstance(error, SystemExit):
+        return HandlerFailed(f"the handler called sys.exit({printable(error.code, 100)})")
+    return HandlerFailed(f"the handler raised {type(error).__name__}")
 
 
 def _in_process(
@@ -80,12 +105,14 @@ def _in_process(
     # Arguments and jobs come over in one message, so they are the same objects here.
     try:
         result = _call(function, args, kwargs)
-    except BaseException as error:  # sys.exit() too: the process serves the next job
+    except Exception as error:
         return None, [], _portable(error)
+    except BaseException as error:  # sys.exit() too: the process serves the next job
+        return None, [], _ended(error)
     return result, [job.emitted for job in jobs], None
 
 
-def _portable(error: BaseException) -> BaseException:
+def _portable(error: Exception) -> Exception:
     """The error, or in place of one that cannot leave the process, one that says the same."""
     try:
         if not isinstance(error, StopIteration):  # which no coroutine can raise

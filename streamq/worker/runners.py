@@ -29,7 +29,7 @@ from streamq.verdict import Verdict
 from streamq.wire.entry import decode
 from streamq.wire.keys import GroupKeys
 from streamq.worker.deadlines import NEVER, Deadlines
-from streamq.worker.executors import Executors
+from streamq.worker.executors import UNDONE, Executors, undone
 from streamq.worker.inflight import Delivery, InFlight
 
 TURNS = 64
@@ -293,9 +293,13 @@ class Runners:
         return around_handling(handler.middleware, call)(jobs[0])
 
     def _succeeded(self, slot: Slot, result: Any) -> None:
-        if not slot.stuck:
-            for job in slot.jobs:
-                self._put(verdict.succeeded(job, slot.started, result, self._keep_results))
+        if slot.stuck:
+            return
+        if result is not None and isinstance(result, UNDONE):
+            self._failed(slot, undone(result))  # a forgotten await
+            return
+        for job in slot.jobs:
+            self._put(verdict.succeeded(job, slot.started, result, self._keep_results))
 
     def _failed(self, slot: Slot, error: BaseException) -> bool:
         """Hand in the verdicts; ``False`` if the runner is to end as well."""

@@ -113,7 +113,7 @@ def test_a_process_is_killed_in_the_middle_of_its_jobs(
     os.kill(pid, signal.SIGSTOP)
     assert scrape(url)("job_success_total", **WORK) == 100  # it is not asked
     os.kill(pid, signal.SIGKILL)
-    program.wait_for("was killed by SIGKILL: starting it again in")
+    program.wait_for("was killed by SIGKILL; starting it again in")
     gate.open()
     found = until(url, lambda found: found("job_success_total", **WORK) == 200)
 

@@ -187,7 +187,7 @@ async def test_a_killed_process_is_started_again(
     assert after[2] not in before.values()
     assert sum(line.startswith("1 runs") for line in ear.heard) == 1
     assert [r.getMessage() for r in caplog.records] == [
-        "Worker process 2 was killed by SIGKILL: starting it again in 0.0 s"
+        "Worker process 2 was killed by SIGKILL; starting it again in 0.0 s"
     ]
 
 
@@ -246,6 +246,13 @@ async def test_a_process_that_cannot_be_started_is_tried_again(
 
     assert "Worker process 1 cannot be started: [Errno 11] Resource" in caplog.text
     assert at_once == [1]
+
+
+def test_pauses_never_come_near_zero_and_reach_half_a_minute() -> None:
+    pauses = supervisor_module.EqualJitter(base=0.5, factor=2, cap=30.0)
+    assert pauses == supervisor_module.BACKOFF
+    assert [pauses.delay(n, lambda: 0.0) for n in (1, 2, 3, 10)] == [0.25, 0.5, 1.0, 15.0]
+    assert [pauses.delay(n, lambda: 1.0) for n in (1, 2, 3, 10)] == [0.5, 1.0, 2.0, 30.0]
 
 
 # -- the end --------------------------------------------------------------------

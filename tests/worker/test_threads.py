@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -53,11 +54,13 @@ async def test_failures_retries_and_giving_up(app: App) -> None:
             raise Dead("no")
         if how == "exit":
             sys.exit(3)
+        if how == "interrupt":
+            raise KeyboardInterrupt
         if how == "once" and job.attempt > 1:
             return
         raise StopIteration(7) if how == "stop" else ValueError("no")
 
-    for how in ("dead", "exit", "once", "always", "stop"):
+    for how in ("dead", "exit", "interrupt", "once", "always", "stop"):
         await app.produce("t", {"how": how})
     watch = await drain(app)
     by_kind: dict[str, list[tuple[str, str]]] = {}
@@ -67,6 +70,8 @@ async def test_failures_retries_and_giving_up(app: App) -> None:
     exit_said = "the handler called sys.exit(3)"
     assert by_kind["dead"] == [("dead", "no")]
     assert by_kind["exit"] == [("retry", exit_said), ("dead", exit_said)]
+    interrupt_said = "the handler raised KeyboardInterrupt"
+    assert by_kind["interrupt"] == [("retry", interrupt_said), ("dead", interrupt_said)]
     assert by_kind["once"] == [("retry", "ValueError: no"), ("succeeded", "")]
     assert by_kind["always"] == [("retry", "ValueError: no"), ("dead", "ValueError: no")]
     assert [outcome for outcome, _ in by_kind["stop"]] == ["retry", "dead"]
@@ -108,11 +113,21 @@ def hands_on_a_generator() -> Any:
     return inner()
 
 
-@pytest.mark.parametrize("function", [hands_on_a_coroutine, hands_on_a_generator])
+async def forgets_to_await() -> Any:
+    return asyncio.sleep(0)
+
+
+async def leaves_a_task() -> Any:
+    return asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize(
+    "function", [hands_on_a_coroutine, hands_on_a_generator, forgets_to_await, leaves_a_task]
+)
 async def test_work_that_nobody_would_do_is_no_success(
     app: App, function: Callable[[], Any]
 ) -> None:
-    """A plain function that returns a coroutine has done nothing yet."""
+    """A function that returns a coroutine has done nothing yet: an await is missing."""
     app.handler("t", retries=0)(function)
     await app.produce("t")
     watch = await drain(app)
