@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from streamq.admin import Inspector
 from streamq.admin.dead_letters import DeadLetters
+from streamq.codec import Codec
 from streamq.errors import ConfigError
 from streamq.group import Group, Registry, name_of
 from streamq.handlers.handler import ANY, Handler
+from streamq.job import job_class
 from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, MAX_PAYLOAD, REPLICA_TIMEOUT
 from streamq.middleware import Middleware, ProduceMiddleware
 from streamq.options import refuse_options
@@ -43,6 +45,8 @@ class App(Registry):
         ignore: types, or patterns such as ``thumbnail_*``, that every group settles unseen.
         middleware: wraps the handling of each job in every group; the first is outermost.
         produce_middleware: wraps the producing of each job; the first is outermost.
+        codec: how the data of its jobs is written and read, see
+            :class:`~streamq.codec.Codec`; JSON by default.
         max_payload: bytes that the encoded data of one job may take.
         replicas: how many replicas must have acknowledged a job before a produce returns, for
             jobs that a failover must not lose; each then takes the replicas' time as well.
@@ -65,6 +69,7 @@ class App(Registry):
         ignore: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
         produce_middleware: Sequence[ProduceMiddleware] = (),
+        codec: Codec | None = None,
         max_payload: int = MAX_PAYLOAD,
         replicas: int = 0,
         replica_timeout: float = REPLICA_TIMEOUT,
@@ -73,6 +78,7 @@ class App(Registry):
         super().__init__(stream=stream, ignore=ignore, middleware=middleware)
         self.url = url
         self._produce_middleware = tuple(produce_middleware)
+        self.codec = codec
         self._max_payload = max_payload
         self._replication = Replication(replicas, replica_timeout) if replicas else None
         self._lifespan = lifespan
@@ -166,7 +172,7 @@ class App(Registry):
         if not own:
             return None
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
-        return Handlers(own.values(), ignored)
+        return Handlers(own.values(), ignored, job_class(self.codec))
 
     def _concurrency(self, group: str) -> int | None:
         return max(
@@ -306,7 +312,11 @@ class App(Registry):
         """What writes its jobs, until :meth:`close`."""
         if self._producer is None:
             self._producer = Producer(
-                self.server, self._max_payload, self._replication, self._produce_middleware
+                self.server,
+                self._max_payload,
+                self._replication,
+                self._produce_middleware,
+                self.codec,
             )
         return self._producer
 

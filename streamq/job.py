@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 
 import orjson
 
+from streamq.codec import Codec, decode_with, encode_with
 from streamq.errors import InvalidEntry
 from streamq.options import check_key, check_text, milliseconds, refuse_options, taken
 from streamq.text import printable
@@ -17,7 +18,6 @@ from streamq.wire.entry import (
     created_at,
     decode_data,
     encode,
-    encode_data,
 )
 from streamq.wire.keys import check_stream
 
@@ -56,6 +56,9 @@ class Job:
         "meta", "retries", "stream", "type",
     )  # fmt: skip
 
+    codec: ClassVar[Codec | None] = None
+    decode = staticmethod(decode_data)
+
     def __init__(
         self,
         id: str,
@@ -84,13 +87,25 @@ class Job:
         """
         data = self._data
         if data is None and self._raw is not None:
-            data = self._data = decode_data(self._raw)
+            data = self._data = self.decode(self._raw)
         return data
 
     @property
     def raw(self) -> bytes:
-        """The data as JSON bytes."""
+        """The data as it was written: JSON, unless the app has a codec."""
         return self._raw if self._raw is not None else orjson.dumps(self._data)
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The entry's fields beside its type and data: ``source``, ``id`` and the like.
+
+        Those that streamq writes are among them (``key``, ``trace``, …). An entry without a
+        field ``data`` has none beside: they are its data. Bytes that are no UTF-8 are escaped.
+        """
+        return {
+            name.decode("utf-8", "backslashreplace"): value.decode("utf-8", "backslashreplace")
+            for name, value in (self.meta or {}).items()
+        }
 
     @property
     def created_at(self) -> float:
@@ -184,7 +199,7 @@ class Job:
         name, values = (type, data or {}) if isinstance(type, str) else taken(type, data)
         target = self.stream if stream is None else check_stream(stream)
         fields = encode(
-            check_type(name), encode_data(values),
+            check_type(name), encode_with(self.codec, values),
             key=check_key("key", key),
             trace=self.trace if trace is None else check_text("trace", trace),
             expires=milliseconds("expires", expires),
@@ -209,3 +224,20 @@ class Job:
     def __repr__(self) -> str:
         attempts = f"attempt {self.attempt} of {self.retries + 1}"
         return f"<Job {self.id} {printable(self.type)!r} {attempts}>"
+
+
+def job_class(codec: Codec | None) -> type[Job]:
+    """The class of the jobs of an app with a codec; :class:`Job` itself without one."""
+    if codec is None:
+        return Job
+    found = codec
+
+    class JobWithCodec(Job):
+        __slots__ = ()
+        codec = found
+
+        @staticmethod
+        def decode(raw: bytes) -> Any:
+            return decode_with(found, raw)
+
+    return JobWithCodec

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
-import orjson
-
 from streamq.errors import HandlerFailed, InvalidArguments, InvalidEntry, JobTimeout
 from streamq.handlers.handler import Handler
 from streamq.handlers.table import Handlers
@@ -17,6 +15,7 @@ from streamq.job import Job
 from streamq.limits import MAX_ERROR, MAX_RESULT
 from streamq.retry import Backoff, Dead, Retry
 from streamq.text import printable
+from streamq.wire import json
 
 _log = logging.getLogger(__name__)
 
@@ -181,8 +180,8 @@ def _describe(error: BaseException) -> str:
 
 def _encode_result(result: Any) -> tuple[bytes, str]:
     try:
-        raw = orjson.dumps(result)
-    except (TypeError, ValueError, RecursionError) as error:
+        raw = json.dumps(result)
+    except ValueError as error:
         return b"", f"the result was not kept: {printable(error, 200)}"
     if len(raw) > MAX_RESULT:
         return b"", f"the result was not kept: {len(raw):,} bytes, the limit is {MAX_RESULT:,}"

@@ -170,7 +170,8 @@ def test_expiry_counts_from_the_writing() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [{1: 2}, object(), {"a": {1, 2}}, {"a": 2**64}, "\ud800", {"\ud800": 1}]
+    "data",
+    [object(), {"a": object()}, "\ud800", {"\ud800": 1}, float("nan"), {"a": [float("inf")]}],
 )
 def test_data_that_json_cannot_hold(data: Any) -> None:
     with pytest.raises(PayloadError, match="cannot be written as JSON") as caught:

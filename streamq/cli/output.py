@@ -57,7 +57,12 @@ def say_json(value: Any) -> None:
     import orjson
 
     options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if is_terminal() else 0)
-    text = orjson.dumps(value, option=options).decode()
+    try:
+        text = orjson.dumps(value, option=options).decode()
+    except TypeError:  # a number beyond 64 bits
+        from pydantic_core import to_json
+
+        text = to_json(value, indent=2 if is_terminal() else None).decode()
     say(_UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text))
 
 

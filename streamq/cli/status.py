@@ -124,6 +124,6 @@ def _moment(unix: float | None) -> str | None:
 
 
 def _json(value: object) -> str:
-    import orjson
+    from streamq.wire import json
 
-    return orjson.dumps(value).decode()
+    return json.dumps(value).decode()

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from streamq.errors import InvalidEntry
 from streamq.handlers.handler import ANY, Handler
+from streamq.job import Job
 from streamq.wire.entry import decode
 
 UNSEEN = 10
@@ -20,13 +21,20 @@ class Handlers:
     Args:
         handlers: by job type; the one of type ``*`` takes what no other takes.
         ignored: patterns of types that are settled unseen, such as ``thumbnail_*``.
+        job: the class of the jobs, which knows how to decode their data.
     """
 
-    def __init__(self, handlers: Iterable[Handler], ignored: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        handlers: Iterable[Handler],
+        ignored: Iterable[str] = (),
+        job: type[Job] = Job,
+    ) -> None:
         by_type = {handler.type: handler for handler in handlers}
         self.rest = by_type.pop(ANY, None)
         self.by_type: Mapping[str, Handler] = by_type
         self._ignored = tuple(ignored)
+        self.job = job
 
     def find(self, type: str) -> Handler | None:
         """The handler for a job type."""

@@ -6,6 +6,7 @@ import os
 from functools import lru_cache
 
 from streamq import lua
+from streamq.codec import Codec
 from streamq.produce.new_job import NewJob, is_soon
 from streamq.server.packing import pack
 from streamq.wire.entry import check_type, encode
@@ -27,7 +28,9 @@ def plain(stream: str, type: str, raw: bytes) -> bytes:
     return b"%b$%d\r\n%b\r\n" % (_head(stream, type), len(raw), raw)
 
 
-def with_options(stream: str, job: NewJob, limit: int) -> bytes | lua.Call:
+def with_options(
+    stream: str, job: NewJob, limit: int, codec: Codec | None = None
+) -> bytes | lua.Call:
     """The command for a job: packed, or the script for one that is unique or for later.
 
     Args:
@@ -38,7 +41,7 @@ def with_options(stream: str, job: NewJob, limit: int) -> bytes | lua.Call:
         ConfigError: the stream, the type or an option cannot be used.
     """
     check_type(job.type)
-    fields, due, unique = job.fields(limit), job.due(), job.idempotency()
+    fields, due, unique = job.fields(limit, codec), job.due(), job.idempotency()
     if due is None and unique is None:
         return pack(("XADD", check_stream(stream), "*", *fields))
     keys = stream_keys(stream)

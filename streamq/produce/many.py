@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Union
 
+from streamq.codec import Codec, encode_with
 from streamq.errors import StreamqError
 from streamq.produce.commands import plain, with_options
 from streamq.produce.new_job import Enqueued, NewJob, Options
@@ -27,7 +29,12 @@ Jobs = Iterable[OneJob] | AsyncIterable[OneJob]
 
 
 async def packed_chunks(
-    stream: str, jobs: Jobs, options: Options, limit: int, faults: list[Exception]
+    stream: str,
+    jobs: Jobs,
+    options: Options,
+    limit: int,
+    faults: list[Exception],
+    codec: Codec | None = None,
 ) -> AsyncIterator[tuple[bytes, int]]:
     """The commands that write the jobs, and how many they are, chunk by chunk.
 
@@ -38,13 +45,14 @@ async def packed_chunks(
     """
     packed: list[bytes] = []
     plainly = not options
+    encode = encode_data if codec is None else partial(encode_with, codec)
     try:
         async for job in _as_async(jobs):
             if plainly and job.__class__ is tuple and len(job) == 2:
                 type, data = job
-                packed.append(plain(stream, type, encode_data(data, limit)))
+                packed.append(plain(stream, type, encode(data, limit)))
             else:
-                command = with_options(stream, as_new_job(job, options), limit)
+                command = with_options(stream, as_new_job(job, options), limit, codec)
                 # By its text: between the loading of a script and its run by digest, the
                 # server could forget it.
                 packed.append(command if isinstance(command, bytes) else pack(command.eval()))

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Never, TypedDict
 
+from streamq.codec import Codec, encode_with
 from streamq.errors import ConfigError
 from streamq.limits import UNIQUE_FOR
 from streamq.options import check_key, check_text, milliseconds, refuse_options, taken
-from streamq.wire.entry import encode, encode_data
+from streamq.wire.entry import encode
 
 if TYPE_CHECKING:
     from streamq.event import Event
@@ -90,18 +91,19 @@ class NewJob:
             and self.expires is None and self.trace is None and self.unique_for is None
         )  # fmt: skip
 
-    def fields(self, limit: int) -> list[str | bytes | int]:
+    def fields(self, limit: int, codec: Codec | None = None) -> list[str | bytes | int]:
         """The fields of its entry, as ``XADD`` takes them.
 
         Args:
             limit: bytes that the encoded data may take.
+            codec: writes the data; JSON without one.
 
         Raises:
             PayloadError: the data cannot be written, or takes more than ``limit`` bytes.
             ConfigError: an option cannot be used.
         """
         return encode(
-            self.type, encode_data(self.data, limit),
+            self.type, encode_with(codec, self.data, limit),
             key=check_key("key", self.key), trace=check_text("trace", self.trace),
             expires=milliseconds("expires", self.expires),
         )  # fmt: skip

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from streamq import lua
+from streamq.codec import Codec, encode_with
 from streamq.errors import NotReplicated, OutcomeUnknown, ServerError, ServerUnavailable
 from streamq.limits import MAX_PAYLOAD
 from streamq.middleware import ProduceMiddleware, around_producing
@@ -20,7 +21,6 @@ from streamq.produce.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.server.packing import pack
-from streamq.wire.entry import encode_data
 from streamq.wire.keys import check_stream, stream_keys
 
 PATIENCE = 10.0
@@ -37,6 +37,7 @@ class Producer:
         max_payload: bytes that the encoded data of one job may take.
         replication: wait until replicas have what is written.
         middleware: wraps the producing of each job, the first one outermost.
+        codec: writes the data; JSON without one.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class Producer:
         max_payload: int = MAX_PAYLOAD,
         replication: Replication | None = None,
         middleware: Sequence[ProduceMiddleware] = (),
+        codec: Codec | None = None,
     ) -> None:
         self._server = server
         self._max_payload = max_payload
         self._replication = replication
         self._middleware = tuple(middleware)
+        self._codec = codec
 
     async def produce(self, stream: str, job: NewJob) -> Enqueued:
         """Write one job.
@@ -106,7 +109,9 @@ class Producer:
                 yield [await self.produce(stream, job)]
             return
         faults: list[Exception] = []
-        chunks = packed_chunks(stream, jobs, options or Options(), self._max_payload, faults)
+        chunks = packed_chunks(
+            stream, jobs, options or Options(), self._max_payload, faults, self._codec
+        )
         async with self._server.borrowed() as link:
             if self._replication is None:
                 lots = link.pipeline(chunks)
@@ -128,9 +133,9 @@ class Producer:
     async def _produce(self, stream: str, job: NewJob) -> Enqueued:
         if job.is_plain:
             return await self._write(
-                plain(stream, job.type, encode_data(job.data, self._max_payload))
+                plain(stream, job.type, encode_with(self._codec, job.data, self._max_payload))
             )
-        command = with_options(stream, job, self._max_payload)
+        command = with_options(stream, job, self._max_payload, self._codec)
         if isinstance(command, bytes):
             return await self._write(command)
         return await self._until_known(command)

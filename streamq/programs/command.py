@@ -35,8 +35,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
-import orjson
-
 from streamq.errors import ConfigError, InvalidArguments
 from streamq.handlers.handler import ANY, Arguments, Handler, make_handler
 from streamq.job import Job
@@ -45,6 +43,7 @@ from streamq.programs.watchdog import Guard
 from streamq.retry import Dead, Retry
 from streamq.signals import Leaving, Signal
 from streamq.text import printable
+from streamq.wire import json
 
 TRY_AGAIN = 75
 GIVE_UP = 65
@@ -234,7 +233,7 @@ def _value(name: str, job: Job) -> str:
     if name not in data:
         raise InvalidArguments(f"{name} is missing")
     value = data[name]
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else json.dumps(value).decode()
 
 
 def _is_option(value: str) -> bool:
@@ -283,7 +282,7 @@ async def _run(command: Command, job: Job, output: Callable[[bytes], None]) -> A
     try:
         stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
         if not stdin.is_closing():  # as it is when the program has ended already
-            stdin.write(orjson.dumps(job.as_dict()) + b"\n")
+            stdin.write(json.dumps(job.as_dict()) + b"\n")
             stdin.close()  # once that is written
         await asyncio.wait([program.ended])
         await asyncio.wait([program.silent], timeout=DRAIN)
@@ -402,8 +401,8 @@ class _Output:
     def result(self) -> Any:
         if 0 < self._size <= MAX_RESULT:
             try:
-                return orjson.loads(bytes(self._kept))
-            except orjson.JSONDecodeError:
+                return json.loads(bytes(self._kept))
+            except ValueError:
                 pass
         return None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamq.job import Emitted as Wired
+from streamq.job import Job
 from streamq.verdict import Outcome, Verdict
 from streamq.wire.entry import decode_data
 
@@ -28,13 +29,13 @@ class Emitted:
     options: dict[str, Any]
 
     @classmethod
-    def of(cls, event: Wired) -> Emitted:
-        """Out of what is written with the ack."""
+    def of(cls, job: Job, event: Wired) -> Emitted:
+        """Out of what a job writes with its ack."""
         fields = dict(zip(event.fields[::2], event.fields[1::2], strict=True))
         raw, type = fields.pop("data"), fields.pop("type", "")
         assert isinstance(raw, bytes)
         options = {str(name): value for name, value in fields.items()}
-        return cls(event.stream, str(type), decode_data(raw), options)
+        return cls(event.stream, str(type), job.decode(raw), options)
 
 
 @dataclass(frozen=True)
@@ -82,5 +83,5 @@ class Handled:
             result=decode_data(verdict.result) if verdict.result else None,
             reason=verdict.reason, error=verdict.error, delay=verdict.delay,
             exception=verdict.exception,
-            emitted=[Emitted.of(event) for event in job.emitted or ()],
+            emitted=[Emitted.of(job, event) for event in job.emitted or ()],
         )  # fmt: skip

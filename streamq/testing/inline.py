@@ -62,7 +62,7 @@ async def handle(
     if len(found) > 1:
         names = ", ".join(subscription.group for subscription in found)
         raise LookupError(f"say which group is meant with group=: {names}")
-    fields = _fields(NewJob(type, data, **options))
+    fields = _fields(app, NewJob(type, data, **options))
     return Handled.of(await _run(found[0], f"{int(time.time() * 1000)}-0", fields, attempt))
 
 
@@ -105,7 +105,7 @@ class Inline:
         before = len(self.handled)
         target = stream or self._app.stream
         self._app.subscriptions(streams=[target])  # says so when nothing handles it
-        waiting = deque([(target, _fields(NewJob(type, data, **options)))])
+        waiting = deque([(target, _fields(self._app, NewJob(type, data, **options)))])
         while waiting:
             target, fields = waiting.popleft()
             self._sequence += 1
@@ -151,9 +151,9 @@ async def _run(subscription: Subscription, id: str, fields: list[bytes], attempt
         await runners.close()
 
 
-def _fields(job: NewJob) -> list[bytes]:
+def _fields(app: App, job: NewJob) -> list[bytes]:
     """The fields of its entry, as the server would hand them out."""
-    return _as_bytes(job.fields(MAX_PAYLOAD))
+    return _as_bytes(job.fields(MAX_PAYLOAD, app.codec))
 
 
 def _as_bytes(fields: Sequence[str | bytes | int]) -> list[bytes]:

@@ -13,14 +13,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import orjson
-
 from streamq.errors import ConfigError, InvalidEntry, PayloadError, PayloadTooLarge
 from streamq.limits import MAX_PAYLOAD, MAX_TYPE
 from streamq.text import printable
+from streamq.wire import json
 
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
-_META = (b"key", b"trace", b"expires", b"for", b"origin")
 
 
 def check_id(job_id: str) -> str:
@@ -62,8 +60,8 @@ def encode_data(data: Any, limit: int = MAX_PAYLOAD) -> bytes:
         PayloadTooLarge: it takes more than ``limit`` bytes.
     """
     try:
-        raw = orjson.dumps(data)
-    except (TypeError, ValueError, RecursionError) as error:
+        raw = json.dumps(data)
+    except ValueError as error:
         raise PayloadError(f"the data cannot be written as JSON: {printable(error, 200)}") from None
     if len(raw) > limit:
         raise PayloadTooLarge(
@@ -97,7 +95,7 @@ def encode(
 
 
 Fields = tuple[str, bytes | None, dict[str, str] | None, dict[bytes, bytes] | None]
-"""An entry's fields taken apart: type; data as JSON, or else as strings; streamq's own."""
+"""An entry's fields taken apart: type; data as it was written, or else as strings; the others."""
 
 
 def decode(fields: Sequence[bytes]) -> Fields:
@@ -114,7 +112,8 @@ def decode(fields: Sequence[bytes]) -> Fields:
     type = _decode_type(named.pop(b"type", b""))
     raw = named.get(b"data")
     if raw is not None:
-        return type, raw, None, {name: named[name] for name in _META if name in named}
+        del named[b"data"]
+        return type, raw, None, named
     try:
         return type, None, {k.decode(): v.decode() for k, v in named.items()}, None
     except UnicodeDecodeError:
@@ -139,6 +138,6 @@ def decode_data(raw: bytes) -> Any:
         InvalidEntry: it is not JSON.
     """
     try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
+        return json.loads(raw)
+    except ValueError as error:
         raise InvalidEntry(f"the data is not JSON: {error}") from None

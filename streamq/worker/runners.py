@@ -96,6 +96,7 @@ class Runners:
         self._consumer = consumer
         self._in_flight = in_flight
         self._handlers = handlers
+        self._make_job = handlers.job
         self._executors = executors
         self._put = put
         self._keep_results = keep_results
@@ -335,7 +336,9 @@ class Runners:
             self._deadlines.set(slot, timeout)
 
     def _job(self, id: str, attempt: int, fields: list[bytes]) -> Job:
-        return Job(id, self._stream, self._group, self._consumer, attempt, decode(fields))
+        return self._make_job(
+            id, self._stream, self._group, self._consumer, attempt, decode(fields)
+        )
 
     def _gather(self, first: Job, handler: Handler) -> list[Job]:
         """Further jobs for the same batch handler, as far as they come next."""

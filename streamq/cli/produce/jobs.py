@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 from streamq.errors import ConfigError
@@ -91,12 +92,14 @@ def from_json(text: bytes, type: str) -> Pair:
 
 
 def _loads(text: bytes) -> Any:
-    import orjson
+    from streamq.wire import json
 
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise ConfigError(f"not JSON: {error.msg} at column {error.colno}") from None
+        return json.loads(text)
+    except ValueError as error:
+        # orjson's own tells the line, which is the first, and the byte as well.
+        where = f" at column {error.colno}" if isinstance(error, JSONDecodeError) else ""
+        raise ConfigError(f"not JSON: {getattr(error, 'msg', error)}{where}") from None
 
 
 def _kind(value: object) -> str:

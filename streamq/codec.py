@@ -1,0 +1,69 @@
+"""Data that is not JSON: MessagePack, Protocol Buffers, compressed or encrypted data."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from streamq.errors import InvalidEntry, PayloadError, PayloadTooLarge
+from streamq.limits import MAX_PAYLOAD
+from streamq.text import printable
+from streamq.wire.entry import encode_data
+
+
+class Codec(Protocol):
+    """How an app's jobs are written and read: ``App(codec=…)``.
+
+    Producers and workers of a stream must agree. What is not written by streamq, an entry
+    without a field ``data``, is not decoded: its fields are its data.
+    """
+
+    def encode(self, data: Any) -> bytes:
+        """The data of a job, as it stands in the entry. May raise anything: the job is refused."""
+        ...
+
+    def decode(self, raw: bytes) -> Any:
+        """The data again; for handlers with parameters, a mapping.
+
+        May raise anything: the job is a dead letter with the reason ``invalid entry``.
+        """
+        ...
+
+
+def encode_with(codec: Codec | None, data: Any, limit: int = MAX_PAYLOAD) -> bytes:
+    """``data`` as a codec writes it; as JSON without one.
+
+    Raises:
+        PayloadError: it cannot be written.
+        PayloadTooLarge: it takes more than ``limit`` bytes.
+    """
+    if codec is None:
+        return encode_data(data, limit)
+    try:
+        raw = codec.encode(data)
+    except Exception as error:
+        raise PayloadError(f"the codec cannot write the data: {_said(error)}") from error
+    if not isinstance(raw, bytes):
+        raise PayloadError(f"the codec wrote {type(raw).__name__}, not bytes")
+    if len(raw) > limit:
+        raise PayloadTooLarge(
+            f"the data takes {len(raw):,} bytes, the limit is {limit:,}: "
+            "store it elsewhere and send a reference, or raise the limit"
+        )
+    return raw
+
+
+def decode_with(codec: Codec, raw: bytes) -> Any:
+    """The data in ``raw``.
+
+    Raises:
+        InvalidEntry: the codec cannot read it.
+    """
+    try:
+        return codec.decode(raw)
+    except Exception as error:
+        raise InvalidEntry(f"the codec cannot read the data: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    text = printable(error, 200)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
