@@ -12,7 +12,7 @@ from streamq.errors import GroupNotFound, InvalidEntry, ServerRefused, StreamNot
 from streamq.server import Arg, Server
 from streamq.server.packing import pack
 from streamq.text import printable
-from streamq.wire.entry import decode, decode_data
+from streamq.wire.entry import after, decode, decode_data
 from streamq.wire.keys import check_stream
 
 PAGE = 100
@@ -88,15 +88,15 @@ async def pending_pages(
     server: Server, stream: str, group: str, consumer: str | None = None
 ) -> AsyncIterator[list[PendingRow]]:
     """The pending entries list of a group, or of one consumer, oldest first."""
-    start = "-"
+    start: str | None = "-"
     only = () if consumer is None else (consumer,)
-    while True:
+    while start is not None:
         rows = await server.call("XPENDING", stream, group, start, "+", PENDING_PAGE, *only)
         if rows:
             yield [PendingRow(text(id), text(name), idle, count) for id, name, idle, count in rows]
         if len(rows) < PENDING_PAGE:
             return
-        start = "(" + text(rows[-1][0])
+        start = after(text(rows[-1][0]))
 
 
 async def group_names(server: Server, stream: str) -> list[str]:

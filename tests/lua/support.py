@@ -10,6 +10,7 @@ import redis
 
 from streamq import lua
 from streamq.lua import Arg, Call
+from streamq.wire.entry import LARGEST_ID
 from streamq.wire.keys import PARKED, group_keys
 
 SIZES = [1, 7, 8, 9, 500]
@@ -17,6 +18,13 @@ SIZES = [1, 7, 8, 9, 500]
 
 AWKWARD = ["5-9", "5-10", "9-0", "10-0", "99-100", "100-99"]
 """Entry IDs, in order, that compare otherwise as strings."""
+
+
+HUGE = [
+    f"{2**53 - 1}-{2**53 + 1}", f"{2**53}-0", f"{2**53 + 1}-{2**53}", f"{2**53 + 1}-{2**53 + 1}",
+    f"{2**63 - 1}-{2**63 - 1}", f"{2**63}-0", f"{2**64 - 1}-{2**64 - 2}", LARGEST_ID,
+]  # fmt: skip
+"""Entry IDs, in order, that a double or a signed number cannot hold; the last one has none after."""
 
 
 def run(client: redis.Redis, call: Call) -> Any:
@@ -249,6 +257,7 @@ def types_left(client: redis.Redis) -> dict[str, str]:
 
 __all__ = [
     "AWKWARD",
+    "HUGE",
     "PARKED",
     "SIZES",
     "Group",
