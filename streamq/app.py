@@ -6,10 +6,8 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from streamq.admin import Inspector
-from streamq.admin.dead_letters import DeadLetters
 from streamq.errors import ConfigError
 from streamq.handlers.handler import ANY, Handler, make_handler
 from streamq.process.eventloop import run_async
@@ -23,6 +21,9 @@ from streamq.wire.entry import MAX_PAYLOAD, check_type
 from streamq.wire.keys import check_group, check_stream
 from streamq.worker import Handlers, Settings, Subscription, Worker
 from streamq.worker.shutdown import end_with_main
+
+if TYPE_CHECKING:
+    from streamq.admin import Admin
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -206,14 +207,6 @@ class App:
             key=key, delay=delay, at=at, expires=expires,
         )  # fmt: skip
 
-    async def cancel(self, name: str, *, stream: str | None = None) -> bool:
-        """Take a scheduled job back before its time; ``False`` when it is too late.
-
-        Args:
-            name: what :meth:`produce` returned.
-        """
-        return await self.producer.cancel(stream or self.stream, name)
-
     async def produce_many(
         self,
         jobs: Iterable[NewJob] | AsyncIterable[NewJob],
@@ -235,13 +228,11 @@ class App:
     # -- looking at jobs ------------------------------------------------------
 
     @property
-    def inspector(self) -> Inspector:
-        """What is queued, running, retrying, stalled or settled, on the app's server."""
-        return Inspector(self.server, allowed=self.deliveries_allowed)
+    def admin(self) -> Admin:
+        """Jobs, groups and dead letters: to look at, and to treat what is stuck."""
+        from streamq.admin import Admin
 
-    def dead_letters(self, group: str, *, stream: str | None = None) -> DeadLetters:
-        """The dead letters of a group: to look at, redrive or purge."""
-        return DeadLetters(self.server, stream or self.stream, group)
+        return Admin(self.server, allowed=self.deliveries_allowed)
 
     def deliveries_allowed(self, stream: str, group: str, type: str) -> int | None:
         """How many deliveries a job may have; ``None`` where the app has no handler for it."""

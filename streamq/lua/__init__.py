@@ -198,6 +198,11 @@ def promote(keys: StreamKeys, most: int) -> Call:
     return Call(load("promote"), (keys.stream, keys.scheduled, keys.scheduled_jobs), (most,))
 
 
+def scheduled(keys: StreamKeys, start: str, skip: int, count: int) -> Call:
+    """Look at the jobs for later; ``skip``: how many due at ``start`` to leave out."""
+    return Call(load("scheduled"), (keys.scheduled, keys.scheduled_jobs), (start, skip, count))
+
+
 def unschedule(keys: StreamKeys, name: str, key: str | None) -> Call:
     """Take a scheduled job back, and forget its idempotency key."""
     unique = () if key is None else (keys.unique(key),)

@@ -177,13 +177,6 @@ class Producer:
         if fault is not None:
             raise fault
 
-    async def cancel(self, stream: str, name: str) -> bool:
-        """Take a scheduled job back; ``False`` when there is none of that name any more."""
-        keys = stream_keys(stream)
-        key = await self._server.call("HGET", keys.scheduled_jobs, f"{name}:key")
-        unique = None if key is None else key.decode()
-        return bool(await self._server.run(lua.unschedule(keys, name, unique)))
-
     async def _write(self, command: bytes) -> str:
         if self._replication is None:
             reply = await self._server.send(command)

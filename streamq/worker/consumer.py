@@ -19,7 +19,6 @@ from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
 from streamq.signals import GroupCreated, Signals
 from streamq.wire.entry import after
-from streamq.wire.entry import after
 from streamq.wire.keys import GroupKeys, group_keys
 from streamq.worker.executors import Executors
 from streamq.worker.fetch import BLOCK, Budget, Fetcher

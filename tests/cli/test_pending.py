@@ -264,21 +264,21 @@ def test_retry_reaches_every_group_that_has_it(
 
 
 def test_dead(streamq: Streamq, client: redis.Redis, three: list[str]) -> None:
-    result = streamq("pending", "dead", three[0], "--reason", "bad picture")
+    result = streamq("pending", "dead-letter", three[0], "--reason", "bad picture")
     assert result == (0, f"{three[0]} is a dead letter of images now\n", "")
     shown = json.loads(streamq("dlq", "show", three[0], "--json").out)
     assert (shown["reason"], shown["error"]) == ("by hand", "bad picture; last error: disk full")
-    again = streamq("pending", "dead", three[0])
+    again = streamq("pending", "dead-letter", three[0])
     assert again.code == 1
     assert "not pending in images" in again.err
 
 
 def test_dead_asks_which_group(streamq: Streamq, client: redis.Redis, three: list[str]) -> None:
     client.xgroup_create("jobs", "audit")
-    result = streamq("pending", "dead", three[0])
+    result = streamq("pending", "dead-letter", three[0])
     assert (result.code, result.out) == (2, "")
     assert result.err == "streamq: say which group is meant with --group: audit, images\n"
-    assert streamq("pending", "dead", three[0], "--group", "images").code == 0
+    assert streamq("pending", "dead-letter", three[0], "--group", "images").code == 0
 
 
 def test_release(streamq: Streamq, client: redis.Redis, three: list[str]) -> None:

@@ -24,7 +24,7 @@ HUGE = [
     f"{2**53 - 1}-{2**53 + 1}", f"{2**53}-0", f"{2**53 + 1}-{2**53}", f"{2**53 + 1}-{2**53 + 1}",
     f"{2**63 - 1}-{2**63 - 1}", f"{2**63}-0", f"{2**64 - 1}-{2**64 - 2}", LARGEST_ID,
 ]  # fmt: skip
-"""Entry IDs, in order, that a double or a signed number cannot hold; the last one has none after."""
+"""Entry IDs, in order, around what a double and a signed number hold; then the largest there is."""
 
 
 def run(client: redis.Redis, call: Call) -> Any:

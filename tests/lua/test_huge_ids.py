@@ -8,7 +8,17 @@ import redis
 from streamq import lua
 from streamq.wire.entry import LARGEST_ID
 from tests.lua.support import (
-    HUGE, PARKED, Group, add_at, command, failed, given_back, ids_of, raw_entries, recorded, run,
+    HUGE,
+    PARKED,
+    Group,
+    add_at,
+    command,
+    failed,
+    given_back,
+    ids_of,
+    raw_entries,
+    recorded,
+    run,
     succeeded,
 )  # fmt: skip
 

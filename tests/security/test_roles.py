@@ -252,7 +252,7 @@ def test_an_inspector_cannot_write(
     with stage_for(ROLES["inspector"], server, admin, streamq):
         for args in (
             ["produce", "a=1"], ["produce", "a=1", "--delay", "1h"], ["cancel", jobs.scheduled],
-            ["pending", "retry", jobs.retrying], ["pending", "dead", jobs.running],
+            ["pending", "retry", jobs.retrying], ["pending", "dead-letter", jobs.running],
             ["pending", "release", "--consumer", "lost", "--force"],
             ["dlq", "redrive", jobs.dead], ["dlq", "purge", "--all", "--yes"],
             ["group", "create", "new"], ["group", "delete", "images", "--force", "--yes"],
