@@ -295,7 +295,10 @@ def _without_trace(trace: _Trace, entry: Content | None) -> GroupStatus:
         note = f"it is for the group {entry.only_for} only"
         return GroupStatus(trace.group, "skipped", note=note)
     if trace.reached:
-        note = "no record says how: none was kept, it has expired, or the group started later"
+        note = (
+            "no record says how: none was kept or it has expired, the group started later, or "
+            "the job was redriven under a new ID"
+        )
         return GroupStatus(trace.group, "settled", note=note)
     return GroupStatus(
         trace.group, "unknown", note="its entry was deleted before this group came to it"

@@ -66,7 +66,7 @@ def _show(about: Overview, lease: float) -> None:
         say(f"\n{assumed}")
     if about.forbidden:
         names = ", ".join(map(printable, about.forbidden))
-        say(f"\nThe user's ACL does not permit a look at: {names}")
+        say(f"\nThe user's ACL denies access to other streams: {names}")
     elif not about.streams:
         say("\nThere are no streams yet. Write a first job:  streamq produce file=image_1.png")
     if not about.complete:

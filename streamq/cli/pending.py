@@ -187,9 +187,7 @@ def retry(
 @commands.command(
     "dead-letter",
     short_help="Make pending jobs dead letters.",
-    epilog=examples(
-        'streamq pending dead-letter 1716998413541-0 --group images --reason "bad picture"'
-    ),
+    epilog=examples('streamq pending dead-letter 1716998413541-0 --reason "bad picture"'),
 )
 def dead_letter(
     ids: Ids,

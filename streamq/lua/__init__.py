@@ -114,7 +114,7 @@ def reclaim(
     """Take over stalled entries.
 
     Args:
-        most: how many at the most.
+        most: how many at most.
         lease: ms of idle time after which an entry is stalled.
         pause: ms for which no other sweep is needed.
         silence: ms after which a consumer without entries is removed.
@@ -145,12 +145,12 @@ def retire(keys: GroupKeys, consumer: str) -> Call:
 
 
 def retry_now(keys: GroupKeys, stalled_after: int, ids: Sequence[str]) -> Call:
-    """Let pending entries be tried again now; ``stalled_after`` is in ms."""
+    """Let pending entries be retried now; ``stalled_after`` is in ms."""
     return Call(load("retry_now"), (keys.stream, keys.retry), (keys.group, stalled_after, *ids))
 
 
 def to_dead_letters(keys: GroupKeys, error: str, ids: Sequence[str]) -> Call:
-    """Send pending entries to the dead letters by hand."""
+    """Make pending entries dead letters by hand."""
     return Call(
         load("to_dead_letters"),
         (keys.stream, keys.retry, keys.dlq, *map(keys.job, ids)),
@@ -212,12 +212,12 @@ def unschedule(keys: StreamKeys, name: str, key: str | None) -> Call:
 def page(
     stream: str, start: str, end: str, count: int, *, cut: int = -1, newest_first: bool = False
 ) -> Call:
-    """Read a page of a stream; ``cut``: bytes of each value at the most, -1 for all."""
+    """Read a page of a stream; ``cut``: bytes of each value at most, -1 for all."""
     return Call(load("page"), (stream,), (start, end, count, cut, int(newest_first)))
 
 
 def peek(keys: GroupKeys, cut: int, ids: Sequence[str]) -> Call:
-    """Look at pending entries; ``cut``: bytes of each value at the most."""
+    """Look at pending entries; ``cut``: bytes of each value at most."""
     return Call(
         load("peek"),
         (keys.stream, keys.retry, *map(keys.job, ids)),

@@ -6,8 +6,8 @@
 -- KEYS[1]   stream
 -- ARGV[1]   where to start: an entry ID, '(' .. ID, '-' or '+'
 -- ARGV[2]   where to end, the same
--- ARGV[3]   how many entries at the most
--- ARGV[4]   bytes of each value at the most, -1 for all
+-- ARGV[3]   how many entries at most
+-- ARGV[4]   bytes of each value at most, -1 for all
 -- ARGV[5]   1 to read from the newest to the oldest (then ARGV[1] is the newer end)
 --
 -- Returns {{{entry ID, {field, value, ...}}, ...}, where to go on, or '' at the end}.

@@ -7,7 +7,7 @@
 -- stays unknown.
 --
 -- KEYS[1]   stream
--- ARGV[1]   how many entries to count on either side at the most
+-- ARGV[1]   how many entries to count on either side at most
 --
 -- Returns {length,
 --          {name, entry ID delivered last, number queued, or -1 for unknown,

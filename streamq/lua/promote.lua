@@ -4,7 +4,7 @@
 -- KEYS[1]   stream
 -- KEYS[2]   scheduled set of the stream
 -- KEYS[3]   scheduled jobs of the stream
--- ARGV[1]   how many at the most
+-- ARGV[1]   how many at most
 --
 -- Returns {ms until the next one is due, or -1 for none, how many were written}.
 --@include clock

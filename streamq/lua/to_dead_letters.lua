@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Send pending entries to the dead letters by hand, whoever holds them; the holder
--- is refused when it comes to settle.
+-- Make pending entries dead letters by hand, whoever holds them; the holder is refused
+-- when it comes to settle.
 --
 -- KEYS[1]   stream
 -- KEYS[2]   retry set of the group

@@ -65,7 +65,7 @@ def test_dead_letters_left_by_a_deleted_group(
     add(client, {"data": "{}"})
     anyio.run(partial(fail, server.unix_url, retries=0))
     client.xgroup_destroy("jobs", "images")
-    assert "images, which does not exist any more, has left 1 dead letter" in streamq("info").out
+    assert "The deleted group images has left 1 dead letter" in streamq("info").out
 
 
 def test_a_dangerous_setting_is_told(
@@ -104,4 +104,4 @@ def test_it_says_which_lease_it_assumes(streamq: Streamq, client: redis.Redis) -
     add(client, {"a": "b"})
     read(client, "web-1")
     assert "lease" not in streamq("info", "--lease", "1h").out
-    assert streamq("info", "--lease", "0").out.endswith("taken to be 0 s (--lease)\n")
+    assert streamq("info", "--lease", "0").out.endswith("assumed to be 0 s (--lease)\n")

@@ -151,10 +151,10 @@ class Group:
     def retire(self, consumer: str) -> int:
         return int(run(self.client, lua.retire(self.keys, consumer)))
 
-    def expedite(self, *ids: str, stalled_after: int = 1000) -> Any:
+    def retry_now(self, *ids: str, stalled_after: int = 1000) -> Any:
         return run(self.client, lua.retry_now(self.keys, stalled_after, ids))
 
-    def kill(self, *ids: str, error: str = "by me") -> Any:
+    def to_dead_letters(self, *ids: str, error: str = "by me") -> Any:
         return run(self.client, lua.to_dead_letters(self.keys, error, ids))
 
     def redrive(self, *letters: str) -> Any:

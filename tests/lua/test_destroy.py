@@ -30,7 +30,7 @@ def fill(group: Group) -> None:
     """A group that uses every key it can."""
     died, parked, _ = add(group.client, 3)
     group.read("a")
-    group.kill(died)
+    group.to_dead_letters(died)
     group.park(parked, delay=LONG)
     group.reclaim("a", lease=LONG, pause=LONG)
 

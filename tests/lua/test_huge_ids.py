@@ -91,9 +91,9 @@ def test_parked_without_a_time_are_given_one(client: redis.Redis) -> None:
 
 def test_released_and_retried_now_and_dead(client: redis.Redis, group: Group) -> None:
     assert group.release("a") == [8, 8]
-    assert group.expedite(*HUGE) == [1] * 8
+    assert group.retry_now(*HUGE) == [1] * 8
     assert set(group.pending().values()) == {(PARKED, 0)}
-    assert group.kill(*HUGE) == [1] * 8
+    assert group.to_dead_letters(*HUGE) == [1] * 8
     assert ids_of(client) == []
     assert [dict(fields)["id"] for _, fields in group.letters()] == HUGE
 

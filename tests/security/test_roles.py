@@ -214,7 +214,7 @@ def test_an_inspector_sees_which_streams_it_may_not_look_at(
         info, plain = json.loads(streamq("info", "--json").out), streamq("info").out
     assert [stream["name"] for stream in info["streams"]] == ["jobs"]
     assert info["forbidden"] == ["mails"]
-    assert plain.endswith("\nThe user's ACL keeps other streams from being looked at: mails\n")
+    assert plain.endswith("\nThe user's ACL denies access to other streams: mails\n")
 
 
 def test_an_inspector_has_no_command_that_writes(server: RedisServer, admin: redis.Redis) -> None:

@@ -2,8 +2,8 @@
 
 local OURS = { 'type', 'data', 'key', 'trace', 'expires', 'for', 'origin' }
 
--- Lua passes a command some 8,000 values at the most. An entry with more has been
--- written by somebody else; of its fields those remain that make a job of it.
+-- Lua passes a command some 8,000 values at most. An entry with more has been
+-- written by another program; of its fields those remain that make a job of it.
 local function condense(fields)
     if #fields <= 4000 then
         return fields
