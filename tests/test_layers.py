@@ -47,6 +47,29 @@ def test_admin_is_quick_to_import() -> None:
     assert done.stdout.split() == []
 
 
+def test_all_that_admin_offers_is_there() -> None:
+    import streamq.admin
+
+    assert {name: getattr(streamq.admin, name) for name in streamq.admin.__all__}
+    with pytest.raises(AttributeError, match="no attribute 'Inspector'"):
+        streamq.admin.Inspector  # noqa: B018  # the look itself is what is tried
+
+
+def test_a_question_imports_only_what_answers_it() -> None:
+    code = (
+        "import sys; from streamq.admin import Admin; from streamq.server import Server; "
+        "Admin(Server('redis://localhost')).dead_letters('jobs', 'images'); "
+        "print(*sorted(name for name in sys.modules if name.startswith('streamq.admin.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [
+        f"streamq.admin.{name}"
+        for name in (
+            "admin", "consumers", "content", "dead_letter", "dead_letters", "existing", "reading",
+        )
+    ]  # fmt: skip
+
+
 def test_an_app_imports_admin_only_when_it_is_asked_for() -> None:
     code = "import sys; from streamq import App; print('streamq.admin' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

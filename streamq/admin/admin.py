@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from streamq.admin import cures, groups, schedules
-from streamq.admin.backlog import Backlogs, backlogs
 from streamq.admin.consumers import LEASE
-from streamq.admin.cures import Released, RetryNow
-from streamq.admin.dead_letters import DeadLetters
-from streamq.admin.existing import groups_meant
-from streamq.admin.groups import DeletedGroup
-from streamq.admin.overview import Overview, overview
-from streamq.admin.pending import Allowed, PendingJob, Wanted, check_states, pending_jobs
-from streamq.admin.schedules import ScheduledJob
-from streamq.admin.status import JobStatus, job_status
-from streamq.admin.streams import GroupInfo, StreamInfo, stream_info
 from streamq.server import Server
-from streamq.wire.entry import check_id
+
+if TYPE_CHECKING:
+    from streamq.admin.backlog import Backlogs
+    from streamq.admin.cures import Released, RetryNow
+    from streamq.admin.dead_letters import DeadLetters
+    from streamq.admin.groups import DeletedGroup
+    from streamq.admin.overview import Overview
+    from streamq.admin.pending import Allowed, PendingJob
+    from streamq.admin.schedules import ScheduledJob
+    from streamq.admin.status import JobStatus
+    from streamq.admin.streams import GroupInfo, StreamInfo
+
+
+# Each question is imported when it is asked: a command line asks one, and starts quickly.
 
 
 class Admin:
@@ -56,10 +59,14 @@ class Admin:
         Raises:
             ServerUnsupported: it is older than Redis 7.0 or Valkey 7.2.
         """
+        from streamq.admin.overview import overview
+
         return await overview(self._server, self._lease)
 
     async def stream(self, stream: str) -> StreamInfo:
         """One stream, its groups, and which of them keeps its oldest entry."""
+        from streamq.admin.streams import stream_info
+
         return await stream_info(self._server, stream, self._lease)
 
     async def groups(self, stream: str) -> Sequence[GroupInfo]:
@@ -68,6 +75,8 @@ class Admin:
 
     async def group_names(self, stream: str, group: str | None = None) -> Sequence[str]:
         """The groups of a stream that streamq can work with, or one, if it exists."""
+        from streamq.admin.existing import groups_meant
+
         return await groups_meant(self._server, stream, group)
 
     async def backlogs(self, groups: Mapping[str, Sequence[str]]) -> Backlogs:
@@ -76,6 +85,8 @@ class Admin:
         Args:
             groups: for each stream the groups that are reported even if they do not exist.
         """
+        from streamq.admin.backlog import backlogs
+
         return await backlogs(self._server, groups, self._lease)
 
     async def create_group(self, stream: str, group: str, start: str = "0") -> bool:
@@ -91,7 +102,9 @@ class Admin:
         Raises:
             WrongKeyType: the stream's key holds something else.
         """
-        return await groups.create_group(self._server, stream, group, start)
+        from streamq.admin.groups import create_group
+
+        return await create_group(self._server, stream, group, start)
 
     async def delete_group(
         self, stream: str, group: str, *, force: bool = False, dead_letters: bool = False
@@ -109,7 +122,9 @@ class Admin:
         Raises:
             StillInUse: it has live consumers.
         """
-        return await groups.delete_group(
+        from streamq.admin.groups import delete_group
+
+        return await delete_group(
             self._server, stream, group, self._lease, force=force, dead_letters=dead_letters
         )
 
@@ -119,7 +134,9 @@ class Admin:
         There are none, unless a deletion of a group was interrupted, or a group was
         deleted by other means.
         """
-        return await groups.prune(self._server, stream)
+        from streamq.admin.groups import prune
+
+        return await prune(self._server, stream)
 
     # -- jobs -----------------------------------------------------------------
 
@@ -129,10 +146,10 @@ class Admin:
         Raises:
             JobNotFound: there is no trace of it.
         """
-        names = await groups_meant(self._server, stream, group)
-        return await job_status(
-            self._server, stream, check_id(job_id), names, self._lease, self._allowed
-        )
+        from streamq.admin.status import job_status
+
+        names = await self.group_names(stream, group)
+        return await job_status(self._server, stream, job_id, names, self._lease, self._allowed)
 
     async def pending(
         self,
@@ -153,8 +170,10 @@ class Admin:
             states: only these of ``running``, ``retrying`` and ``stalled``.
             limit: stop after this many.
         """
+        from streamq.admin.pending import Wanted, check_states, pending_jobs
+
         wanted = Wanted(consumer, min_idle, check_states(states), self._lease)
-        names = await groups_meant(self._server, stream, group)
+        names = await self.group_names(stream, group)
         left = limit
         if left == 0:
             return
@@ -173,7 +192,9 @@ class Admin:
         Returns:
             What became of each.
         """
-        return await cures.retry_now(self._server, stream, group, ids, self._lease)
+        from streamq.admin.cures import retry_now
+
+        return await retry_now(self._server, stream, group, ids, self._lease)
 
     async def dead_letter(
         self, stream: str, group: str, ids: Iterable[str], error: str = "given up by hand"
@@ -186,7 +207,9 @@ class Admin:
         Returns:
             For each whether it was pending in this group, and so is dead now.
         """
-        return await cures.dead_letter(self._server, stream, group, ids, error)
+        from streamq.admin.cures import dead_letter
+
+        return await dead_letter(self._server, stream, group, ids, error)
 
     async def release(
         self, stream: str, group: str, consumer: str, *, force: bool = False
@@ -203,13 +226,17 @@ class Admin:
             ConsumerNotFound: the group has no such consumer.
             StillInUse: it is alive.
         """
-        return await cures.release(self._server, stream, group, consumer, self._lease, force=force)
+        from streamq.admin.cures import release
+
+        return await release(self._server, stream, group, consumer, self._lease, force=force)
 
     def dead_letters(self, stream: str, group: str) -> DeadLetters:
         """The dead letters of a group: to list, redrive or purge.
 
         The group may have been deleted: its dead letters outlive it.
         """
+        from streamq.admin.dead_letters import DeadLetters
+
         return DeadLetters(self._server, stream, group)
 
     # -- jobs for later -------------------------------------------------------
@@ -220,7 +247,9 @@ class Admin:
         Args:
             limit: stop after this many.
         """
-        return schedules.scheduled_jobs(self._server, stream, limit)
+        from streamq.admin.schedules import scheduled_jobs
+
+        return scheduled_jobs(self._server, stream, limit)
 
     async def cancel(self, stream: str, name: str) -> bool:
         """Take a job for later back before its time; ``False`` when it is too late.
@@ -228,7 +257,9 @@ class Admin:
         Args:
             name: the ID that ``produce`` gave it.
         """
-        return await schedules.cancel(self._server, stream, name)
+        from streamq.admin.schedules import cancel
+
+        return await cancel(self._server, stream, name)
 
 
 def _not_known(stream: str, group: str, type: str) -> None:

@@ -19,7 +19,7 @@ from streamq.admin.reading import ask, count_of, named, text
 from streamq.errors import JobNotFound, StreamqError
 from streamq.server import Arg, Server
 from streamq.text import printable
-from streamq.wire.entry import created_at, id_key
+from streamq.wire.entry import check_id, created_at, id_key
 from streamq.wire.keys import PARKED, group_keys
 
 Finished = Literal["succeeded", "expired"]
@@ -154,7 +154,9 @@ async def job_status(
 
     Raises:
         JobNotFound: there is no trace of it.
+        ConfigError: that is not a job ID.
     """
+    check_id(job_id)
     entry, traces = await _traces(server, stream, job_id, groups, lease)
     found: list[GroupStatus | None] = []
     job = entry
