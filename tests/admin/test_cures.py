@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_job_that_waits_is_tried_now(app: App, server: RedisServer, admin: Admin) -> None:
-    job_id = await app.produce("resize")
+    job_id = str(await app.produce("resize"))
     await fail(server.unix_url, retries=3)
     assert await admin.retry_now("jobs", GROUP, [job_id]) == {job_id: RetryNow.DUE}
     await succeed(server.unix_url)
@@ -30,7 +30,7 @@ async def test_a_job_that_waits_is_tried_now(app: App, server: RedisServer, admi
 async def test_a_stalled_job_is_tried_now(
     app: App, server: RedisServer, client: redis.Redis, admin: Admin
 ) -> None:
-    job_id = await app.produce("resize")
+    job_id = str(await app.produce("resize"))
     read(client, "lost")
     make_idle(client, job_id, 60)
     assert await admin.retry_now("jobs", GROUP, [job_id]) == {job_id: RetryNow.DUE}
@@ -40,7 +40,7 @@ async def test_a_stalled_job_is_tried_now(
 
 
 async def test_a_running_job_is_left_alone(app: App, server: RedisServer, admin: Admin) -> None:
-    job_id = await app.produce("resize")
+    job_id = str(await app.produce("resize"))
     async with running(server.unix_url):
         assert await admin.retry_now("jobs", GROUP, [job_id, "1-1"]) == {
             job_id: RetryNow.RUNNING, "1-1": RetryNow.NOT_PENDING,
@@ -48,7 +48,7 @@ async def test_a_running_job_is_left_alone(app: App, server: RedisServer, admin:
 
 
 async def test_a_deleted_entry_is_told(app: App, client: redis.Redis) -> None:
-    job_id = await app.produce("resize")
+    job_id = str(await app.produce("resize"))
     read(client, "lost")
     client.xdel("jobs", job_id)
     admin = Admin(app.server, lease=0)
@@ -57,7 +57,7 @@ async def test_a_deleted_entry_is_told(app: App, client: redis.Redis) -> None:
 
 
 async def test_more_jobs_than_a_script_takes_at_once(app: App, client: redis.Redis) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(120))
+    ids = [str(job) for job in await app.produce_many(("resize", {}) for _ in range(120))]
     read(client, "lost", 120)
     admin = Admin(app.server, lease=0)
     assert await admin.retry_now("jobs", GROUP, [*ids, ids[0]]) == dict.fromkeys(ids, RetryNow.DUE)
@@ -69,7 +69,7 @@ async def test_more_jobs_than_a_script_takes_at_once(app: App, client: redis.Red
 async def test_a_job_goes_to_the_dead_letters_by_hand(
     app: App, server: RedisServer, client: redis.Redis, admin: Admin
 ) -> None:
-    job_id = await app.produce("resize", file="a.png")
+    job_id = str(await app.produce("resize", {"file": "a.png"}))
     await fail(server.unix_url, retries=3)
     assert await admin.dead_letter("jobs", GROUP, [job_id, "1-1"], "broken picture") == {
         job_id: True,
@@ -88,7 +88,7 @@ async def test_a_running_job_that_is_given_up_is_refused_when_it_ends(
     begun, end = anyio.Event(), anyio.Event()
     refused: list[Refused] = []
 
-    @app.handler("*", group=GROUP)
+    @app.handler("*")
     async def resize(job: Job) -> None:
         begun.set()
         await end.wait()
@@ -97,9 +97,9 @@ async def test_a_running_job_that_is_given_up_is_refused_when_it_ends(
         if isinstance(event, Refused):
             refused.append(event)
 
-    job_id = await app.produce("resize")
+    job_id = str(await app.produce("resize"))
     async with anyio.create_task_group() as background:
-        background.start_soon(app.worker(max_jobs=1, observers=[observe]).run)
+        background.start_soon(app.worker(groups=[GROUP], max_jobs=1, observers=[observe]).run)
         await begun.wait()
         assert await admin.dead_letter("jobs", GROUP, [job_id]) == {job_id: True}
         end.set()
@@ -124,11 +124,11 @@ async def test_what_a_lost_consumer_holds_is_given_back(
     ]  # fmt: skip
     attempts = []
 
-    @app.handler("*", group=GROUP)
+    @app.handler("*")
     async def resize(job: Job) -> None:
         attempts.append(job.attempt)
 
-    await app.worker(burst=True, settings=Settings(result_ttl=0)).run()
+    await app.worker(groups=[GROUP], burst=True, settings=Settings(result_ttl=0)).run()
     assert attempts == [1] * jobs  # the lost delivery does not count
 
 
@@ -146,7 +146,10 @@ async def test_a_live_consumer_keeps_what_it_holds(
 async def test_entries_deleted_meanwhile_do_not_keep_a_consumer(
     app: App, client: redis.Redis
 ) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(RELEASED_AT_ONCE + 5))
+    ids = [
+        str(job)
+        for job in await app.produce_many(("resize", {}) for _ in range(RELEASED_AT_ONCE + 5))
+    ]
     read(client, "lost", len(ids))
     client.xdel("jobs", *ids[:RELEASED_AT_ONCE])
     admin = Admin(app.server, lease=0)

@@ -39,7 +39,7 @@ def write_letter(
 
 
 async def dead(app: App, server: RedisServer, count: int, type: str = "resize") -> list[str]:
-    ids = await app.produce_many((type, {"n": n}) for n in range(count))
+    ids = [str(job) for job in await app.produce_many((type, {"n": n}) for n in range(count))]
     await fail(server.unix_url, retries=0, jobs=count)
     return ids
 
@@ -96,7 +96,7 @@ async def test_large_letters_come_in_pages_of_their_own(
     app: App, server: RedisServer, letters: DeadLetters
 ) -> None:
     data = {"blob": "x" * 300_000}
-    ids = await app.produce_many(("resize", data) for _ in range(25))
+    ids = [str(job) for job in await app.produce_many(("resize", data) for _ in range(25))]
     await fail(server.unix_url, retries=0, jobs=25)
     found = [letter async for letter in letters.list()]
     assert [letter.job_id for letter in found] == ids
@@ -147,12 +147,11 @@ async def test_a_redriven_job_reaches_only_the_group_that_failed_it(
     assert (redriven.id, redriven.error) == (job_id, "")
     seen: list[tuple[str, str, object, str | None]] = []
 
-    @app.handler("*", group="images")
-    @app.handler("*", group="audit")
+    @app.handler("*")
     async def see(job: Job) -> None:
         seen.append((job.group, job.id, job.data, job.origin))
 
-    await app.worker(burst=True).run()
+    await app.worker(groups=["images", "audit"], burst=True).run()
     assert sorted(seen) == [
         ("audit", job_id, {"n": 0}, None),
         ("images", redriven.new_id, {"n": 0}, job_id),

@@ -28,7 +28,7 @@ async def test_a_new_group_starts_where_it_is_told(
     app: App, client: redis.Redis, admin: Admin
 ) -> None:
     assert await admin.create_group("jobs", "first")
-    ids = await app.produce_many(("resize", {}) for _ in range(3))
+    ids = [str(job) for job in await app.produce_many(("resize", {}) for _ in range(3))]
     assert await admin.create_group("jobs", "all")
     assert await admin.create_group("jobs", "later", "$")
     assert await admin.create_group("jobs", "rest", ids[0])
@@ -52,7 +52,7 @@ async def test_deleting_a_group_removes_what_only_it_had_kept(
     app: App, server: RedisServer, client: redis.Redis, admin: Admin
 ) -> None:
     total = PRUNED_AT_ONCE * 2 + 50
-    ids = await app.produce_many(("resize", {}) for _ in range(total))
+    ids = [str(job) for job in await app.produce_many(("resize", {}) for _ in range(total))]
     client.xgroup_create("jobs", "audit", "0")
     read(client, "lost", 10)  # images holds ten, and never comes to the rest
     await fail(server.unix_url, retries=3, jobs=2)
@@ -72,13 +72,13 @@ async def test_deleting_a_group_removes_what_only_it_had_kept(
 async def test_every_job_of_a_busy_group_still_runs_once_when_another_is_deleted(
     app: App, client: redis.Redis, admin: Admin
 ) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(2000))
+    ids = [str(job) for job in await app.produce_many(("resize", {}) for _ in range(2000))]
     client.xgroup_create("jobs", "audit", "0")
     read(client, "lost", 1500)
     seen: list[str] = []
     well_begun = anyio.Event()
 
-    @app.handler("*", group="audit")
+    @app.handler("*")
     async def see(job: Job) -> None:
         seen.append(job.id)
         if len(seen) == 300:
@@ -86,7 +86,7 @@ async def test_every_job_of_a_busy_group_still_runs_once_when_another_is_deleted
         await anyio.lowlevel.checkpoint()
 
     async with anyio.create_task_group() as background:
-        background.start_soon(app.worker(burst=True).run)
+        background.start_soon(app.worker(groups=["audit"], burst=True).run)
         await well_begun.wait()
         await admin.delete_group("jobs", GROUP)
     assert sorted(seen) == sorted(ids)
@@ -96,7 +96,7 @@ async def test_every_job_of_a_busy_group_still_runs_once_when_another_is_deleted
 async def test_the_last_group_leaves_all_entries_for_the_next(
     app: App, client: redis.Redis, admin: Admin
 ) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(3))
+    ids = [str(job) for job in await app.produce_many(("resize", {}) for _ in range(3))]
     read(client, "lost", 2)
     assert await admin.delete_group("jobs", GROUP) == DeletedGroup(0, 0)
     assert read(client, "a", 9, "next") == ids

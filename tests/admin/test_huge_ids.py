@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from streamq import App, Job, Retry, Settings
+from streamq import App
 from streamq.admin import Admin, RetryNow
 from streamq.errors import ConfigError, StreamqError
 from streamq.wire.entry import LARGEST_ID, after, check_id
@@ -66,31 +66,27 @@ async def test_a_burst_ends(server: RedisServer, admin: Admin, ids: list[str]) -
         assert [one.state for one in status.groups] == ["succeeded"]
 
 
-async def test_retried_until_they_succeed(app: App, ids: list[str]) -> None:
-    seen: list[tuple[str, int]] = []
-
-    @app.handler("*", group=GROUP)
-    async def resize(job: Job) -> None:
-        seen.append((job.id, job.attempt))
-        if job.attempt == 1:
-            raise Retry(delay=0)
-
-    await app.worker(burst=True).run()
-    assert sorted(seen) == sorted((job_id, n) for job_id in ids for n in (1, 2))
+async def test_retried_until_they_succeed(
+    server: RedisServer, admin: Admin, ids: list[str]
+) -> None:
+    await fail(server.unix_url, retries=3, jobs=len(ids))
+    await admin.retry_now("jobs", GROUP, ids)
+    await succeed(server.unix_url)
+    for job_id in ids:
+        [group] = (await admin.status("jobs", job_id)).groups
+        assert (group.state, group.attempts) == ("succeeded", 2)
 
 
-async def test_reclaimed_from_a_lost_worker(app: App, client: redis.Redis, ids: list[str]) -> None:
-    read(client, "lost", 8)
+async def test_reclaimed_from_a_lost_worker(
+    server: RedisServer, client: redis.Redis, admin: Admin, ids: list[str]
+) -> None:
+    read(client, "lost", len(ids))
     for job_id in ids:
         make_idle(client, job_id, 3600)
-    seen: list[str] = []
-
-    @app.handler("*", group=GROUP)
-    async def resize(job: Job) -> None:
-        seen.append(job.id)
-
-    await app.worker(burst=True, settings=Settings(lease=1)).run()
-    assert sorted(seen) == sorted(ids)
+    await succeed(server.unix_url)
+    for job_id in ids:
+        [group] = (await admin.status("jobs", job_id)).groups
+        assert (group.state, group.attempts) == ("succeeded", 2)
 
 
 async def test_retried_now_and_released(client: redis.Redis, app: App, ids: list[str]) -> None:

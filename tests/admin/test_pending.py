@@ -26,7 +26,7 @@ async def rows(jobs: AsyncIterator[PendingJob]) -> list[PendingJob]:
 
 
 async def test_a_running_job(app: App, server: RedisServer, admin: Admin) -> None:
-    job_id = await app.produce("resize", file="a.png")
+    job_id = str(await app.produce("resize", {"file": "a.png"}))
     async with running(server.unix_url) as consumer:
         [job] = await rows(admin.pending("jobs"))
     assert (job.id, job.type, job.group, job.state) == (job_id, "resize", GROUP, "running")
@@ -77,7 +77,7 @@ async def test_a_job_that_a_live_consumer_has_forgotten_is_stalled(
 
 
 async def test_filters(app: App, server: RedisServer, client: redis.Redis, admin: Admin) -> None:
-    ids = await app.produce_many(("resize", {"n": n}) for n in range(4))
+    ids = [str(job) for job in await app.produce_many(("resize", {"n": n}) for n in range(4))]
     await fail(server.unix_url, retries=3)
     read(client, "a", 2)
     read(client, "b")
@@ -98,7 +98,7 @@ async def test_filters(app: App, server: RedisServer, client: redis.Redis, admin
 
 
 async def test_every_group_in_turn(app: App, client: redis.Redis, admin: Admin) -> None:
-    job_id = await app.produce("resize")
+    job_id = str(await app.produce("resize"))
     read(client, "a", group="audit")
     read(client, "b", group="images")
     found = [(job.group, job.id, job.consumer) for job in await rows(admin.pending("jobs"))]
@@ -109,7 +109,10 @@ async def test_more_rows_than_a_page_and_values_longer_than_a_script_reads_at_on
     app: App, client: redis.Redis, admin: Admin
 ) -> None:
     data = {"blob": "x" * 600_000}
-    ids = await app.produce_many(("resize", data if n < 5 else {}) for n in range(2105))
+    ids = [
+        str(job)
+        for job in await app.produce_many(("resize", data if n < 5 else {}) for n in range(2105))
+    ]
     read(client, "a", 3000)
     found = await rows(admin.pending("jobs"))
     assert [job.id for job in found] == ids
@@ -130,7 +133,7 @@ async def test_max_attempts_where_they_are_known(app: App, client: redis.Redis) 
 async def test_an_entry_that_somebody_deleted_while_it_was_pending(
     app: App, client: redis.Redis, admin: Admin
 ) -> None:
-    job_id = await app.produce("resize")
+    job_id = str(await app.produce("resize"))
     read(client, "a")
     client.xdel("jobs", job_id)
     [job] = await rows(admin.pending("jobs"))
@@ -166,7 +169,7 @@ async def test_reading_changes_nothing(
 async def test_a_row_that_has_changed_since_it_was_found_is_left_out(
     app: App, client: redis.Redis, admin: Admin
 ) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(PAGE + 50))
+    ids = [str(job) for job in await app.produce_many(("resize", {}) for _ in range(PAGE + 50))]
     read(client, "a", len(ids))
     found: list[str] = []
     async for job in admin.pending("jobs", states=["running"]):
@@ -178,7 +181,7 @@ async def test_a_row_that_has_changed_since_it_was_found_is_left_out(
 
 
 async def test_a_busy_stream_shows_no_ghosts(app: App, server: RedisServer, admin: Admin) -> None:
-    ids = await app.produce_many(("resize", {"n": n}) for n in range(3000))
+    ids = [str(job) for job in await app.produce_many(("resize", {"n": n}) for n in range(3000))]
     finished = anyio.Event()
 
     async def work() -> None:
@@ -199,7 +202,7 @@ async def test_a_busy_stream_shows_no_ghosts(app: App, server: RedisServer, admi
 
 
 async def test_a_row_as_plain_data(app: App, client: redis.Redis, admin: Admin) -> None:
-    job_id = await app.produce("resize")
+    job_id = str(await app.produce("resize"))
     read(client, "a")
     [job] = await rows(admin.pending("jobs"))
     plain = orjson.loads(orjson.dumps(job.to_dict()))

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 async def test_the_status_of_a_job_is_told_for_every_group(
     app: App, server: RedisServer, client: redis.Redis, admin: Admin
 ) -> None:
-    job_id = await app.produce("resize", file="a.png")
+    job_id = str(await app.produce("resize", {"file": "a.png"}))
     client.xgroup_create("jobs", "late", "0")
     client.xgroup_create("jobs", "later", "$")
     read(client, "lost", group="audit")
@@ -43,13 +43,13 @@ async def test_the_status_of_a_job_is_told_for_every_group(
 async def test_a_status_is_derived_and_follows_the_job(
     app: App, server: RedisServer, admin: Admin
 ) -> None:
-    job_id = await app.produce("resize", file="a.png")
+    job_id = str(await app.produce("resize", {"file": "a.png"}))
 
     async with running(server.unix_url) as consumer:
         [group] = (await admin.status("jobs", job_id)).groups
         assert (group.state, group.consumer, group.consumer_alive) == ("running", consumer, True)
 
-    job_id = await app.produce("resize", file="b.png")
+    job_id = str(await app.produce("resize", {"file": "b.png"}))
     await fail(server.unix_url, retries=1, delay=0)
     [group] = (await admin.status("jobs", job_id)).groups
     assert (group.state, group.attempts, group.error) == ("retrying", 1, "disk full")
@@ -71,7 +71,7 @@ async def test_a_status_is_derived_and_follows_the_job(
 async def test_a_job_that_succeeded_is_known_by_its_record(
     app: App, server: RedisServer, admin: Admin
 ) -> None:
-    job_id = await app.produce("resize", file="a.png")
+    job_id = str(await app.produce("resize", {"file": "a.png"}))
     await succeed(server.unix_url)
     job = await admin.status("jobs", job_id)
     assert (job.in_stream, job.type, job.raw) == (False, "resize", b'{"file":"a.png"}')

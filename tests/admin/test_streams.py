@@ -23,7 +23,7 @@ async def rows(jobs: AsyncIterator[PendingJob]) -> list[PendingJob]:
 async def test_what_a_group_holds(
     app: App, server: RedisServer, client: redis.Redis, admin: Admin
 ) -> None:
-    ids = await app.produce_many(("resize", {"n": n}) for n in range(7))
+    ids = [str(job) for job in await app.produce_many(("resize", {"n": n}) for n in range(7))]
     await fail(server.unix_url, retries=0, jobs=2)
     await fail(server.unix_url, retries=3, jobs=1)
     read(client, "a", 2)
@@ -42,7 +42,7 @@ async def test_what_a_group_holds(
 async def test_the_group_that_pins_the_stream(
     app: App, server: RedisServer, client: redis.Redis, admin: Admin
 ) -> None:
-    ids = await app.produce_many(("resize", {"n": n}) for n in range(3))
+    ids = [str(job) for job in await app.produce_many(("resize", {"n": n}) for n in range(3))]
     client.xgroup_create("jobs", "audit", "0")
     await succeed(server.unix_url)
     stream = await admin.stream("jobs")
@@ -58,7 +58,7 @@ async def test_the_group_that_pins_the_stream(
 async def test_both_groups_pin_what_neither_has_settled(
     app: App, client: redis.Redis, admin: Admin
 ) -> None:
-    [first, _] = await app.produce_many([("resize", {}), ("resize", {})])
+    [first, _] = [str(job) for job in await app.produce_many([("resize", {}), ("resize", {})])]
     read(client, "a", group="audit")
     client.xgroup_create("jobs", "images", "0")
     stream = await admin.stream("jobs")
@@ -68,7 +68,7 @@ async def test_both_groups_pin_what_neither_has_settled(
 async def test_the_lag_is_counted_where_the_server_does_not_know_it(
     app: App, client: redis.Redis, admin: Admin
 ) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(10))
+    ids = [str(job) for job in await app.produce_many(("resize", {}) for _ in range(10))]
     read(client, "a", 3)
     client.xdel("jobs", ids[5])
     [raw] = client.xinfo_groups("jobs")
@@ -82,7 +82,7 @@ async def test_the_lag_is_counted_where_the_server_does_not_know_it(
 async def test_a_lag_that_takes_too_long_to_count_is_unknown(
     app: App, client: redis.Redis, admin: Admin
 ) -> None:
-    ids = await app.produce_many(("resize", {}) for _ in range(10_400))
+    ids = [str(job) for job in await app.produce_many(("resize", {}) for _ in range(10_400))]
     client.xgroup_create("jobs", "images", ids[5_150])
     client.xdel("jobs", ids[7_000])
     [group] = await admin.groups("jobs")

@@ -268,6 +268,12 @@ def _look(stage: Stage, jobs: Jobs, *json: str) -> None:
     assert "no good" in stage.run("dlq", "show", jobs.dead, *json)
     for state in ("queued", "running", "retrying", "dead", "succeeded"):
         assert state in stage.run("status", getattr(jobs, state), *json)
+    assert asyncio.run(_scheduled(stage.url)) == [jobs.scheduled]
+
+
+async def _scheduled(url: str) -> list[str]:
+    async with App(url) as app:
+        return [job.name async for job in app.admin.scheduled("jobs")]
 
 
 # -- the operator -------------------------------------------------------------
