@@ -131,7 +131,7 @@ def reclaim(
     by_type = [part for pair in deliveries_by_type.items() for part in pair]
     return Call(
         load("reclaim"),
-        (keys.stream, keys.retry, keys.dlq, keys.sweep),
+        (keys.stream, keys.retry, keys.dlq, keys.reclaim_lock),
         (
             keys.group, consumer, lease, most, pause, silence, deliveries, last_chances,
             heal_from, *by_type,
@@ -146,7 +146,7 @@ def release(keys: GroupKeys, consumer: str, most: int, known: Iterable[str | byt
 
 def retire(keys: GroupKeys, consumer: str) -> Call:
     """Remove a consumer that holds nothing."""
-    return Call(load("retire"), (keys.stream, keys.sweep), (keys.group, consumer))
+    return Call(load("retire"), (keys.stream, keys.reclaim_lock), (keys.group, consumer))
 
 
 def retry_now(keys: GroupKeys, stalled_after: int, ids: Sequence[str]) -> Call:
@@ -249,6 +249,6 @@ def destroy(keys: GroupKeys, silence: int, *, dead_letters: bool) -> Call:
     """
     return Call(
         load("destroy"),
-        (keys.stream, keys.retry, keys.sweep, keys.dlq),
+        (keys.stream, keys.retry, keys.reclaim_lock, keys.dlq),
         (keys.group, silence, int(dead_letters)),
     )

@@ -90,7 +90,7 @@ local function take(row)
         return false
     end
     if most_deliveries and count >= most_deliveries then
-        bury(stream, dlq, id, count, row[2], 'worker lost',
+        dead_letter(stream, dlq, id, count, row[2], 'worker lost',
             'its worker stopped answering during delivery ' .. count .. ', the last one allowed')
         acked[#acked + 1] = id
         buried[#buried + 1] = id

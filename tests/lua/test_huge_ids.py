@@ -66,7 +66,7 @@ def test_reclaimed(group: Group, most: int) -> None:
     claimed: list[str] = []
     for _ in range(len(HUGE) + 1):
         claimed += [entry[0] for entry in group.reclaim("b", most, pause=1)[0]]
-        group.client.delete(group.keys.sweep)
+        group.client.delete(group.keys.reclaim_lock)
     assert claimed == HUGE
 
 

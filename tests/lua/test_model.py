@@ -186,7 +186,7 @@ class Machine(RuleBasedStateMachine):
     )  # fmt: skip
     def reclaim(self, data: st.DataObject, consumer: str, most: int, chances: int) -> None:
         group = self._group(data)
-        self.client.delete(self.real[group].keys.sweep)
+        self.client.delete(self.real[group].keys.reclaim_lock)
         claimed, buried, deleted, removed, more, _ = self.real[group].reclaim(
             consumer, most, lease=HOUR, deliveries=ALLOWED, last_chances=chances
         )

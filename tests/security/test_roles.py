@@ -230,7 +230,7 @@ WRITES: list[tuple[str | int, ...]] = [
     ("XGROUP", "DESTROY", "jobs", "images"), ("XCLAIM", "jobs", "images", "me", 0, "1-1"),
     ("XREADGROUP", "GROUP", "images", "me", "STREAMS", "jobs", ">"), ("DEL", "jobs"),
     ("UNLINK", "jobs"), ("EXPIRE", "jobs", 1), ("RENAME", "jobs", "x"), ("COPY", "jobs", "x"),
-    ("ZADD", "{jobs}:group:images:retry", 1, "x"), ("SET", "{jobs}:group:images:sweep", "x"),
+    ("ZADD", "{jobs}:group:images:retry", 1, "x"), ("SET", "{jobs}:group:images:reclaim", "x"),
     ("RESTORE", "x", 0, ""), ("FLUSHALL",), ("FLUSHDB",), ("CONFIG", "SET", "maxmemory", 1),
     ("SCRIPT", "FLUSH"), ("ACL", "SETUSER", "x"), ("SHUTDOWN",), ("DEBUG", "SLEEP", 0),
     ("EVAL", "return redis.call('XADD', KEYS[1], '*', 'a', 'b')", 1, "jobs"),

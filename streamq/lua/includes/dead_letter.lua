@@ -23,10 +23,10 @@ local function condense(fields)
     return kept
 end
 
--- Write a dead letter: what streamq knows of the death, then the fields that the
+-- Write a dead letter: why the job is one, then the fields that the
 -- entry had. Reading it by position keeps the two apart whatever those are called.
 -- The entry's data may be gone already; then the letter says so by having none.
-local function bury(stream, dlq, id, attempts, consumer, reason, err)
+local function dead_letter(stream, dlq, id, attempts, consumer, reason, err)
     local letter = {
         'id', id, 'reason', reason, 'error', err,
         'attempts', attempts, 'consumer', consumer,
