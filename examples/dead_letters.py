@@ -23,12 +23,11 @@ async def main() -> None:
     async with app:
         await app.produce("store", {"file": "a.png"})
         await app.worker(burst=True).run()
-        letters = app.dead_letters("archive")
-        async for letter in letters.letters():
+        letters = app.admin.dead_letters("jobs", "archive")
+        async for letter in letters.list():
             print(f"{letter.reason}: {letter.error}")
         disk_is_full = False
-        async for batch in letters.redrive_all():
-            print(f"redriven: {len(batch)}")
+        print(f"redriven: {(await letters.redrive_all()).redriven}")
         await app.worker(burst=True).run()
 
 

@@ -8,8 +8,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
-from streamq.admin import Inspector
-from streamq.admin.dead_letters import DeadLetters
 from streamq.codec import Codec
 from streamq.errors import ConfigError
 from streamq.group import Group, Registry, name_of
@@ -32,6 +30,7 @@ from streamq.worker import Handlers, Settings, Subscription, Worker
 from streamq.worker.shutdown import end_with_main
 
 if TYPE_CHECKING:
+    from streamq.admin import Admin
     from streamq.event import Event
 
 
@@ -270,26 +269,16 @@ class App(Registry):
             NewJob("", **options)  # refuses what is no option before anything is written
         return await self.producer.produce_many(stream or self.stream, jobs, options)
 
-    async def cancel(self, name: str, *, stream: str | None = None) -> bool:
-        """Take a scheduled job back before its time; ``False`` when it is too late.
-
-        Args:
-            name: the ID that :meth:`produce` returned.
-        """
-        return await self.producer.cancel(stream or self.stream, name)
-
     # -- looking at jobs ------------------------------------------------------
 
     @property
-    def inspector(self) -> Inspector:
-        """What is queued, running, retrying, stalled or settled, on the app's server."""
-        return Inspector(self.server, allowed=self.deliveries_allowed)
+    def admin(self) -> Admin:
+        """Jobs, groups and dead letters: to look at, and to treat what is stuck."""
+        from streamq.admin import Admin
 
-    def dead_letters(self, group: str, *, stream: str | None = None) -> DeadLetters:
-        """The dead letters of a group: to look at, redrive or purge."""
-        return DeadLetters(self.server, stream or self.stream, group)
+        return Admin(self.server, allowed=self.max_attempts)
 
-    def deliveries_allowed(self, stream: str, group: str, type: str) -> int | None:
+    def max_attempts(self, stream: str, group: str, type: str) -> int | None:
         """How many deliveries a job may have; ``None`` where the app has no handler for it."""
         try:
             [found] = self.subscriptions([group], [stream])

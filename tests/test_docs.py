@@ -191,7 +191,7 @@ def as_shown(reply: object, indent: str = "") -> str:
 
 @pytest.mark.parametrize(
     "command",
-    re.findall(r"^\| `streamq ([a-z ]+)` \|", read(ROOT / "docs/cli.md"), re.M),
+    re.findall(r"^\| `streamq ([a-z -]+)` \|", read(ROOT / "docs/cli.md"), re.M),
 )
 def test_the_map_of_commands_is_true(command: str) -> None:
     done = subprocess.run(

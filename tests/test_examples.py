@@ -75,11 +75,11 @@ async def test_a_broken_photograph_dies_is_repaired_redriven_and_succeeds(
 ) -> None:
     whole = photographs(Path("photos"))[0]
     broken = cut_off(whole, Path("photos/broken.png"))
-    dead_letters = app.dead_letters("images")
+    dead_letters = app.admin.dead_letters("jobs", "images")
 
     job_id = (await app.produce("photo_added", {"file": str(broken)})).id
     await app.worker(burst=True).run()
-    [letter] = [letter async for letter in dead_letters.letters()]
+    [letter] = [letter async for letter in dead_letters.list()]
     assert (letter.job_id, letter.attempts) == (job_id, 4)
     assert (letter.reason, letter.error) == (
         "retries exhausted",
@@ -94,7 +94,7 @@ async def test_a_broken_photograph_dies_is_repaired_redriven_and_succeeds(
     assert redriven.new_id is not None
     await app.worker(burst=True).run()
     assert await dead_letters.count() == 0
-    [status] = (await app.inspector.status("jobs", redriven.new_id, "images")).groups
+    [status] = (await app.admin.status("jobs", redriven.new_id, "images")).groups
     assert (status.state, status.attempts) == ("succeeded", 1)
     assert audit_log() == {
         before,  # and not again: the redriven job was for `images` alone

@@ -1,12 +1,46 @@
-"""Read-only answers: what is queued, running, waiting, stuck or dead, and why."""
+"""One face for all who look at jobs, and for what they do about them."""
 
-from streamq.admin.info import ConsumerInfo, GroupInfo, StreamInfo
-from streamq.admin.inspector import Inspector
-from streamq.admin.overview import Overview
-from streamq.admin.pending import PendingJob
-from streamq.admin.status import GroupStatus, JobStatus
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamq.admin.admin import Admin
+    from streamq.admin.backlog import Backlog, Backlogs
+    from streamq.admin.consumers import LEASE, ConsumerInfo
+    from streamq.admin.cures import Released, RetryNow
+    from streamq.admin.dead_letter import DeadLetter
+    from streamq.admin.dead_letters import DeadLetters, Redriven, RedriveSummary
+    from streamq.admin.groups import DeletedGroup
+    from streamq.admin.overview import Overview
+    from streamq.admin.pending import Allowed, PendingJob
+    from streamq.admin.schedules import ScheduledJob
+    from streamq.admin.status import GroupStatus, JobStatus
+    from streamq.admin.streams import GroupInfo, StreamInfo
 
 __all__ = [
-    "ConsumerInfo", "GroupInfo", "GroupStatus", "Inspector", "JobStatus", "Overview",
-    "PendingJob", "StreamInfo",
+    "LEASE", "Admin", "Allowed", "Backlog", "Backlogs", "ConsumerInfo", "DeadLetter",
+    "DeadLetters", "DeletedGroup", "GroupInfo", "GroupStatus", "JobStatus", "Overview",
+    "PendingJob", "RedriveSummary", "Redriven", "Released", "RetryNow", "ScheduledJob",
+    "StreamInfo",
 ]  # fmt: skip
+
+_HOMES = {
+    "LEASE": "consumers", "Admin": "admin", "Allowed": "pending", "Backlog": "backlog",
+    "Backlogs": "backlog", "ConsumerInfo": "consumers", "DeadLetter": "dead_letter",
+    "DeadLetters": "dead_letters", "DeletedGroup": "groups", "GroupInfo": "streams",
+    "GroupStatus": "status", "JobStatus": "status", "Overview": "overview",
+    "PendingJob": "pending", "RedriveSummary": "dead_letters", "Redriven": "dead_letters",
+    "Released": "cures", "RetryNow": "cures", "ScheduledJob": "schedules",
+    "StreamInfo": "streams",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    # Imported at the first use: a command needs one or two of them, and starts quickly.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

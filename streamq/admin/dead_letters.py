@@ -1,111 +1,62 @@
-"""Dead letters: the jobs that a group has given up.
-
-Each group of a stream keeps its own, as a stream of letters: what streamq knows of
-the death, then the fields that the entry had.
-"""
+"""The dead letters of a group: listed, redriven, purged."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from streamq import lua
-from streamq.admin.reading import Entry, content, pages, plain_data, require_group, text
+from streamq.admin.dead_letter import DeadLetter, job_of, read_letter
+from streamq.admin.existing import require_group
+from streamq.admin.reading import Entry, pages, text
 from streamq.errors import JobNotFound, WrongKeyType
 from streamq.server import Arg, Server
 from streamq.text import printable
-from streamq.wire.entry import check_id, created_at, decode_data, id_key
+from streamq.wire.entry import check_id, id_key
 from streamq.wire.keys import group_keys
 
 BATCH = 50
 """Dead letters that one script call redrives or purges."""
-
-META = [b"id", b"reason", b"error", b"attempts", b"consumer"]
-"""What ``dead_letter.lua`` writes in front of the entry's own fields, each with its value."""
 
 _CUT = 512
 """Bytes of each value that are read where only IDs and types matter."""
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A job that a group has given up.
-
-    Attributes:
-        id: the letter's own ID, which also tells when the job died.
-        job_id: the ID that the job had.
-        type: the job's type.
-        reason: a short fixed phrase, such as ``retries exhausted``.
-        error: what went wrong, for a person.
-        attempts: the deliveries that it had.
-        consumer: the consumer that held it last.
-        raw: its data as it was written, JSON as a rule; ``None`` when it was gone.
-        origin: the ID that it had before it was first redriven.
-    """
-
-    id: str
-    job_id: str
-    stream: str
-    group: str
-    type: str
-    reason: str
-    error: str
-    attempts: int
-    consumer: str
-    raw: bytes | None
-    origin: str | None = None
-
-    @property
-    def died_at(self) -> float:
-        """Unix time in seconds."""
-        return created_at(self.id)
-
-    @property
-    def created_at(self) -> float:
-        """When the job was written: Unix time in seconds."""
-        return created_at(self.job_id)
-
-    @property
-    def data(self) -> Any:
-        """The job's data, decoded; ``None`` when it was gone.
-
-        Raises:
-            InvalidEntry: it is not JSON.
-        """
-        return None if self.raw is None else decode_data(self.raw)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The letter as plain data. ``data`` that is not JSON comes as text in ``raw``."""
-        return {
-            "id": self.id,
-            "job_id": self.job_id,
-            "stream": self.stream,
-            "group": self.group,
-            "type": self.type,
-            "reason": self.reason,
-            "error": self.error,
-            "attempts": self.attempts,
-            "consumer": self.consumer,
-            "created_at": self.created_at,
-            "died_at": self.died_at,
-            "origin": self.origin,
-            **plain_data(self.raw),
-        }
-
-
-class Redriven(NamedTuple):
+class Redriven:
     """What became of one dead letter that was to be redriven.
 
     Attributes:
         id: the ID by which it was asked for: the job's or the letter's own.
         new_id: the ID of the new entry; ``None`` when nothing was done.
-        why_not: then, why.
+        error: why nothing was done; empty otherwise.
     """
 
     id: str
     new_id: str | None
-    why_not: str = ""
+    error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RedriveSummary:
+    """What became of many dead letters.
+
+    Attributes:
+        redriven: how many were sent back.
+        failed: how many could not be, and are still dead letters.
+    """
+
+    redriven: int
+    failed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain data."""
+        return asdict(self)
 
 
 class DeadLetters:
@@ -114,7 +65,7 @@ class DeadLetters:
     A letter is asked for by the ID that its job had, or by its own.
 
     Raises:
-        ConfigError: the stream or the group cannot be called so.
+        ConfigError: the stream or the group has an invalid name.
     """
 
     def __init__(self, server: Server, stream: str, group: str) -> None:
@@ -122,13 +73,15 @@ class DeadLetters:
         self._keys = group_keys(stream, group)
         self._server = server
 
+    # -- looking --------------------------------------------------------------
+
     async def count(self, *, type: str | None = None, older_than: float = 0.0) -> int:
-        """How many there are, or how many the filters let through; see :meth:`letters`."""
+        """How many there are, or how many match the filters; see :meth:`list`."""
         if type is None and older_than <= 0:
             return int(await self._ask("XLEN", self._keys.dlq))
         return sum([len(batch) async for batch in self._batches(type, older_than)])
 
-    async def letters(
+    async def list(
         self,
         *,
         type: str | None = None,
@@ -140,16 +93,16 @@ class DeadLetters:
 
         Args:
             type: only jobs of this type.
-            older_than: only those that died so many seconds ago or longer.
+            older_than: only those that have been dead for this many seconds.
             newest_first: the other way round.
-            limit: stop after so many.
+            limit: stop after this many.
         """
         left = limit
         async for page in self._pages(older_than, newest_first=newest_first):
             for entry in page:
                 if left == 0:
                     return
-                letter = self._letter(entry)
+                letter = read_letter(entry, self.stream, self.group)
                 if type is None or letter.type == type:
                     yield letter
                     left = None if left is None else left - 1
@@ -165,101 +118,135 @@ class DeadLetters:
             raise JobNotFound(self._missing(id))
         return letter
 
-    async def of_job(self, job_id: str) -> DeadLetter | None:
+    async def find(self, job_id: str) -> DeadLetter | None:
         """The dead letter of one job, if it has one."""
-        by_job, _ = await self._find([job_id])
+        by_job: dict[str, str] = {}
+        await self._search({job_id}, by_job, {}, *await self._likely(job_id))
         return await self._read(by_job.get(job_id))
 
-    async def redrive(self, ids: Iterable[str]) -> list[Redriven]:
+    # -- redriving ------------------------------------------------------------
+
+    async def redrive(self, ids: Iterable[str]) -> Sequence[Redriven]:
         """Send dead letters back to their stream, as new jobs for this group only.
 
         Each is written to the stream and taken out of the dead letters in one step.
 
+        Returns:
+            What became of each, in the order asked for.
+
         Raises:
-            GroupNotFound: the group does not exist any more, so nobody would process them.
+            GroupNotFound: the group no longer exists, so nobody would process them.
         """
-        await self._require_group()
-        found = await self._resolve(list(ids))
+        await require_group(self._server, self.stream, self.group)
+        found = await self._resolve(ids)
         batch = [(id, own) for id, own in found.items() if own is not None]
         done = {id: Redriven(id, None, self._missing(id)) for id in found}
         for start in range(0, len(batch), BATCH):
             for result in await self._redrive(batch[start : start + BATCH]):
                 done[result.id] = result
-        return list(done.values())
+        return [*done.values()]
 
     async def redrive_all(
-        self, *, type: str | None = None, older_than: float = 0.0
-    ) -> AsyncIterator[list[Redriven]]:
-        """Redrive all dead letters there are now, or those that the filters let through.
+        self,
+        *,
+        type: str | None = None,
+        older_than: float = 0.0,
+        progress: Callable[[Sequence[Redriven]], object] | None = None,
+    ) -> RedriveSummary:
+        """Redrive all dead letters there are now, or those that match the filters.
 
-        Those that die again meanwhile stay. It may be interrupted at any time: what is
-        not yet redriven is still a dead letter. Yields what was done, batch by batch.
+        Those that become dead letters meanwhile stay. It may be interrupted at any time:
+        what is not yet redriven is still a dead letter.
 
         Args:
             type: only jobs of this type.
-            older_than: only those that died so many seconds ago or longer.
+            older_than: only those that have been dead for this many seconds.
+            progress: called with what became of each batch.
 
         Raises:
             GroupNotFound: as for :meth:`redrive`.
         """
-        await self._require_group()
+        await require_group(self._server, self.stream, self.group)
+        redriven = failed = 0
         async for batch in self._batches(type, older_than):
-            yield await self._redrive([(letter.job_id, letter.id) for letter in batch])
+            results = await self._redrive([(letter.job_id, letter.id) for letter in batch])
+            count = sum(result.new_id is not None for result in results)
+            redriven, failed = redriven + count, failed + len(results) - count
+            if progress is not None:
+                progress(results)
+        return RedriveSummary(redriven, failed)
 
-    async def purge(self, ids: Iterable[str]) -> list[str]:
+    # -- purging --------------------------------------------------------------
+
+    async def purge(self, ids: Iterable[str]) -> Mapping[str, bool]:
         """Delete dead letters for good.
 
         Returns:
-            The IDs for which there was none.
+            For each ID whether there was such a letter.
         """
-        found = await self._resolve(list(ids))
-        missing = [id for id, own in found.items() if own is None]
+        found = await self._resolve(ids)
+        done = dict.fromkeys(found, False)
         batch = [(id, own) for id, own in found.items() if own is not None]
         for start in range(0, len(batch), BATCH):
             part = batch[start : start + BATCH]
             gone = await self._server.run(lua.purge(self._keys.dlq, [own for _, own in part]))
-            missing += [id for (id, _), deleted in zip(part, gone, strict=True) if not deleted]
-        return missing
+            done |= zip((id for id, _ in part), map(bool, gone), strict=True)
+        return done
 
     async def purge_all(
-        self, *, type: str | None = None, older_than: float = 0.0
-    ) -> AsyncIterator[int]:
-        """Delete all dead letters there are now, or those that the filters let through.
-
-        Yields how many were deleted, batch by batch.
+        self,
+        *,
+        type: str | None = None,
+        older_than: float = 0.0,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Delete all dead letters there are now, or those that match the filters.
 
         Args:
             type: only jobs of this type.
-            older_than: only those that died so many seconds ago or longer.
+            older_than: only those that have been dead for this many seconds.
+            progress: called with the number deleted in each batch.
+
+        Returns:
+            How many were deleted.
         """
+        total = 0
         async for batch in self._batches(type, older_than):
             call = lua.purge(self._keys.dlq, [letter.id for letter in batch])
-            yield sum(await self._server.run(call))
+            count = sum(await self._server.run(call))
+            total += count
+            if progress is not None:
+                progress(count)
+        return total
+
+    # -- how ------------------------------------------------------------------
 
     async def _read(self, id: str | None) -> DeadLetter | None:
         if id is not None:
             async for page in pages(self._server, self._keys.dlq, id, id):
-                return self._letter(page[0])
+                return read_letter(page[0], self.stream, self.group)
         return None
 
-    async def _redrive(self, batch: Sequence[tuple[str, str]]) -> list[Redriven]:
+    async def _redrive(self, batch: Sequence[tuple[str, str]]) -> Sequence[Redriven]:
         call = lua.redrive(self._keys, [own for _, own in batch])
         results = []
         for (id, _), answer in zip(batch, await self._server.run(call), strict=True):
             if answer == b"":
                 results.append(Redriven(id, None, self._missing(id)))
             elif answer == b"!empty":
-                results.append(Redriven(id, None, f"the data of {id} was gone before it died"))
+                error = f"the data of {id} had been deleted before it became a dead letter"
+                results.append(Redriven(id, None, error))
             else:
                 results.append(Redriven(id, answer.decode()))
         return results
 
     async def _batches(
         self, type: str | None, older_than: float
-    ) -> AsyncIterator[list[DeadLetter]]:
-        batch: list[DeadLetter] = []
+    ) -> AsyncIterator[Sequence[DeadLetter]]:
+        batch = []
         async for page in self._pages(older_than, cut=_CUT):
-            for letter in map(self._letter, page):
+            for entry in page:
+                letter = read_letter(entry, self.stream, self.group)
                 if type is None or letter.type == type:
                     batch.append(letter)
                     if len(batch) == BATCH:
@@ -270,12 +257,10 @@ class DeadLetters:
 
     async def _pages(
         self, older_than: float, *, newest_first: bool = False, cut: int = -1
-    ) -> AsyncIterator[list[Entry]]:
+    ) -> AsyncIterator[Sequence[Entry]]:
         """The pages of what is there now: what comes later is left out."""
         if older_than > 0:
-            seconds, micros = await self._server.call("TIME")
-            now = int(seconds) * 1000 + int(micros) // 1000
-            end = str(max(now - int(older_than * 1000), 0))
+            end = str(max(await self._now() - int(older_than * 1000), 0))
         else:
             newest = await self._ask("XREVRANGE", self._keys.dlq, "+", "-", "COUNT", 1)
             if not newest:
@@ -286,32 +271,51 @@ class DeadLetters:
         ):
             yield page
 
-    async def _resolve(self, ids: Sequence[str]) -> dict[str, str | None]:
+    async def _resolve(self, ids: Iterable[str]) -> dict[str, str | None]:
         """The letter's own ID for each of the IDs, ``None`` where there is no letter.
 
         The same ID may be one letter's own and that of another letter's job: then the
         job is meant, because that is the ID people see everywhere else.
         """
-        by_job, own = await self._find(ids)
-        return {id: by_job.get(id) or own.get(id) for id in ids}
-
-    async def _find(self, ids: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
-        """The own IDs of letters: by the ID of the job, and by their own."""
-        wanted = set(map(check_id, ids))
+        wanted = dict.fromkeys(map(check_id, ids))
         by_job: dict[str, str] = {}
         own: dict[str, str] = {}
-        # A letter is written after its job, so it is looked for from the job's time on.
-        start = min((id_key(id)[0] for id in wanted), default=0)
-        async for page in pages(self._server, self._keys.dlq, str(start), cut=_CUT):
+        if wanted:
+            start, end = await self._likely(*wanted)
+            await self._search(set(wanted), by_job, own, start, end)
+            left = {id for id in wanted if id not in by_job and id not in own}
+            if left and start != "-":
+                await self._search(left, by_job, own, "-", f"({start}")
+        return {id: by_job.get(id) or own.get(id) for id in wanted}
+
+    async def _likely(self, *job_ids: str) -> tuple[str, str]:
+        """The range in which the letters of jobs are to be looked for first.
+
+        A letter is written after its job, so it has a later ID, unless that of the job
+        was written by hand and lies in the future.
+        """
+        start = min(id_key(id)[0] for id in job_ids)
+        latest = max(id_key(id)[0] for id in job_ids)
+        return ("-" if start == 0 or latest > await self._now() else str(start)), "+"
+
+    async def _search(
+        self, wanted: set[str], by_job: dict[str, str], own: dict[str, str], start: str, end: str
+    ) -> None:
+        """Note the letters' own IDs, by the IDs of their jobs and by themselves."""
+        async for page in pages(self._server, self._keys.dlq, start, end, cut=_CUT):
             for entry in page:
-                job_id = text(_split(entry)[0][0])
+                job_id = job_of(entry)
                 if entry.id in wanted:
                     own[entry.id] = entry.id
                 if job_id in wanted:
                     by_job.setdefault(job_id, entry.id)
-            if len(by_job) == len(wanted):
+            if all(id in by_job for id in wanted):
                 break
-        return by_job, own
+
+    async def _now(self) -> int:
+        """The server's time in ms."""
+        seconds, micros = await self._server.call("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
 
     async def _ask(self, *command: Arg) -> Any:
         try:
@@ -324,25 +328,3 @@ class DeadLetters:
 
     def _missing(self, id: str) -> str:
         return f"the group {self.group} of {printable(self.stream, 100)} has no dead letter {id}"
-
-    async def _require_group(self) -> None:
-        await require_group(self._server, self.stream, self.group)
-
-    def _letter(self, entry: Entry) -> DeadLetter:
-        meta, own = _split(entry)
-        id, reason, error, attempts, consumer = map(text, meta)
-        job = content(own)
-        return DeadLetter(
-            entry.id, id, self.stream, self.group, job.type, reason, error,
-            int(attempts), consumer, job.raw, job.origin,
-        )  # fmt: skip
-
-
-def _split(entry: Entry) -> tuple[list[bytes], list[bytes]]:
-    """The values that ``dead_letter.lua`` wrote, and the entry's own fields."""
-    size = 2 * len(META)
-    meta, own = entry.fields[:size], entry.fields[size:]
-    if meta[::2] == META:
-        return meta[1::2], own
-    # Somebody has written to the dead letters by hand.
-    return [entry.id.encode(), b"", b"not a dead letter of streamq's", b"0", b""], entry.fields

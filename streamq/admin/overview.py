@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from streamq.admin.info import StreamInfo, stream_info
-from streamq.admin.reading import ask, group_names, text
+from streamq.admin.existing import group_names
+from streamq.admin.reading import ask, text
+from streamq.admin.streams import StreamInfo, stream_info
 from streamq.errors import AuthenticationFailed, ConfigError, StreamNotFound
 from streamq.server import Server, ServerInfo
 from streamq.server.version import read_info
@@ -29,9 +30,9 @@ class Overview:
 
     Attributes:
         where: its address, without user name and password.
-        embedded: whether it is streamq's own.
+        embedded: whether it is the embedded server.
         complete: ``False`` when there were too many keys or streams to look at all.
-        forbidden: streams that the user's ACL keeps to others.
+        forbidden: streams that the user's ACL does not permit.
     """
 
     where: str
@@ -67,8 +68,8 @@ async def overview(server: Server, lease: float) -> Overview:
     forbidden: list[str] = []
     for name in names[:MOST_STREAMS]:
         try:
-            left = await _left_dead(server, name, dead.get(stream_keys(name).prefix, {}))
-            streams.append(await stream_info(server, name, lease, left))
+            orphaned = await _orphaned(server, name, dead.get(stream_keys(name).prefix, {}))
+            streams.append(await stream_info(server, name, lease, orphaned))
         except StreamNotFound:
             pass  # deleted since
         except AuthenticationFailed:
@@ -131,9 +132,9 @@ def _usable(name: str, raw: bytes) -> bool:
         return False  # a name that streamq does not use
 
 
-async def _left_dead(server: Server, stream: str, keys: dict[str, str]) -> dict[str, int]:
-    """Dead letters of groups that do not exist any more."""
+async def _orphaned(server: Server, stream: str, keys: dict[str, str]) -> dict[str, int]:
+    """Dead letters of groups that no longer exist."""
     existing = await group_names(server, stream)
-    left = {group: key for group, key in keys.items() if group not in existing}
-    lengths = await ask(server, *(("XLEN", key) for key in left.values()))
-    return dict(zip(left, lengths, strict=True))
+    orphaned = {group: key for group, key in keys.items() if group not in existing}
+    lengths = await ask(server, *(("XLEN", key) for key in orphaned.values()))
+    return dict(zip(orphaned, lengths, strict=True))

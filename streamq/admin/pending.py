@@ -1,4 +1,4 @@
-"""What is in the hands of consumers: running, waiting for a retry, or stalled."""
+"""Pending jobs: running, waiting for a retry, or stalled."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 from streamq import lua
-from streamq.admin.info import consumers_of
-from streamq.admin.reading import PAGE, content, count_of, pending_pages, text
+from streamq.admin.consumers import LEASE, consumers_of
+from streamq.admin.content import content
+from streamq.admin.reading import PAGE, count_of, pending_pages, text
 from streamq.errors import ConfigError, GroupNotFound
 from streamq.server import Server
 from streamq.text import printable
@@ -18,7 +19,7 @@ State = Literal["running", "retrying", "stalled"]
 STATES: tuple[State, ...] = get_args(State)
 
 Allowed = Callable[[str, str, str], int | None]
-"""Given a stream, a group and a job type: how many deliveries such a job may have."""
+"""Given a stream, a group and a job type: how many attempts such a job may have."""
 
 PREVIEW = 120
 """Characters of a job's data that a row shows."""
@@ -35,14 +36,14 @@ class PendingJob:
         consumer: the consumer that holds it; ``None`` while it waits for a retry.
         consumer_alive: whether the server has heard of that consumer within the lease.
         idle: seconds since its last delivery, heartbeat or failure.
-        deliveries: how many it has had, this one included.
-        deliveries_allowed: how many it may have; ``None`` where that is not known.
+        attempt: the number of its last delivery, from 1.
+        max_attempts: how many it may have; ``None`` where that is not known.
         state: ``running``, ``retrying`` (waits for its retry time) or ``stalled`` (idle
-            for longer than the lease: a worker will take it over).
-        next_retry: seconds until it is tried again; 0 when it is due.
+            for longer than the lease: a worker will reclaim it).
+        next_attempt: seconds until its retry is due; 0 when it is due now.
         error: the error of its last failed delivery.
         preview: the beginning of its data, on one line.
-        in_stream: ``False`` when somebody has deleted its entry while it was pending.
+        in_stream: ``False`` when its entry was deleted while it was pending.
     """
 
     id: str
@@ -52,10 +53,10 @@ class PendingJob:
     consumer: str | None
     consumer_alive: bool | None
     idle: float
-    deliveries: int
-    deliveries_allowed: int | None
+    attempt: int
+    max_attempts: int | None
     state: State
-    next_retry: float | None
+    next_attempt: float | None
     error: str | None
     preview: str
     in_stream: bool
@@ -71,7 +72,7 @@ class Wanted(NamedTuple):
     consumer: str | None = None
     min_idle: float = 0.0
     states: Collection[str] = ()
-    lease: float = 30.0
+    lease: float = LEASE
 
     @property
     def only(self) -> str | None:
@@ -85,6 +86,14 @@ class Wanted(NamedTuple):
             and idle_ms >= self.min_idle * 1000
             and (not self.states or state_of(consumer, idle_ms, self.lease) in self.states)
         )
+
+
+def check_states(states: Collection[str]) -> Collection[str]:
+    """Return ``states`` if all are states of a pending job, else raise :class:`ConfigError`."""
+    for state in states:
+        if state not in STATES:
+            raise ConfigError(f"{state!r} is not a state: use {', '.join(STATES)}")
+    return states
 
 
 def state_of(consumer: str, idle_ms: int, lease: float) -> State:
@@ -137,12 +146,12 @@ async def _look(
                     consumer=None if parked else consumer,
                     consumer_alive=None if parked else alive.get(consumer, True),
                     idle=idle / 1000,
-                    deliveries=deliveries,
-                    deliveries_allowed=(
+                    attempt=deliveries,
+                    max_attempts=(
                         allowed(stream, group, job.type) if fields else None
                     ) or count_of(noted),
                     state=state_of(consumer, idle, wanted.lease),
-                    next_retry=max(float(due) - now, 0) / 1000 if parked and due else None,
+                    next_attempt=max(float(due) - now, 0) / 1000 if parked and due else None,
                     error=text(error) or None,
                     preview="" if job.raw is None else printable(job.raw, PREVIEW),
                     in_stream=bool(fields),
@@ -150,15 +159,3 @@ async def _look(
             )  # fmt: skip
         ids = ids[len(rows) :]
     return jobs
-
-
-def usable(stream: str, names: Sequence[str]) -> list[str]:
-    """Those of the groups that streamq can work with; others have names it does not use."""
-    found = []
-    for name in names:
-        try:
-            group_keys(stream, name)
-        except ConfigError:
-            continue
-        found.append(name)
-    return found

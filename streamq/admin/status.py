@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
 
-from streamq.admin.dead_letters import DeadLetter, DeadLetters
-from streamq.admin.info import consumers_of
+from streamq.admin.consumers import consumers_of
+from streamq.admin.content import Content, content, plain_data
+from streamq.admin.dead_letter import DeadLetter
+from streamq.admin.dead_letters import DeadLetters
 from streamq.admin.pending import Allowed, State, state_of
-from streamq.admin.reading import Content, ask, content, count_of, named, plain_data, text
+from streamq.admin.reading import ask, count_of, named, text
 from streamq.errors import JobNotFound, StreamqError
 from streamq.server import Arg, Server
 from streamq.text import printable
-from streamq.wire.entry import created_at, id_key
+from streamq.wire.entry import check_id, created_at, id_key
 from streamq.wire.keys import PARKED, group_keys
 
 Finished = Literal["succeeded", "expired"]
@@ -30,37 +32,37 @@ class GroupStatus:
 
     Attributes:
         state: ``queued``, ``running``, ``retrying``, ``stalled``, ``succeeded``,
-            ``expired``, ``dead``, ``skipped`` (it is for another group), ``settled`` (and
-            no record is kept that says how), or ``unknown``.
-        attempts: the deliveries that it has had.
-        attempts_allowed: how many it may have.
+            ``expired``, ``dead``, ``skipped`` (it is for another group), ``settled``
+            (no record says how), or ``unknown``.
+        attempts: how many it has had.
+        max_attempts: how many it may have.
         consumer: the consumer that holds it, or held it last.
         consumer_alive: whether the consumer that holds it is alive.
         idle: seconds since its last delivery, heartbeat or failure, while it is pending.
-        next_retry: seconds until it is tried again; 0 when it is due.
-        started_at: when its last delivery began; Unix time in seconds, as all times.
+        next_attempt: seconds until its retry is due; 0 when it is due now.
+        started_at: when its last attempt began; Unix time in seconds, as all times.
         finished_at: when it succeeded or expired.
-        failed_at: when its last failed delivery ended.
-        died_at: when it went to the dead letters.
+        failed_at: when its last failed attempt ended.
+        dead_since: when it became a dead letter.
         reason: why it did, a short fixed phrase.
-        error: the error of its last failed delivery.
+        error: the error of its last failed attempt.
         result: what its handler returned.
-        note: what else there is to know.
+        note: more about the state, for a person.
         dead_letter: the ID of its dead letter.
     """
 
     group: str
     state: Standing
     attempts: int | None = None
-    attempts_allowed: int | None = None
+    max_attempts: int | None = None
     consumer: str | None = None
     consumer_alive: bool | None = None
     idle: float | None = None
-    next_retry: float | None = None
+    next_attempt: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
     failed_at: float | None = None
-    died_at: float | None = None
+    dead_since: float | None = None
     reason: str | None = None
     error: str | None = None
     result: Any = None
@@ -152,14 +154,16 @@ async def job_status(
 
     Raises:
         JobNotFound: there is no trace of it.
+        ConfigError: that is not a job ID.
     """
+    check_id(job_id)
     entry, traces = await _traces(server, stream, job_id, groups, lease)
     found: list[GroupStatus | None] = []
     job = entry
     for trace in traces:
         status = _pending(trace, entry, lease) or _queued(trace, entry) or _finished(trace)
         if status is None:
-            letter = await DeadLetters(server, stream, trace.group).of_job(job_id)
+            letter = await DeadLetters(server, stream, trace.group).find(job_id)
             if letter is not None:
                 status = _dead(letter)
                 job = job or Content(letter.type, letter.raw, None, letter.origin)
@@ -170,8 +174,7 @@ async def job_status(
     if entry is None and not any(found):
         raise JobNotFound(
             f"there is no trace of the job {job_id} on the stream {printable(stream, 100)}: "
-            "it was settled and no record of that is kept, it was redriven under a new ID, or it "
-            "never was there"
+            "its record has expired, it was redriven under a new ID, or it never existed"
         )
     statuses = [
         status or _without_trace(trace, entry) for status, trace in zip(found, traces, strict=True)
@@ -181,7 +184,7 @@ async def job_status(
         statuses = [
             replace(
                 status,
-                attempts_allowed=allowed(stream, status.group, type) or status.attempts_allowed,
+                max_attempts=allowed(stream, status.group, type) or status.max_attempts,
             )
             if status.attempts is not None
             else status
@@ -243,11 +246,11 @@ def _pending(trace: _Trace, entry: Content | None, lease: float) -> GroupStatus 
         consumer=None if parked else consumer,
         consumer_alive=None if parked else trace.alive,
         idle=idle / 1000,
-        next_retry=max(trace.due - trace.now, 0) / 1000 if parked and trace.due else None,
-        attempts_allowed=count_of(trace.record.get(b"deliveries", b"")),
+        next_attempt=max(trace.due - trace.now, 0) / 1000 if parked and trace.due else None,
+        max_attempts=count_of(trace.record.get(b"deliveries", b"")),
         failed_at=trace.time(b"failed_at"),
         error=trace.text(b"error"),
-        note=None if entry else "its entry has been deleted from the stream by somebody else",
+        note=None if entry else "its entry was deleted from the stream",
     )
 
 
@@ -282,7 +285,7 @@ def _dead(letter: DeadLetter) -> GroupStatus:
         "dead",
         attempts=letter.attempts,
         consumer=letter.consumer,
-        died_at=letter.died_at,
+        dead_since=letter.dead_since,
         reason=letter.reason,
         error=letter.error,
         dead_letter=letter.id,
@@ -295,8 +298,10 @@ def _without_trace(trace: _Trace, entry: Content | None) -> GroupStatus:
         return GroupStatus(trace.group, "skipped", note=note)
     if trace.reached:
         note = (
-            "no record is kept of how, or it is older than the group's start, or it was redriven "
-            "under a new ID"
+            "no record says how: none was kept or it has expired, the group started later, or "
+            "the job was redriven under a new ID"
         )
         return GroupStatus(trace.group, "settled", note=note)
-    return GroupStatus(trace.group, "unknown", note="it was gone before this group came to it")
+    return GroupStatus(
+        trace.group, "unknown", note="its entry was deleted before this group came to it"
+    )

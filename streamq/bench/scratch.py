@@ -74,7 +74,7 @@ class Scratch:
         # The stream goes first: without it, no script that may still arrive writes anything.
         keys, of_stream = self.keys, stream_keys(self.name)
         names = [
-            self.name, keys.retry, keys.dlq, keys.sweep,
+            self.name, keys.retry, keys.dlq, keys.reclaim_lock,
             of_stream.scheduled, of_stream.scheduled_jobs, *map(keys.job, self.ids),
         ]  # fmt: skip
         for start in range(0, len(names), REMOVED_AT_ONCE):

@@ -1,4 +1,4 @@
-"""How many deliveries a job may have: the App's handlers know."""
+"""How many attempts a job may have: the App's handlers know."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamq.errors import ConfigError
 from streamq.text import printable
 
 if TYPE_CHECKING:
-    from streamq.admin.pending import Allowed
+    from streamq.admin import Allowed
 
 AppOption = Annotated[
     str | None,
@@ -20,7 +20,7 @@ AppOption = Annotated[
         "--app",
         "-a",
         metavar="MODULE:NAME",
-        help="The App, which knows how many deliveries a job may have. [default: as for consume]",
+        help="The App, which knows how many attempts a job may have. [default: as for consume]",
         show_default=False,
     ),
 ]
@@ -41,6 +41,6 @@ def allowed_by(name: str | None) -> Allowed | None:
     except ConfigError as error:
         if name is not None:
             raise
-        note(f"The number of deliveries allowed is not known: {printable(error)}")
+        note(f"How many attempts a job may have is not known: {printable(error)}")
         return None
-    return None if app is None else cache(app.deliveries_allowed)
+    return None if app is None else cache(app.max_attempts)

@@ -27,24 +27,24 @@ def cancel(
 ) -> None:
     """Take jobs for later back before their time comes.
 
-    Exit code 1 if one of them is not waiting any more.
+    Exit code 1 if one of them is no longer waiting.
     """
 
     async def main() -> bool:
-        from streamq.produce.producer import Producer
+        from streamq.admin import Admin
 
         complete = True
         async with connect(url) as server:
-            producer = Producer(server)
+            admin = Admin(server)
             for name in names:
-                if await producer.cancel(stream, name):
+                if await admin.cancel(stream, name):
                     say(f"Cancelled {printable(name, 60)}")
                 else:
                     complete = False
                     complain(
-                        f"no job for later on the stream {printable(stream, 100)} is called "
-                        f"{printable(name, 60)}: its time has come, it was cancelled, or it is "
-                        "on another stream (--stream)"
+                        f"the stream {printable(stream, 100)} has no job {printable(name, 60)} "
+                        "for later: it is due already, was cancelled, or is on another stream "
+                        "(--stream)"
                     )
         return complete
 

@@ -80,12 +80,11 @@ async def the_group(server: Server, stream: str, given: str | None) -> str:
         GroupNotFound: there is none.
         StreamNotFound: there is no such stream.
     """
-    from streamq.admin.reading import group_names
-    from streamq.wire.keys import check_group
+    from streamq.admin import Admin
 
     if given is not None:
-        return check_group(given)
-    names = await group_names(server, stream)
+        return given
+    names = await Admin(server).group_names(stream)
     if not names:
         raise GroupNotFound(f"the stream {printable(stream, 100)} has no groups")
     if len(names) > 1:

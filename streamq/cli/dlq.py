@@ -41,8 +41,7 @@ from streamq.limits import DEFAULT_STREAM
 from streamq.text import printable
 
 if TYPE_CHECKING:
-    from streamq.admin.dead_letters import DeadLetter, DeadLetters, Redriven
-    from streamq.server import Server
+    from streamq.admin import Admin, DeadLetter, DeadLetters, Redriven
 
 PREVIEW = 120
 """Characters of a job's data that a terminal shows in a list."""
@@ -50,7 +49,7 @@ PREVIEW = 120
 SEE_LIST = "see streamq dlq list"
 
 TOLD = 10
-"""Redriven jobs that are told one by one; of more than that, the number says enough."""
+"""Redriven jobs that are printed one by one; of more than that, the number says enough."""
 
 
 def register(app: Family) -> None:
@@ -80,7 +79,7 @@ OlderThan = Annotated[
         "--older-than",
         metavar="TIME",
         parser=seconds,
-        help="Only those that died so long ago or longer.",
+        help="Only those that have been dead for this long.",
     ),
 ]
 
@@ -107,13 +106,15 @@ def list_(
     """List the dead letters, the oldest first; of every group, or of one."""
 
     async def main() -> None:
+        from streamq.admin import Admin
+
         async with connect(url) as server:
             found: list[DeadLetter] = []
             total = 0
             left = limit if limit is not None or json else SHOWN
-            for letters in await _of_groups(server, stream, group):
+            for letters in await _of_groups(Admin(server), stream, group):
                 total += await letters.count()
-                async for letter in letters.letters(
+                async for letter in letters.list(
                     type=type, older_than=older_than or 0.0, newest_first=newest, limit=left
                 ):
                     if left is not None:
@@ -139,9 +140,11 @@ def show(
     """Show all of a dead letter. Exit code 1 if there is none."""
 
     async def main() -> None:
+        from streamq.admin import Admin
+
         async with connect(url) as server:
             found = []
-            for letters in await _of_groups(server, stream, group):
+            for letters in await _of_groups(Admin(server), stream, group):
                 try:
                     found.append(await letters.get(id))
                 except JobNotFound:
@@ -183,7 +186,7 @@ def redrive(
 ) -> None:
     """Send dead letters back to their stream, as new jobs for the group that failed them.
 
-    No other group runs them again. Exit code 1 if one of those named could not be.
+    No other group runs them again. Exit code 1 if one of them could not be redriven.
     """
     wanted = _wanted(ids, all, type, older_than)
 
@@ -194,12 +197,11 @@ def redrive(
                 if wanted.ids:
                     report.tell(await letters.redrive(wanted.ids))
                 else:
-                    async for batch in letters.redrive_all(**wanted.filters):
-                        report.tell(batch)
+                    await letters.redrive_all(**wanted.filters, progress=report.tell)
             except StreamqError as error:
                 if not report.done:
                     raise
-                told = f"{error}; {_count(report.done)} redriven before"
+                told = f"{error}; {_count(report.done)} had been redriven"
                 raise CommandError(told, exit_code(error)) from error
             report.close()
             return not report.failed
@@ -223,7 +225,7 @@ def purge(
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
-    """Delete dead letters for good. Exit code 1 if one of those named did not exist."""
+    """Delete dead letters for good. Exit code 1 if one of the IDs has no dead letter."""
     wanted = _wanted(ids, all, type, older_than)
 
     async def main() -> bool:
@@ -233,11 +235,12 @@ def purge(
             if count:
                 confirm(f"Delete {_count(count)} of {name} for good?", yes=yes)
             if wanted.ids:
-                missing = await letters.purge(wanted.ids)
+                done = await letters.purge(wanted.ids)
+                missing = [id for id, purged in done.items() if not purged]
                 purged = count - len(missing)
             else:
                 missing = []
-                purged = sum([n async for n in letters.purge_all(**wanted.filters)])
+                purged = await letters.purge_all(**wanted.filters)
             say(f"Deleted {_count(purged)} of {name}")
             for id in missing:
                 complain(
@@ -250,7 +253,7 @@ def purge(
 
 
 class _Report:
-    """Tells what was redriven."""
+    """Prints what was redriven."""
 
     def __init__(self, group: str, *, json: bool) -> None:
         self.done = 0
@@ -259,19 +262,19 @@ class _Report:
         self._json = json
 
     def tell(self, batch: Sequence[Redriven]) -> None:
-        """These were to be redriven."""
+        """Print what became of some dead letters."""
         for result in batch:
             if self._json:
-                say_json({"group": self._group, **result._asdict()})
+                say_json({"group": self._group, **result.to_dict()})
             elif result.new_id is None:
-                complain(f"{result.why_not}; {SEE_LIST}")
+                complain(f"{result.error}; {SEE_LIST}")
             elif self.done < TOLD:
                 say(f"Redriven {result.id} as {result.new_id}")
             self.done += result.new_id is not None
             self.failed += result.new_id is None
 
     def close(self) -> None:
-        """The last line."""
+        """Print the last line."""
         if self._json:
             return
         if not self.done and not self.failed:
@@ -291,7 +294,7 @@ class _Filters(TypedDict):
 
 
 class _Wanted(NamedTuple):
-    """Which dead letters of a group: those named, or else all that the filters let through."""
+    """Which dead letters of a group: those with these IDs, or else all that match the filters."""
 
     ids: Sequence[str]
     filters: _Filters
@@ -319,29 +322,23 @@ async def _letters_of(
     url: str | None, stream: str, group: str | None
 ) -> AsyncIterator[DeadLetters]:
     """The dead letters of the one group that is meant."""
+    from streamq.admin import Admin
+
     async with connect(url) as server:
-        yield await _existing(server, stream, await the_group(server, stream, group))
+        yield await _existing(Admin(server), stream, await the_group(server, stream, group))
 
 
-async def _of_groups(server: Server, stream: str, group: str | None) -> list[DeadLetters]:
-    from streamq.admin.dead_letters import DeadLetters
-    from streamq.admin.pending import usable
-    from streamq.admin.reading import group_names
-
+async def _of_groups(admin: Admin, stream: str, group: str | None) -> list[DeadLetters]:
     if group is not None:
-        return [await _existing(server, stream, group)]
-    names = usable(stream, await group_names(server, stream))
-    return [DeadLetters(server, stream, name) for name in names]
+        return [await _existing(admin, stream, group)]
+    return [admin.dead_letters(stream, name) for name in await admin.group_names(stream)]
 
 
-async def _existing(server: Server, stream: str, group: str) -> DeadLetters:
+async def _existing(admin: Admin, stream: str, group: str) -> DeadLetters:
     """The dead letters of a group, which may have been deleted but for these."""
-    from streamq.admin.dead_letters import DeadLetters
-    from streamq.admin.reading import require_group
-
-    letters = DeadLetters(server, stream, group)
+    letters = admin.dead_letters(stream, group)
     if not await letters.count():
-        await require_group(server, stream, group)
+        await admin.group_names(stream, group)  # raises if there is no such group either
     return letters
 
 
@@ -352,13 +349,13 @@ def _show(letters: Sequence[DeadLetter], total: int) -> None:
     now = time.time()
     if letters:
         say_rows(
-            ("JOB", "GROUP", "TYPE", "ATTEMPTS", "DIED", "REASON"),
+            ("JOB", "GROUP", "TYPE", "ATTEMPTS", "DEAD SINCE", "REASON"),
             ("ERROR", "DATA"),
             [
                 Row(
                     (
                         letter.job_id, letter.group, letter.type or "-", letter.attempts,
-                        f"{duration(max(now - letter.died_at, 0))} ago", letter.reason,
+                        f"{duration(max(now - letter.dead_since, 0))} ago", letter.reason,
                     ),
                     (letter.error, _data(letter, PREVIEW if is_terminal() else None)),
                 )
@@ -375,7 +372,7 @@ def _show(letters: Sequence[DeadLetter], total: int) -> None:
         say(_count(total))
     if letters and is_terminal():
         first = letters[0]
-        note("\nWhen the cause is mended, send them back:")
+        note("\nOnce the cause is fixed, send them back:")
         note(f"  streamq dlq redrive {first.job_id} --group {first.group}")
         note(f"  streamq dlq redrive --all --group {first.group}")
 
@@ -393,7 +390,7 @@ def _show_one(letter: DeadLetter) -> None:
             "attempts": letter.attempts,
             "consumer": letter.consumer,
             "created": moment(letter.created_at),
-            "died": moment(letter.died_at),
+            "dead since": moment(letter.dead_since),
             "redriven from": letter.origin,
             "data": _data(letter),
         }
@@ -402,7 +399,7 @@ def _show_one(letter: DeadLetter) -> None:
 
 def _data(letter: DeadLetter, limit: int | None = None) -> str:
     if letter.raw is None:
-        return "(gone from the stream before the job died)"
+        return "(deleted from the stream before it became a dead letter)"
     return printable(letter.raw, limit)
 
 

@@ -48,10 +48,10 @@ def list_(
     """List the groups, and what each of them has to do."""
 
     async def main() -> None:
-        from streamq.admin import Inspector
+        from streamq.admin import Admin
 
         async with connect(url) as server:
-            groups = await Inspector(server, lease=lease).groups(stream)
+            groups = await Admin(server, lease=lease).groups(stream)
             if json:
                 for group in groups:
                     say_json(group.to_dict())
@@ -83,18 +83,18 @@ def create(
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
-    """Create a group, and the stream where there is none. Exit code 1 if the group exists.
+    """Create a group, and the stream if it does not exist. Exit code 1 if the group exists.
 
-    A worker creates its group by itself; this is for starting elsewhere, or for having
-    jobs kept for a worker that comes later.
+    A worker creates its group itself. Use this to start elsewhere in the stream, or to
+    keep jobs for a worker that is started later.
     """
 
     async def main() -> None:
-        from streamq.admin.groups import Groups
+        from streamq.admin import Admin
 
         async with connect(url) as server:
-            if not await Groups(server, stream).create(group, start):
-                raise CommandError(f"the stream {printable(stream)} has the group {group} already")
+            if not await Admin(server).create_group(stream, group, start):
+                raise CommandError(f"the stream {printable(stream)} already has a group {group}")
             say(f"Created the group {group} on {printable(stream)}")
 
     run(main)
@@ -110,7 +110,7 @@ def delete(
         bool,
         Option(
             "--force",
-            help="Even if it has consumers alive; these make it anew, from the beginning.",
+            help="Even if it has live consumers; these create it again, from the beginning.",
         ),
     ] = False,
     yes: Yes = False,
@@ -120,26 +120,24 @@ def delete(
 ) -> None:
     """Delete a group, and the entries that only it had kept.
 
-    What other groups have not settled stays. If it has jobs queued or pending, this
-    asks first. Done again after it was interrupted, it deletes the entries that were
-    left. Exit code 1 if there is no such group, or it has consumers alive.
+    What other groups have not settled stays. If it has jobs queued or pending, you are
+    asked first. Run it again after an interruption to prune the entries that are left.
+    Exit code 1 if there is no such group, or it has live consumers.
     """
 
     async def main() -> None:
-        from streamq.admin import Inspector
-        from streamq.admin.groups import Groups
-        from streamq.admin.reading import group_not_found
+        from streamq.admin import Admin
 
         async with connect(url) as server:
-            groups = Groups(server, stream, lease=lease)
-            known = {one.name: one for one in await Inspector(server, lease=lease).groups(stream)}
+            admin = Admin(server, lease=lease)
+            known = {one.name: one for one in await admin.groups(stream)}
             if group not in known:
-                swept = await groups.sweep()
-                if not swept:
-                    raise group_not_found(stream, group, list(known))
+                pruned = await admin.prune(stream)
+                if not pruned:
+                    await admin.group_names(stream, group)  # raises the error that says so
                 say(
-                    f"The group {printable(group, 100)} of {printable(stream)} was gone already; "
-                    f"deleted {_entries(swept)} that no group needs any more"
+                    f"The group {printable(group, 100)} of {printable(stream)} was already "
+                    f"deleted; pruned {_entries(pruned)} that every group has settled"
                 )
                 return
             about = known[group]
@@ -147,7 +145,9 @@ def delete(
             if loss and (force or not about.alive):  # otherwise it is refused anyway
                 confirm(f"Delete the group {group} with {loss}?", yes=yes)
             try:
-                gone = await groups.delete(group, force=force, dead_letters=dead_letters)
+                gone = await admin.delete_group(
+                    stream, group, force=force, dead_letters=dead_letters
+                )
             except StillInUse as error:
                 raise unless_killed(error, lease, "--force deletes the group now") from None
             say(
@@ -155,7 +155,7 @@ def delete(
                 f"and {_entries(gone.entries)} that only it had kept"
             )
             if len(known) == 1 and about.queued != 0:
-                say("It was the last group: what was left is queued for the next one")
+                say("It was the last group: the entries stay, queued for the next one")
             if about.dead and not dead_letters and is_terminal():
                 note(f"Its dead letters stay: streamq dlq list --group {group}")
 
@@ -191,19 +191,20 @@ def who_pins(stream: StreamInfo) -> str | None:
 
 
 def lease_assumed(groups: Sequence[GroupInfo], lease: float) -> str | None:
-    """What was taken for stalled and gone; ``None`` if nothing was.
+    """The lease that stalled and gone go by; ``None`` if nothing is either.
 
-    The server does not know the lease of the workers, so this may be wrong.
+    The server does not know the workers' lease, so this may be wrong.
     """
     if not any(group.stalled or group.gone for group in groups):
         return None
     return (
-        f"Stalled, gone: silent for longer than the lease, taken to be {duration(lease)} (--lease)"
+        f"Stalled, gone: silent for longer than the lease, assumed to be {duration(lease)} "
+        "(--lease)"
     )
 
 
 def unless_killed(error: StillInUse, lease: float, forced: str) -> StillInUse:
-    """The error, with what to do about a consumer that only seems to be alive.
+    """The error, with what to do about a consumer that was killed and still counts as alive.
 
     Args:
         forced: what ``--force`` does.

@@ -30,15 +30,15 @@ def register(app: Family) -> None:
 def info(json: Json = False, lease: Lease = 30.0, url: Url = None) -> None:
     """Show the server, all streams and their groups, and which group keeps each stream.
 
-    An entry goes when every group has settled it: the oldest one tells which group is
-    behind, or is not read any more.
+    An entry is deleted when every group has settled it. The oldest one tells which group
+    is behind, or has no worker.
     """
 
     async def main() -> None:
-        from streamq.admin import Inspector
+        from streamq.admin import Admin
 
         async with connect(url) as server:
-            about = await Inspector(server, lease=lease).info()
+            about = await Admin(server, lease=lease).info()
         if json:
             say_json(about.to_dict())
         else:
@@ -65,11 +65,11 @@ def _show(about: Overview, lease: float) -> None:
         say(f"\n{assumed}")
     if about.forbidden:
         names = ", ".join(map(printable, about.forbidden))
-        say(f"\nThe user's ACL keeps other streams from being looked at: {names}")
+        say(f"\nThe user's ACL denies access to other streams: {names}")
     elif not about.streams:
         say("\nThere are no streams yet. Write a first job:  streamq produce file=image_1.png")
     if not about.complete:
-        say("\nThe server has too many keys to look at all of them: there may be more streams")
+        say("\nThe server has too many keys to look at them all: there may be more streams")
 
 
 def _show_stream(stream: StreamInfo) -> None:
@@ -83,6 +83,6 @@ def _show_stream(stream: StreamInfo) -> None:
     pinned = who_pins(stream)
     if pinned:
         say(pinned)
-    for group, count in stream.left_dead.items():
+    for group, count in stream.orphaned_dead_letters.items():
         letters = "dead letter" if count == 1 else "dead letters"
-        say(f"{printable(group)}, which does not exist any more, has left {count:,} {letters}")
+        say(f"The deleted group {printable(group)} has left {count:,} {letters}")

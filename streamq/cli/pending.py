@@ -52,7 +52,7 @@ commands = Family(
     epilog=examples(
         "streamq pending",
         "streamq pending --group images --state stalled --min-idle 5m",
-        "streamq pending --json | jq -r 'select(.deliveries > 2).id'",
+        "streamq pending --json | jq -r 'select(.attempt > 2).id'",
         "streamq pending retry 1716998413541-0",
         "streamq pending release --consumer web1-4242-a1b2c3",
     ),
@@ -75,7 +75,7 @@ def pending(
             "--min-idle",
             metavar="TIME",
             parser=seconds,
-            help="Only what has been idle for so long or longer.",
+            help="Only what has been idle for this long.",
             show_default=False,
         ),
     ] = 0.0,
@@ -97,9 +97,9 @@ def pending(
 ) -> None:
     """Show the jobs that were delivered to a group and are not settled.
 
-    A job is running, retrying (it waits for its next try) or stalled (its worker has
-    not been heard of for longer than the lease; another one will take it over).
-    Delivery 2 of 4 is the first retry of three. Exit code 0, whether there are any or not.
+    A job is running, retrying (it waits for its next attempt) or stalled (its worker has
+    been silent for longer than the lease; another worker will reclaim it). Attempt 2 of 4
+    is the first of three retries. Exit code 0, whether there are any or not.
     """
     if ctx.invoked_subcommand is not None:
         _refuse_options(ctx, ctx.invoked_subcommand)
@@ -107,13 +107,13 @@ def pending(
     states = [one.value for one in state or ()]
 
     async def main() -> None:
-        from streamq.admin import Inspector
+        from streamq.admin import Admin
 
         async with connect(url) as server:
             allowed = allowed_by(app)
-            inspector = Inspector(server, lease=lease, allowed=allowed)
+            admin = Admin(server, lease=lease, allowed=allowed)
             most = limit if limit is not None or json else SHOWN
-            jobs = inspector.pending(
+            jobs = admin.pending(
                 stream, group, consumer=consumer, min_idle=min_idle, states=states, limit=most
             )
             if json:
@@ -121,7 +121,7 @@ def pending(
                     say_json(job.to_dict())
                 return
             found = [job async for job in jobs]
-            about = await inspector.stream(stream)
+            about = await admin.stream(stream)
             groups = [one for one in about.groups if group is None or one.name == group]
             _show(found, about, groups)
             assumed = lease_assumed(groups, lease)
@@ -137,7 +137,7 @@ def pending(
 
 
 @commands.command(
-    short_help="Try retrying or stalled jobs again now.",
+    short_help="Retry waiting or stalled jobs now.",
     epilog=examples(
         "streamq pending retry 1716998413541-0 1716998413542-0",
     ),
@@ -149,32 +149,31 @@ def retry(
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
-    """Try retrying or stalled jobs again now.
+    """Retry jobs now that wait for a retry, or are stalled.
 
     In every group, or in one. A running job is left alone. Exit code 1 if one of the
     jobs was not pending, or is running.
     """
 
     async def main() -> bool:
-        from streamq.admin.cures import Cures, Retried
-        from streamq.admin.reading import group_names
+        from streamq.admin import Admin, RetryNow
 
         async with connect(url) as server:
-            groups = await group_names(server, stream) if group is None else [group]
+            admin = Admin(server, lease=lease)
             missing, complete = set(ids), True
-            for name in groups:
-                done = await Cures(server, stream, name, lease=lease).retry(ids)
+            for name in await admin.group_names(stream, group):
+                done = await admin.retry_now(stream, name, ids)
                 for job_id, outcome in done.items():
-                    if outcome is Retried.NOT_PENDING:
+                    if outcome is RetryNow.NOT_PENDING:
                         continue
                     missing.discard(job_id)
-                    if outcome is Retried.DUE:
+                    if outcome is RetryNow.DUE:
                         say(f"{job_id} is due now in {name}")
-                    elif outcome is Retried.RUNNING:
+                    elif outcome is RetryNow.RUNNING:
                         complain(f"{job_id} is running in {name}: left alone")
                         complete = False
                     else:
-                        complain(f"{job_id} had been deleted from the stream: gone from {name}")
+                        complain(f"{job_id} was deleted from the stream: dropped from {name}")
                         complete = False
             _complain_missing(ids, missing, group)
             return complete and not missing
@@ -183,9 +182,11 @@ def retry(
 
 
 @commands.command(
-    epilog=examples('streamq pending dead 1716998413541-0 --group images --reason "bad picture"')
+    "dead-letter",
+    short_help="Make pending jobs dead letters.",
+    epilog=examples('streamq pending dead-letter 1716998413541-0 --reason "bad picture"'),
 )
-def dead(
+def dead_letter(
     ids: Ids,
     reason: Annotated[
         str, Option("--reason", metavar="TEXT", help="Why; kept with the dead letter.")
@@ -194,21 +195,21 @@ def dead(
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
-    """Send jobs to the dead letters of a group, even while they run.
+    """Make pending jobs of a group dead letters, even while they run.
 
-    What a worker makes of them then is refused. "streamq dlq redrive" brings them back.
+    The verdict of a worker that runs one is refused. "streamq dlq redrive" sends them back.
     Exit code 1 if one of the jobs was not pending.
     """
 
     async def main() -> bool:
-        from streamq.admin.cures import Cures
+        from streamq.admin import Admin
 
         async with connect(url) as server:
             name = await the_group(server, stream, group)
-            done = await Cures(server, stream, name).dead(ids, reason)
+            done = await Admin(server).dead_letter(stream, name, ids, reason)
             for job_id, was_pending in done.items():
                 if was_pending:
-                    say(f"{job_id} is a dead letter of {name} now")
+                    say(f"{job_id} is now a dead letter of {name}")
             missing = {job_id for job_id, was_pending in done.items() if not was_pending}
             _complain_missing(ids, missing, name)
             return not missing
@@ -236,29 +237,27 @@ def release(
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
-    """Give back at once what a lost consumer holds, and remove it.
+    """Release all jobs of a lost consumer at once, and remove it.
 
-    The deliveries that it had do not count. In every group that has it, or in one.
+    The attempts that it made do not count. In every group that has it, or in one.
     """
 
     async def main() -> None:
-        from streamq.admin.cures import Cures
-        from streamq.admin.reading import group_names
+        from streamq.admin import Admin
 
         async with connect(url) as server:
-            found = False
-            for name in await group_names(server, stream) if group is None else [group]:
+            admin, found = Admin(server, lease=lease), False
+            for name in await admin.group_names(stream, group):
                 try:
-                    given = await Cures(server, stream, name, lease=lease).release(
-                        consumer, force=force
-                    )
+                    given = await admin.release(stream, name, consumer, force=force)
                 except ConsumerNotFound:
                     continue
                 except StillInUse as error:
                     raise unless_killed(error, lease, "--force releases its jobs now") from None
                 found = True
                 kept = "" if given.removed else "; it has taken new ones and stays"
-                say(f"{_count(given.jobs, 'job')} of {printable(consumer)} due now in {name}{kept}")
+                jobs = _count(given.jobs, "job")
+                say(f"Released {jobs} of {printable(consumer)} in {name}, due now{kept}")
             if not found:
                 who = f"the group {group}" if group else "no group"
                 has = "has no" if group else "has a"
@@ -277,7 +276,7 @@ def _show(jobs: Sequence[PendingJob], about: StreamInfo, groups: Sequence[GroupI
     total = sum(group.pending for group in groups)
     if jobs:
         say_rows(
-            ("JOB", "GROUP", "TYPE", "STATE", "DELIVERY", "IDLE", "NEXT TRY"),
+            ("JOB", "GROUP", "TYPE", "STATE", "ATTEMPT", "IDLE", "NEXT ATTEMPT"),
             ("CONSUMER", "ERROR", "DATA"),
             [_row(job) for job in jobs],
         )
@@ -294,22 +293,22 @@ def _show(jobs: Sequence[PendingJob], about: StreamInfo, groups: Sequence[GroupI
 
 
 def _row(job: PendingJob) -> Row:
-    of = f" of {job.deliveries_allowed}" if job.deliveries_allowed is not None else ""
-    next_try = None
+    of = f" of {job.max_attempts}" if job.max_attempts is not None else ""
+    next_attempt = None
     if job.state == "retrying":
-        next_try = duration(job.next_retry) if job.next_retry else "now"
+        next_attempt = duration(job.next_attempt) if job.next_attempt else "now"
     consumer = None
     if job.consumer is not None:
         consumer = f"{job.consumer} ({'alive' if job.consumer_alive else 'gone'})"
     return Row(
         (
-            job.id, job.group, job.type or "-", job.state, f"{job.deliveries}{of}",
-            duration(job.idle), next_try,
+            job.id, job.group, job.type or "-", job.state, f"{job.attempt}{of}",
+            duration(job.idle), next_attempt,
         ),
         (
             consumer,
             job.error,
-            job.preview if job.in_stream else "(deleted from the stream by somebody else)",
+            job.preview if job.in_stream else "(deleted from the stream)",
         ),
     )  # fmt: skip
 
@@ -338,19 +337,19 @@ def _hints(
 ) -> Iterator[str]:
     for group in groups:
         if not group.alive and (group.pending or group.queued != 0):
-            yield f"\nNobody processes {printable(group.name)}. Start a worker:"
+            yield f"\nNo worker for {printable(group.name)}. Start one:"
             option = f"--app {app} " if app else ""
             yield f"  streamq consume {option}--group {printable(group.name)}"
             return
-    waiting = [job for job in jobs if job.state == "retrying" and job.next_retry]
+    waiting = [job for job in jobs if job.state == "retrying" and job.next_attempt]
     if waiting:
-        yield "\nTry a job again now, or give it up:"
+        yield "\nRetry a job now, or give it up:"
         yield f"  streamq pending retry {waiting[0].id}"
-        yield f"  streamq pending dead {waiting[0].id} --group {waiting[0].group}"
+        yield f"  streamq pending dead-letter {waiting[0].id} --group {waiting[0].group}"
 
 
 def _refuse_options(ctx: Context, command: str) -> None:
-    """Options before a command would say nothing to it."""
+    """Options before a subcommand would not reach it."""
     for name in ctx.params:
         source = ctx.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":

@@ -38,18 +38,18 @@ def status(
 ) -> None:
     """Show what has become of a job, in every group or in one.
 
-    A group has it queued, running, retrying or stalled, or is done with it: succeeded,
-    expired, dead, skipped (it was for another group), or settled, when no record is kept
-    of how. Unknown is a job that was gone before the group came to it. Exit code 1 if
-    there is no trace of the job.
+    In each group it is queued, running, retrying or stalled, or finished: succeeded,
+    expired, dead, skipped (it was for another group), or settled (no record says how).
+    Unknown is a job that was deleted before the group came to it. Exit code 1 if there
+    is no trace of the job.
     """
 
     async def main() -> None:
-        from streamq.admin import Inspector
+        from streamq.admin import Admin
 
         async with connect(url) as server:
-            inspector = Inspector(server, lease=lease, allowed=allowed_by(app))
-            job = await inspector.status(stream, id, group)
+            admin = Admin(server, lease=lease, allowed=allowed_by(app))
+            job = await admin.status(stream, id, group)
         if json:
             say_json(exact(job.to_dict(), job.raw))
         else:
@@ -85,17 +85,17 @@ def _show(job: JobStatus, lease: float) -> None:
 def _fields(group: GroupStatus, lease: float) -> dict[str, object]:
     attempts = None
     if group.attempts is not None:
-        of = f" of {group.attempts_allowed}" if group.attempts_allowed is not None else ""
+        of = f" of {group.max_attempts}" if group.max_attempts is not None else ""
         attempts = f"{group.attempts}{of}"
     consumer = group.consumer
     if group.consumer_alive is not None:
         consumer = f"{consumer} ({'alive' if group.consumer_alive else 'gone'})"
-    next_try = None
+    next_attempt = None
     if group.state == "retrying":
-        next_try = f"in {duration(group.next_retry)}" if group.next_retry else "now"
+        next_attempt = f"in {duration(group.next_attempt)}" if group.next_attempt else "now"
     state: str = group.state
     if state == "stalled":
-        state += f" (silent for longer than the lease, taken to be {duration(lease)})"
+        state += f" (silent for longer than the lease, assumed to be {duration(lease)})"
     took = None
     if group.started_at is not None and group.finished_at is not None:
         took = duration(max(group.finished_at - group.started_at, 0))
@@ -106,12 +106,12 @@ def _fields(group: GroupStatus, lease: float) -> dict[str, object]:
         "attempts": attempts,
         "consumer": consumer,
         "idle": None if group.idle is None else duration(group.idle),
-        "next try": next_try,
+        "next attempt": next_attempt,
         "started": _moment(group.started_at),
         "finished": _moment(group.finished_at),
         "took": took,
         "failed": _moment(group.failed_at),
-        "died": _moment(group.died_at),
+        "dead since": _moment(group.dead_since),
         "reason": group.reason,
         "error": group.error,
         "result": None if group.result is None else _json(group.result),

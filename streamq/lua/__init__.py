@@ -52,7 +52,7 @@ def reclaim(
     """Take over stalled entries.
 
     Args:
-        most: how many at the most.
+        most: how many at most.
         lease: ms of idle time after which an entry is stalled.
         pause: ms for which no other sweep is needed.
         silence: ms after which a consumer without entries is removed.
@@ -64,7 +64,7 @@ def reclaim(
     by_type = [part for pair in deliveries_by_type.items() for part in pair]
     return Call(
         load("reclaim"),
-        (keys.stream, keys.retry, keys.dlq, keys.sweep),
+        (keys.stream, keys.retry, keys.dlq, keys.reclaim_lock),
         (
             keys.group, consumer, lease, most, pause, silence, deliveries, last_chances,
             heal_from, *by_type,
@@ -79,16 +79,16 @@ def release(keys: GroupKeys, consumer: str, most: int, known: Iterable[str | byt
 
 def retire(keys: GroupKeys, consumer: str) -> Call:
     """Remove a consumer that holds nothing."""
-    return Call(load("retire"), (keys.stream, keys.sweep), (keys.group, consumer))
+    return Call(load("retire"), (keys.stream, keys.reclaim_lock), (keys.group, consumer))
 
 
 def retry_now(keys: GroupKeys, stalled_after: int, ids: Sequence[str]) -> Call:
-    """Let pending entries be tried again now; ``stalled_after`` is in ms."""
+    """Let pending entries be retried now; ``stalled_after`` is in ms."""
     return Call(load("retry_now"), (keys.stream, keys.retry), (keys.group, stalled_after, *ids))
 
 
 def to_dead_letters(keys: GroupKeys, error: str, ids: Sequence[str]) -> Call:
-    """Send pending entries to the dead letters by hand."""
+    """Make pending entries dead letters by hand."""
     return Call(
         load("to_dead_letters"),
         (keys.stream, keys.retry, keys.dlq, *map(keys.job, ids)),
@@ -140,6 +140,11 @@ def promote(keys: StreamKeys, most: int) -> Call:
     return Call(load("promote"), (keys.stream, keys.scheduled, keys.scheduled_jobs), (most,))
 
 
+def scheduled(keys: StreamKeys, start: str, skip: int, count: int) -> Call:
+    """Look at the jobs for later; ``skip``: how many due at ``start`` to leave out."""
+    return Call(load("scheduled"), (keys.scheduled, keys.scheduled_jobs), (start, skip, count))
+
+
 def unschedule(keys: StreamKeys, name: str, key: str | None) -> Call:
     """Take a scheduled job back, and forget its idempotency key."""
     unique = () if key is None else (keys.unique(key),)
@@ -149,12 +154,12 @@ def unschedule(keys: StreamKeys, name: str, key: str | None) -> Call:
 def page(
     stream: str, start: str, end: str, count: int, *, cut: int = -1, newest_first: bool = False
 ) -> Call:
-    """Read a page of a stream; ``cut``: bytes of each value at the most, -1 for all."""
+    """Read a page of a stream; ``cut``: bytes of each value at most, -1 for all."""
     return Call(load("page"), (stream,), (start, end, count, cut, int(newest_first)))
 
 
 def peek(keys: GroupKeys, cut: int, ids: Sequence[str]) -> Call:
-    """Look at pending entries; ``cut``: bytes of each value at the most."""
+    """Look at pending entries; ``cut``: bytes of each value at most."""
     return Call(
         load("peek"),
         (keys.stream, keys.retry, *map(keys.job, ids)),
@@ -181,6 +186,6 @@ def destroy(keys: GroupKeys, silence: int, *, dead_letters: bool) -> Call:
     """
     return Call(
         load("destroy"),
-        (keys.stream, keys.retry, keys.sweep, keys.dlq),
+        (keys.stream, keys.retry, keys.reclaim_lock, keys.dlq),
         (keys.group, silence, int(dead_letters)),
     )

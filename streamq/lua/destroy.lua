@@ -4,7 +4,7 @@
 --
 -- KEYS[1]   stream
 -- KEYS[2]   retry set of the group
--- KEYS[3]   lock of the group's sweep
+-- KEYS[3]   lock of the group's reclaiming
 -- KEYS[4]   dead letters of the group
 -- ARGV[1]   group
 -- ARGV[2]   silence after which a consumer counts as gone, ms; 0 to delete in any case

@@ -6,16 +6,18 @@
 -- KEYS[1]   stream
 -- ARGV[1]   where to start: an entry ID, '(' .. ID, '-' or '+'
 -- ARGV[2]   where to end, the same
--- ARGV[3]   how many entries at the most
--- ARGV[4]   bytes of each value at the most, -1 for all
+-- ARGV[3]   how many entries at most
+-- ARGV[4]   bytes of each value at most, -1 for all
 -- ARGV[5]   1 to read from the newest to the oldest (then ARGV[1] is the newer end)
 --
 -- Returns {{{entry ID, {field, value, ...}}, ...}, where to go on, or '' at the end}.
+--@include after
 --@include cut
 
 local READ, BUDGET = 10, 1048576
 local start, most, bytes = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
-local command = ARGV[5] == '1' and 'XREVRANGE' or 'XRANGE'
+local newest_first = ARGV[5] == '1'
+local command = newest_first and 'XREVRANGE' or 'XRANGE'
 local entries, read = {}, 0
 
 while #entries < most and read < BUDGET do
@@ -29,6 +31,10 @@ while #entries < most and read < BUDGET do
     if #rows < count then
         return { entries, '' }
     end
-    start = '(' .. rows[#rows][1]
+    local last = rows[#rows][1]
+    start = newest_first and '(' .. last or after(last)
+    if not start then
+        return { entries, '' }
+    end
 end
 return { entries, start }

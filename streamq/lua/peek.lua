@@ -6,7 +6,7 @@
 -- KEYS[2]   retry set of the group
 -- KEYS[3..] status record of each entry
 -- ARGV[1]   group
--- ARGV[2]   bytes of each value at the most
+-- ARGV[2]   bytes of each value at most
 -- ARGV[3..] entry IDs
 --
 -- Returns {the server's time in ms, then for each entry that was looked at:

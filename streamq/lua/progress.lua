@@ -7,12 +7,13 @@
 -- stays unknown.
 --
 -- KEYS[1]   stream
--- ARGV[1]   how many entries to count on either side at the most
+-- ARGV[1]   how many entries to count on either side at most
 --
 -- Returns {length,
 --          {name, entry ID delivered last, number queued, or -1 for unknown,
 --           oldest queued entry ID or '', oldest pending entry ID or ''}, ...}
 -- or nil when there is no stream.
+--@include after
 --@include groups
 
 local READ, BUDGET = 100, 4194304
@@ -22,10 +23,14 @@ if redis.call('EXISTS', stream) == 0 then
 end
 local length = redis.call('XLEN', stream)
 
--- How many entries a range has; nil when they are too many to count.
+-- How many entries a range has; nil when they are too many to count. There are none
+-- after the largest ID, where `start` is nil.
 local function count(start, stop)
     local counted, read = 0, 0
     while counted < most and read < BUDGET do
+        if not start then
+            return counted
+        end
         local rows = redis.call('XRANGE', stream, start, stop, 'COUNT', READ)
         counted = counted + #rows
         if #rows < READ then
@@ -36,7 +41,7 @@ local function count(start, stop)
                 read = read + #part
             end
         end
-        start = '(' .. rows[#rows][1]
+        start = after(rows[#rows][1])
     end
 end
 
@@ -48,18 +53,22 @@ local function queued(group)
     if delivered then
         return length - delivered
     end
-    return count('(' .. group.last, '+') or -1
+    return count(after(group.last), '+') or -1
 end
 
 local function first_id(rows)
     return rows[1] and rows[1][1] or ''
 end
 
+local function first_queued(group)
+    local start = after(group.last)
+    return start and first_id(redis.call('XRANGE', stream, start, '+', 'COUNT', 1)) or ''
+end
+
 local answer = { length }
 for _, group in ipairs(groups_of(stream)) do
     answer[#answer + 1] = {
-        group.name, group.last, queued(group),
-        first_id(redis.call('XRANGE', stream, '(' .. group.last, '+', 'COUNT', 1)),
+        group.name, group.last, queued(group), first_queued(group),
         first_id(redis.call('XPENDING', stream, group.name, '-', '+', 1)),
     }
 end

@@ -4,24 +4,11 @@
 -- KEYS[1]   stream
 -- KEYS[2]   scheduled set of the stream
 -- KEYS[3]   scheduled jobs of the stream
--- ARGV[1]   how many at the most
+-- ARGV[1]   how many at most
 --
 -- Returns {ms until the next one is due, or -1 for none, how many were written}.
 --@include clock
-
--- The fields of a job; nil for what somebody else has put there, which is left alone.
-local function fields_of(packed)
-    local unpacked, fields = pcall(cmsgpack.unpack, packed)
-    if not unpacked or type(fields) ~= 'table' or #fields == 0 or #fields % 2 == 1 then
-        return nil
-    end
-    for _, field in ipairs(fields) do
-        if type(field) ~= 'string' and type(field) ~= 'number' then
-            return nil
-        end
-    end
-    return fields
-end
+--@include packed
 
 local now, written = now_ms(), 0
 for _, name in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do

@@ -7,6 +7,7 @@
 -- ARGV[2]   how many entries to look at
 --
 -- Returns {how many were deleted, where to go on, or '' at the end}.
+--@include after
 --@include remove
 
 local groups = groups_of(KEYS[1])
@@ -19,6 +20,6 @@ for i, entry in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV
 end
 local next_start = ''
 if #ids == tonumber(ARGV[2]) then
-    next_start = '(' .. ids[#ids]
+    next_start = after(ids[#ids]) or ''
 end
 return { remove_settled(KEYS[1], groups, nil, ids), next_start }

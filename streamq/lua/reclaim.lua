@@ -34,6 +34,7 @@
 --          1 when more may be left, else 0,
 --          where the next sweep is to go on looking for parked entries}
 -- or nil when another sweep has just been.
+--@include after
 --@include clock
 --@include dead_letter
 --@include park
@@ -89,7 +90,7 @@ local function take(row)
         return false
     end
     if most_deliveries and count >= most_deliveries then
-        bury(stream, dlq, id, count, row[2], 'worker lost',
+        dead_letter(stream, dlq, id, count, row[2], 'worker lost',
             'its worker stopped answering during delivery ' .. count .. ', the last one allowed')
         acked[#acked + 1] = id
         buried[#buried + 1] = id
@@ -122,10 +123,10 @@ local function take_from(name)
             if take(row) then
                 left = left - 1
             end
-            start = '(' .. row[1]
+            start = after(row[1])
         end
         looked_at = looked_at + #rows
-    until #rows < count or left == 0 or looked_at >= 2 * most
+    until not start or #rows < count or left == 0 or looked_at >= 2 * most
 end
 
 for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
@@ -144,7 +145,7 @@ for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
                 redis.call('ZADD', retry, 'NX', now, row[1])
             end
             if #rows == HEALED then
-                heal_from = '(' .. rows[HEALED][1]
+                heal_from = after(rows[HEALED][1]) or '-'
             end
         end
     elseif pending == 0 then

@@ -8,7 +8,7 @@
 -- ARGV[2..] IDs of dead letters
 --
 -- Returns for each: the ID of the new entry, or '' when there is no such dead letter,
--- or '!empty' when the entry's data was gone before it died.
+-- or '!empty' when the entry had been deleted before it became one.
 --@include native
 
 local LETTER = 10 -- strings that streamq wrote in front of the entry's own fields

@@ -2,7 +2,7 @@
 -- Remove a consumer, if it holds nothing: XGROUP DELCONSUMER would drop what it holds.
 --
 -- KEYS[1]   stream
--- KEYS[2]   lock of the group's sweep, let go
+-- KEYS[2]   lock of the group's reclaiming, let go
 -- ARGV[1]   group
 -- ARGV[2]   consumer
 --

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Let pending entries be tried again now: parked ones become due, stalled ones are
+-- Let pending entries be retried now: parked ones become due, stalled ones are
 -- parked and due. One that is running under a live lease is left alone.
 --
 -- KEYS[1]   stream

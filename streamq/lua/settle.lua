@@ -177,7 +177,7 @@ while i < n do
         arg, key = arg + 4, key + 1
     elseif verdict == 'd' then
         if ours then
-            bury(stream, dlq, id, deliveries[i], consumer, ARGV[arg + 1], ARGV[arg + 2])
+            dead_letter(stream, dlq, id, deliveries[i], consumer, ARGV[arg + 1], ARGV[arg + 2])
             redis.pcall('DEL', KEYS[key])
             acked[#acked + 1] = id
         end
@@ -199,8 +199,8 @@ while i < n do
                 known = known or other.name == ARGV[arg + 1]
             end
             if not known and #redis.call('XRANGE', stream, id, id) == 1 then
-                -- It goes at once: the other groups are not to bury it as well.
-                bury(stream, dlq, id, deliveries[i], consumer, 'no such group',
+                -- It goes at once: the other groups are not to make a dead letter of it too.
+                dead_letter(stream, dlq, id, deliveries[i], consumer, 'no such group',
                     'the entry is for the group ' .. ARGV[arg + 1] .. ', which does not exist')
                 redis.call('XDEL', stream, id)
             end

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Send pending entries to the dead letters by hand, whoever holds them; the holder
--- is refused when it comes to settle.
+-- Make pending entries dead letters by hand, whoever holds them; the holder is refused
+-- when it comes to settle.
 --
 -- KEYS[1]   stream
 -- KEYS[2]   retry set of the group
@@ -29,7 +29,7 @@ for i = 3, #ARGV do
         if type(last) == 'string' then
             err = err .. '; last error: ' .. last
         end
-        bury(stream, dlq, id, row[4], row[2], 'by hand', err)
+        dead_letter(stream, dlq, id, row[4], row[2], 'by hand', err)
         redis.pcall('DEL', KEYS[i + 1])
         redis.call('ZREM', retry, id)
         redis.call('XACK', stream, group, id)

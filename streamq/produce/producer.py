@@ -21,7 +21,7 @@ from streamq.produce.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.server.packing import pack
-from streamq.wire.keys import check_stream, stream_keys
+from streamq.wire.keys import check_stream
 
 PATIENCE = 10.0
 """Seconds for which a write that may safely be repeated is repeated."""
@@ -122,13 +122,6 @@ class Producer:
                     yield enqueued(replies)
         if faults:
             raise faults[0]
-
-    async def cancel(self, stream: str, name: str) -> bool:
-        """Take a scheduled job back; ``False`` when no job of that name waits."""
-        keys = stream_keys(stream)
-        key = await self._server.call("HGET", keys.scheduled_jobs, f"{name}:key")
-        unique = None if key is None else key.decode()
-        return bool(await self._server.run(lua.unschedule(keys, name, unique)))
 
     async def _produce(self, stream: str, job: NewJob) -> Enqueued:
         if job.is_plain:

@@ -13,7 +13,8 @@ _START = re.compile(r"\$|[0-9]{1,20}(-[0-9]{1,20})?")
 
 def check_start(start: str) -> str:
     """Return ``start`` if a group can start there, else raise :class:`ConfigError`."""
-    if not _START.fullmatch(start):
+    numbers = re.findall("[0-9]+", start)
+    if not _START.fullmatch(start) or any(int(number) >= 2**64 for number in numbers):
         raise ConfigError(
             f"{printable(start, 60)!r} is not a valid start: give 0, $ or an entry ID"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from streamq.server.address import Address, default_url
@@ -40,9 +41,20 @@ class Server:
             url = embedded.ensure_running()
         self.url = url
         self._address = Address(url, embedded=self.embedded)
+        self._name = "streamq"
         self._idle: list[Link] = []
         self._info: ServerInfo | None = None
         self.clock = Clock()
+
+    def separate(self, name: str) -> Server:
+        """The same server through a pool of its own, for another event loop.
+
+        Args:
+            name: what ``CLIENT LIST`` shows.
+        """
+        other = copy(self)
+        other._name, other._idle = name, []
+        return other
 
     @property
     def where(self) -> str:
@@ -85,7 +97,7 @@ class Server:
             return await link.run(script)
 
     def _take(self) -> Link:
-        return self._idle.pop() if self._idle else self.link("streamq")
+        return self._idle.pop() if self._idle else self.link(self._name)
 
     async def _put_back(self, link: Link) -> None:
         if len(self._idle) < MAX_IDLE_LINKS:

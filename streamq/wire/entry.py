@@ -20,10 +20,14 @@ from streamq.wire import json
 
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 
+_LARGEST = 2**64 - 1
+LARGEST_ID = f"{_LARGEST}-{_LARGEST}"
+"""The entry ID after which there is none."""
+
 
 def check_id(job_id: str) -> str:
     """Return ``job_id`` if it has the form of an entry ID, else raise :class:`ConfigError`."""
-    if not _ID.fullmatch(job_id):
+    if not _ID.fullmatch(job_id) or max(id_key(job_id)) > _LARGEST:
         raise ConfigError(
             f"{printable(job_id, 60)!r} is not a job ID: IDs look like 1716998413541-0"
         )
@@ -45,6 +49,14 @@ def id_key(job_id: str) -> tuple[int, int]:
     """The two numbers of an entry ID, for ordering."""
     ms, _, sequence = job_id.partition("-")
     return int(ms), int(sequence)
+
+
+def after(job_id: str) -> str | None:
+    """Where a range starts that comes after an entry; ``None`` after the largest ID.
+
+    The server refuses a range that starts beyond that one.
+    """
+    return None if job_id == LARGEST_ID else f"({job_id}"
 
 
 def created_at(job_id: str) -> float:

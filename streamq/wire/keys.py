@@ -20,7 +20,7 @@ PARKED = "~retry"
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others
-    "string": re.compile(r".*\{[^}]+\}.*:(unique:.+|group:[^:]+:sweep)", re.DOTALL),
+    "string": re.compile(r".*\{[^}]+\}.*:(unique:.+|group:[^:]+:reclaim)", re.DOTALL),
     "zset": re.compile(r".*\{[^}]+\}.*:(scheduled|group:[^:]+:retry)", re.DOTALL),
     "hash": re.compile(r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:job:[^:]+)", re.DOTALL),
 }
@@ -84,7 +84,7 @@ class StreamKeys:
 class GroupKeys:
     """The keys that belong to one consumer group of one stream."""
 
-    __slots__ = ("dlq", "group", "job_prefix", "retry", "stream", "sweep")
+    __slots__ = ("dlq", "group", "job_prefix", "reclaim_lock", "retry", "stream")
 
     def __init__(self, stream: str, group: str) -> None:
         self.stream = check_stream(stream)
@@ -92,7 +92,7 @@ class GroupKeys:
         base = f"{_prefix(stream)}:group:{group}"
         self.retry = f"{base}:retry"
         self.dlq = f"{base}:dlq"
-        self.sweep = f"{base}:sweep"
+        self.reclaim_lock = f"{base}:reclaim"
         self.job_prefix = f"{base}:job:"
 
     def job(self, job_id: str) -> str:

@@ -18,6 +18,7 @@ from streamq.server import Server
 from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
 from streamq.signals import GroupCreated, Signals
+from streamq.wire.entry import after
 from streamq.wire.keys import GroupKeys, group_keys
 from streamq.worker.executors import Executors
 from streamq.worker.fetch import BLOCK, Budget, Fetcher
@@ -186,8 +187,10 @@ class Consumer:
         for flat in await self._writing.call("XINFO", "GROUPS", self.stream):
             group = dict(zip(flat[::2], flat[1::2], strict=True))
             if group[b"name"] == self.group.encode():
-                after = b"(" + group[b"last-delivered-id"]
-                found = await self._writing.call("XRANGE", self.stream, after, "+", "COUNT", 1)
+                start = after(group[b"last-delivered-id"].decode())
+                if start is None:
+                    return False
+                found = await self._writing.call("XRANGE", self.stream, start, "+", "COUNT", 1)
                 return bool(found)
         raise GroupNotFound(f"the stream {self.stream} has no group {self.group}")
 

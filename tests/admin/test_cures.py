@@ -7,9 +7,8 @@ import pytest
 import redis
 
 from streamq import App, Job, Settings
-from streamq.admin import Inspector
-from streamq.admin.cures import RELEASED_AT_ONCE, Cures, Released, Retried
-from streamq.admin.dead_letters import DeadLetters
+from streamq.admin import Admin, Released, RetryNow
+from streamq.admin.cures import RELEASED_AT_ONCE
 from streamq.errors import ConfigError, ConsumerNotFound, GroupNotFound, StillInUse, StreamNotFound
 from streamq.signals import Refused, Signal
 from streamq.wire.keys import PARKED
@@ -19,37 +18,32 @@ from tests.situations import GROUP, fail, make_idle, read, running, succeed
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def cure(app: App) -> Cures:
-    return Cures(app.server, "jobs", GROUP)
-
-
-async def test_a_job_that_waits_is_tried_now(app: App, server: RedisServer, cure: Cures) -> None:
+async def test_a_job_that_waits_is_tried_now(app: App, server: RedisServer, admin: Admin) -> None:
     job_id = (await app.produce("resize")).id
     await fail(server.unix_url, retries=3)
-    assert await cure.retry([job_id]) == {job_id: Retried.DUE}
+    assert await admin.retry_now("jobs", GROUP, [job_id]) == {job_id: RetryNow.DUE}
     await succeed(server.unix_url)
-    [group] = (await Inspector(app.server).status("jobs", job_id)).groups
+    [group] = (await admin.status("jobs", job_id)).groups
     assert (group.state, group.attempts) == ("succeeded", 2)
 
 
 async def test_a_stalled_job_is_tried_now(
-    app: App, server: RedisServer, client: redis.Redis, cure: Cures
+    app: App, server: RedisServer, client: redis.Redis, admin: Admin
 ) -> None:
     job_id = (await app.produce("resize")).id
     read(client, "lost")
     make_idle(client, job_id, 60)
-    assert await cure.retry([job_id]) == {job_id: Retried.DUE}
+    assert await admin.retry_now("jobs", GROUP, [job_id]) == {job_id: RetryNow.DUE}
     await succeed(server.unix_url)
-    [group] = (await Inspector(app.server).status("jobs", job_id)).groups
+    [group] = (await admin.status("jobs", job_id)).groups
     assert (group.state, group.attempts) == ("succeeded", 2)
 
 
-async def test_a_running_job_is_left_alone(app: App, server: RedisServer, cure: Cures) -> None:
+async def test_a_running_job_is_left_alone(app: App, server: RedisServer, admin: Admin) -> None:
     job_id = (await app.produce("resize")).id
     async with running(server.unix_url):
-        assert await cure.retry([job_id, "1-1"]) == {
-            job_id: Retried.RUNNING, "1-1": Retried.NOT_PENDING,
+        assert await admin.retry_now("jobs", GROUP, [job_id, "1-1"]) == {
+            job_id: RetryNow.RUNNING, "1-1": RetryNow.NOT_PENDING,
         }  # fmt: skip
 
 
@@ -57,28 +51,31 @@ async def test_a_deleted_entry_is_told(app: App, client: redis.Redis) -> None:
     job_id = (await app.produce("resize")).id
     read(client, "lost")
     client.xdel("jobs", job_id)
-    cure = Cures(app.server, "jobs", GROUP, lease=0)
-    assert await cure.retry([job_id]) == {job_id: Retried.DELETED}
+    admin = Admin(app.server, lease=0)
+    assert await admin.retry_now("jobs", GROUP, [job_id]) == {job_id: RetryNow.DELETED}
     assert client.xpending("jobs", GROUP)["pending"] == 0
 
 
 async def test_more_jobs_than_a_script_takes_at_once(app: App, client: redis.Redis) -> None:
-    ids = [job.id for job in await app.produce_many(("resize", {}) for _ in range(120))]
+    ids = [str(job) for job in await app.produce_many(("resize", {}) for _ in range(120))]
     read(client, "lost", 120)
-    cure = Cures(app.server, "jobs", GROUP, lease=0)
-    assert await cure.retry([*ids, ids[0]]) == dict.fromkeys(ids, Retried.DUE)
+    admin = Admin(app.server, lease=0)
+    assert await admin.retry_now("jobs", GROUP, [*ids, ids[0]]) == dict.fromkeys(ids, RetryNow.DUE)
     assert client.xpending("jobs", GROUP)["consumers"] == [{"name": PARKED, "pending": 120}]
-    assert await cure.dead(ids) == dict.fromkeys(ids, True)
+    assert await admin.dead_letter("jobs", GROUP, ids) == dict.fromkeys(ids, True)
     assert client.xlen("jobs") == 0
 
 
 async def test_a_job_goes_to_the_dead_letters_by_hand(
-    app: App, server: RedisServer, client: redis.Redis, cure: Cures
+    app: App, server: RedisServer, client: redis.Redis, admin: Admin
 ) -> None:
     job_id = (await app.produce("resize", {"file": "a.png"})).id
     await fail(server.unix_url, retries=3)
-    assert await cure.dead([job_id, "1-1"], "broken picture") == {job_id: True, "1-1": False}
-    letter = await DeadLetters(app.server, "jobs", GROUP).get(job_id)
+    assert await admin.dead_letter("jobs", GROUP, [job_id, "1-1"], "broken picture") == {
+        job_id: True,
+        "1-1": False,
+    }
+    letter = await admin.dead_letters("jobs", GROUP).get(job_id)
     assert (letter.reason, letter.data) == ("by hand", {"file": "a.png"})
     assert letter.error == "broken picture; last error: disk full"
     assert client.xlen("jobs") == 0
@@ -86,12 +83,12 @@ async def test_a_job_goes_to_the_dead_letters_by_hand(
 
 
 async def test_a_running_job_that_is_given_up_is_refused_when_it_ends(
-    app: App, server: RedisServer, cure: Cures
+    app: App, server: RedisServer, admin: Admin
 ) -> None:
     begun, end = anyio.Event(), anyio.Event()
     refused: list[Refused] = []
 
-    @app.group(GROUP).handler("*")
+    @app.handler("*")
     async def resize(job: Job) -> None:
         begun.set()
         await end.wait()
@@ -102,12 +99,12 @@ async def test_a_running_job_that_is_given_up_is_refused_when_it_ends(
 
     job_id = (await app.produce("resize")).id
     async with anyio.create_task_group() as background:
-        background.start_soon(app.worker(max_jobs=1, observers=[observe]).run)
+        background.start_soon(app.worker(groups=[GROUP], max_jobs=1, observers=[observe]).run)
         await begun.wait()
-        assert await cure.dead([job_id]) == {job_id: True}
+        assert await admin.dead_letter("jobs", GROUP, [job_id]) == {job_id: True}
         end.set()
     assert [event.verdict.job.id for event in refused] == [job_id]
-    assert await DeadLetters(app.server, "jobs", GROUP).count() == 1
+    assert await admin.dead_letters("jobs", GROUP).count() == 1
 
 
 # -- release ------------------------------------------------------------------
@@ -120,63 +117,67 @@ async def test_what_a_lost_consumer_holds_is_given_back(
     await app.produce_many(("resize", {}) for _ in range(jobs))
     read(client, "lost", jobs)
     read(client, "other")
-    cure = Cures(app.server, "jobs", GROUP, lease=0)
-    assert await cure.release("lost") == Released(jobs, removed=True)
+    admin = Admin(app.server, lease=0)
+    assert await admin.release("jobs", GROUP, "lost") == Released(jobs, removed=True)
     assert [consumer["name"] for consumer in client.xinfo_consumers("jobs", GROUP)] == [
         "other", PARKED,
     ]  # fmt: skip
     attempts = []
 
-    @app.group(GROUP).handler("*")
+    @app.handler("*")
     async def resize(job: Job) -> None:
         attempts.append(job.attempt)
 
-    await app.worker(burst=True, settings=Settings(result_ttl=0)).run()
+    await app.worker(groups=[GROUP], burst=True, settings=Settings(result_ttl=0)).run()
     assert attempts == [1] * jobs  # the lost delivery does not count
 
 
 async def test_a_live_consumer_keeps_what_it_holds(
-    app: App, client: redis.Redis, cure: Cures
+    app: App, client: redis.Redis, admin: Admin
 ) -> None:
     await app.produce("resize")
     read(client, "busy")
     with pytest.raises(StillInUse, match="busy is alive"):
-        await cure.release("busy")
+        await admin.release("jobs", GROUP, "busy")
     assert client.xpending("jobs", GROUP)["consumers"] == [{"name": "busy", "pending": 1}]
-    assert await cure.release("busy", force=True) == Released(1, removed=True)
+    assert await admin.release("jobs", GROUP, "busy", force=True) == Released(1, removed=True)
 
 
 async def test_entries_deleted_meanwhile_do_not_keep_a_consumer(
     app: App, client: redis.Redis
 ) -> None:
     ids = [
-        job.id
+        str(job)
         for job in await app.produce_many(("resize", {}) for _ in range(RELEASED_AT_ONCE + 5))
     ]
     read(client, "lost", len(ids))
     client.xdel("jobs", *ids[:RELEASED_AT_ONCE])
-    cure = Cures(app.server, "jobs", GROUP, lease=0)
-    assert await cure.release("lost") == Released(5, removed=True)
+    admin = Admin(app.server, lease=0)
+    assert await admin.release("jobs", GROUP, "lost") == Released(5, removed=True)
 
 
 async def test_release_of_what_is_no_consumer(
-    app: App, server: RedisServer, client: redis.Redis, cure: Cures
+    app: App, server: RedisServer, client: redis.Redis, admin: Admin
 ) -> None:
     await app.produce("resize")
     await fail(server.unix_url, retries=3)
     with pytest.raises(ConsumerNotFound, match="no consumer nobody"):
-        await cure.release("nobody")
+        await admin.release("jobs", GROUP, "nobody")
     with pytest.raises(ConfigError, match="retry them by ID"):
-        await cure.release(PARKED)
+        await admin.release("jobs", GROUP, PARKED)
     assert client.xpending("jobs", GROUP)["pending"] == 1
 
 
-async def test_no_group_and_no_stream(app: App, client: redis.Redis, cure: Cures) -> None:
+async def test_no_group_and_no_stream(app: App, client: redis.Redis, admin: Admin) -> None:
     with pytest.raises(StreamNotFound):
-        await cure.retry(["1-1"])
+        await admin.retry_now("jobs", GROUP, ["1-1"])
     client.xgroup_create("jobs", "audit", mkstream=True)
-    for asked in (cure.retry(["1-1"]), cure.dead(["1-1"]), cure.release("a")):
+    for asked in (
+        admin.retry_now("jobs", GROUP, ["1-1"]),
+        admin.dead_letter("jobs", GROUP, ["1-1"]),
+        admin.release("jobs", GROUP, "a"),
+    ):
         with pytest.raises(GroupNotFound, match="its only group is audit"):
             await asked
     with pytest.raises(ConfigError, match="not a job ID"):
-        await cure.retry(["all"])
+        await admin.retry_now("jobs", GROUP, ["all"])

@@ -40,7 +40,7 @@ def parsed(result: Result) -> list[dict[str, object]]:
 def test_list(streamq: Streamq, dead: list[str]) -> None:
     title, *rows, blank, total = streamq("dlq", "list").out.splitlines()
     assert title.split() == [
-        "JOB", "GROUP", "TYPE", "ATTEMPTS", "DIED", "REASON", "ERROR", "DATA",
+        "JOB", "GROUP", "TYPE", "ATTEMPTS", "DEAD", "SINCE", "REASON", "ERROR", "DATA",
     ]  # fmt: skip
     assert [row.split()[0] for row in rows] == dead
     assert rows[0].endswith('RuntimeError: no such\\x1b[31m file  {"n": 0}')

@@ -43,7 +43,7 @@ def test_create_what_exists_or_cannot_be(streamq: Streamq) -> None:
     streamq("group", "create", "images")
     result = streamq("group", "create", "images")
     assert (result.code, result.err) == (
-        1, "streamq: the stream jobs has the group images already\n",
+        1, "streamq: the stream jobs already has a group images\n",
     )  # fmt: skip
     assert streamq("group", "create", "my group").code == 2
     assert streamq("group", "create", "x", "--from", "yesterday").code == 2
@@ -85,7 +85,7 @@ def test_the_last_group_leaves_its_queue(streamq: Streamq, client: redis.Redis) 
     client.xgroup_create("jobs", GROUP, "0")
     assert streamq("group", "delete", GROUP, "--yes").out.splitlines() == [
         "Deleted the group images of jobs, and 0 entries that only it had kept",
-        "It was the last group: what was left is queued for the next one",
+        "It was the last group: the entries stay, queued for the next one",
     ]
     assert client.xlen("jobs") == 1
 
@@ -130,7 +130,8 @@ def test_delete_again_does_what_an_interrupted_one_had_left(
     add(client, {"a": "b"})
     assert streamq("group", "delete", GROUP) == (
         0,
-        "The group images of jobs was gone already; deleted 1 entry that no group needs any more\n",
+        "The group images of jobs was already deleted; "
+        "pruned 1 entry that every group has settled\n",
         "",
     )
     assert client.xlen("jobs") == 1
@@ -141,7 +142,7 @@ def test_the_list_says_which_lease_it_assumes(streamq: Streamq, client: redis.Re
     add(client, {"a": "b"})
     read(client, "web-1")
     assert "lease" not in streamq("group", "list", "--lease", "1h").out
-    assert "longer than the lease, taken to be 0 s" in streamq("group", "list", "--lease", "0").out
+    assert "the lease, assumed to be 0 s" in streamq("group", "list", "--lease", "0").out
 
 
 def test_nothing_is_cut_on_a_narrow_terminal(streamq: Streamq) -> None:

@@ -10,6 +10,7 @@ import anyio
 import pytest
 import redis
 
+from streamq.wire.entry import LARGEST_ID
 from tests.cli.support import Result, at_terminal
 from tests.servers import RedisServer
 from tests.situations import add, fail, read, succeed
@@ -65,7 +66,7 @@ def test_dead_letters_left_by_a_deleted_group(
     add(client, {"data": "{}"})
     anyio.run(partial(fail, server.unix_url, retries=0))
     client.xgroup_destroy("jobs", "images")
-    assert "images, which does not exist any more, has left 1 dead letter" in streamq("info").out
+    assert "The deleted group images has left 1 dead letter" in streamq("info").out
 
 
 def test_a_dangerous_setting_is_told(
@@ -104,4 +105,19 @@ def test_it_says_which_lease_it_assumes(streamq: Streamq, client: redis.Redis) -
     add(client, {"a": "b"})
     read(client, "web-1")
     assert "lease" not in streamq("info", "--lease", "1h").out
-    assert streamq("info", "--lease", "0").out.endswith("taken to be 0 s (--lease)\n")
+    assert streamq("info", "--lease", "0").out.endswith("assumed to be 0 s (--lease)\n")
+
+
+def test_the_largest_id_there_is(streamq: Streamq, client: redis.Redis) -> None:
+    client.xadd("jobs", {"type": "resize", "data": "{}"}, id=LARGEST_ID)
+    read(client, "web-1")
+    for command in (["info"], ["group", "list"], ["pending"], ["status", LARGEST_ID]):
+        for options in ([], ["--json"]):
+            result = streamq(*command, *options)
+            assert (result.code, result.err) == (0, ""), command
+    assert streamq("pending", "--json").out.startswith(f'{{"id":"{LARGEST_ID}"')
+    assert streamq("pending", "dead-letter", LARGEST_ID).code == 0
+    for command in (["dlq", "list"], ["dlq", "show", LARGEST_ID]):
+        assert LARGEST_ID in streamq(*command).out
+    assert streamq("dlq", "purge", LARGEST_ID, "--yes").out == "Deleted 1 dead letter of images\n"
+    assert streamq("status", f"0-{2**64}").code == 2

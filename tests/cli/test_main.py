@@ -244,7 +244,7 @@ class TestServer:
         ["group", "list", "--json"],
         ["info", "--json"],
         ["pending"],
-        ["pending", "dead", "1-1"],
+        ["pending", "dead-letter", "1-1"],
         ["pending", "release", "--consumer", "web-1"],
         ["pending", "retry", "1-1"],
         ["status", "1-1"],

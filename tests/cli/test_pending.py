@@ -50,7 +50,7 @@ def lines(result: Result) -> list[str]:
 def test_a_line_a_job_when_piped(streamq: Streamq, three: list[str]) -> None:
     title, first, second, third, blank, *summary = lines(streamq("pending"))
     assert title.split() == [
-        "JOB", "GROUP", "TYPE", "STATE", "DELIVERY", "IDLE", "NEXT", "TRY",
+        "JOB", "GROUP", "TYPE", "STATE", "ATTEMPT", "IDLE", "NEXT", "ATTEMPT",
         "CONSUMER", "ERROR", "DATA",
     ]  # fmt: skip
     assert first.startswith(f"{three[0]}  images  resize  retrying  1")
@@ -69,10 +69,10 @@ def test_a_line_a_job_when_piped(streamq: Streamq, three: list[str]) -> None:
 
 def test_it_says_which_lease_it_assumes(streamq: Streamq, three: list[str]) -> None:
     *_, said = lines(streamq("pending"))
-    assert said == "Stalled, gone: silent for longer than the lease, taken to be 30 s (--lease)"
+    assert said == "Stalled, gone: silent for longer than the lease, assumed to be 30 s (--lease)"
     *_, said = lines(streamq("pending", "--lease", "1h"))
     assert said.startswith("Oldest entry")
-    assert "stalled (silent for longer than the lease, taken to be 30 s)" in (
+    assert "stalled (silent for longer than the lease, assumed to be 30 s)" in (
         streamq("status", three[2]).out
     )
 
@@ -92,7 +92,7 @@ def test_a_group_that_nobody_processes(
     streamq: Streamq, three: list[str], scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, shown = at_terminal(["pending", "--lease", "0"])
-    assert "Nobody processes images. Start a worker:" in shown.splitlines()
+    assert "No worker for images. Start one:" in shown.splitlines()
     # Without an App, it would print the jobs and call them done.
     assert "  streamq consume --app MODULE:NAME --group images" in shown.splitlines()
     (scratch / "shop_two.py").write_text(APP)
@@ -128,7 +128,7 @@ def test_json_has_an_object_a_line(streamq: Streamq, three: list[str]) -> None:
     assert [row["id"] for row in rows] == three[:3]
     assert [row["state"] for row in rows] == ["retrying", "running", "stalled"]
     assert rows[0]["error"] == "disk full"
-    assert 3500 < rows[0]["next_retry"] <= 3600
+    assert 3500 < rows[0]["next_attempt"] <= 3600
     assert (rows[1]["consumer"], rows[1]["consumer_alive"]) == ("web-1", True)
     assert rows[2]["idle"] >= 300
 
@@ -162,7 +162,7 @@ def test_a_lease_decides_who_is_gone(streamq: Streamq, three: list[str]) -> None
     assert "no consumer alive" in out
 
 
-def test_deliveries_of_how_many_where_an_app_says_so(
+def test_attempts_of_how_many_where_an_app_says_so(
     streamq: Streamq, three: list[str], scratch: Path
 ) -> None:
     (scratch / "shop_one.py").write_text(APP)
@@ -177,7 +177,7 @@ def test_a_broken_app_in_the_environment_hides_nothing(
     monkeypatch.setenv("STREAMQ_APP", "no_such_module:app")
     result = streamq("pending")
     assert result.code == 0
-    assert "deliveries allowed is not known" in result.err
+    assert "attempts a job may have is not known" in result.err
     assert three[0] in result.out
 
 
@@ -230,7 +230,7 @@ def test_options_before_a_command_are_not_ignored(streamq: Streamq, three: list[
     assert result.err == "streamq: give --group after retry, not before it\n"
 
 
-# -- retry, dead, release -----------------------------------------------------
+# -- retry, dead-letter, release ----------------------------------------------
 
 
 def test_retry(streamq: Streamq, three: list[str]) -> None:
@@ -240,7 +240,7 @@ def test_retry(streamq: Streamq, three: list[str]) -> None:
     )  # fmt: skip
     rows = [json.loads(line) for line in lines(streamq("pending", "--json"))]
     assert [row["state"] for row in rows] == ["retrying", "running", "retrying"]
-    assert rows[0]["next_retry"] == 0
+    assert rows[0]["next_attempt"] == 0
 
 
 def test_retry_of_a_running_and_an_unknown_job(streamq: Streamq, three: list[str]) -> None:
@@ -263,22 +263,24 @@ def test_retry_reaches_every_group_that_has_it(
     }  # fmt: skip
 
 
-def test_dead(streamq: Streamq, client: redis.Redis, three: list[str]) -> None:
-    result = streamq("pending", "dead", three[0], "--reason", "bad picture")
-    assert result == (0, f"{three[0]} is a dead letter of images now\n", "")
+def test_dead_letter(streamq: Streamq, client: redis.Redis, three: list[str]) -> None:
+    result = streamq("pending", "dead-letter", three[0], "--reason", "bad picture")
+    assert result == (0, f"{three[0]} is now a dead letter of images\n", "")
     shown = json.loads(streamq("dlq", "show", three[0], "--json").out)
     assert (shown["reason"], shown["error"]) == ("by hand", "bad picture; last error: disk full")
-    again = streamq("pending", "dead", three[0])
+    again = streamq("pending", "dead-letter", three[0])
     assert again.code == 1
     assert "not pending in images" in again.err
 
 
-def test_dead_asks_which_group(streamq: Streamq, client: redis.Redis, three: list[str]) -> None:
+def test_dead_letter_asks_which_group(
+    streamq: Streamq, client: redis.Redis, three: list[str]
+) -> None:
     client.xgroup_create("jobs", "audit")
-    result = streamq("pending", "dead", three[0])
+    result = streamq("pending", "dead-letter", three[0])
     assert (result.code, result.out) == (2, "")
     assert result.err == "streamq: say which group is meant with --group: audit, images\n"
-    assert streamq("pending", "dead", three[0], "--group", "images").code == 0
+    assert streamq("pending", "dead-letter", three[0], "--group", "images").code == 0
 
 
 def test_release(streamq: Streamq, client: redis.Redis, three: list[str]) -> None:
@@ -289,7 +291,7 @@ def test_release(streamq: Streamq, client: redis.Redis, three: list[str]) -> Non
         "it counts as gone 30 s after its last heartbeat; --force releases its jobs now\n"
     )
     assert lines(streamq("pending", "release", "--consumer", "web-2", "--lease", "0")) == [
-        "1 job of web-2 due now in images"
+        "Released 1 job of web-2 in images, due now"
     ]
     assert "web-2" not in {c["name"] for c in client.xinfo_consumers("jobs", GROUP)}
     gone = streamq("pending", "release", "--consumer", "web-2")

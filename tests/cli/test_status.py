@@ -38,11 +38,11 @@ def test_retrying_and_dead(streamq: Streamq, server: RedisServer, client: redis.
     job_id = add(client, {"type": "resize", "data": "{}"})
     anyio.run(partial(fail, server.unix_url, retries=3))
     out = streamq("status", job_id).out
-    assert "status    retrying" in out
-    assert "error     disk full" in out
-    assert "next try  in " in out
+    assert "status        retrying" in out
+    assert "error         disk full" in out
+    assert "next attempt  in " in out
     streamq("pending", "retry", job_id)
-    assert "next try  now" in streamq("status", job_id).out
+    assert "next attempt  now" in streamq("status", job_id).out
     anyio.run(partial(fail, server.unix_url, retries=0))
     out = streamq("status", job_id).out
     assert "status       dead" in out
@@ -74,7 +74,7 @@ def test_the_old_id_of_a_redriven_job(
 
     out = streamq("status", job_id, "--group", "images").out
     assert "status  settled" in out
-    assert out.endswith(", or it was redriven under a new ID\n")
+    assert out.endswith(", or the job was redriven under a new ID\n")
 
 
 def test_no_trace(streamq: Streamq, client: redis.Redis) -> None:

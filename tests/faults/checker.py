@@ -147,8 +147,8 @@ def leftovers(client: Any, groups: Iterable[str], stream: str = "jobs") -> Itera
     for key in client.scan_iter(count=5000):
         if key in allowed or key.startswith(f"{keys.prefix}:unique:"):
             continue
-        # Records and the sweep's lock are there for a time, and must say for how long.
-        timed = key.startswith(prefixes) or key.endswith(":sweep")
+        # Records and the reclaim lock are there for a time, and must say for how long.
+        timed = key.startswith(prefixes) or key.endswith(":reclaim")
         if not timed or client.pttl(key) == -1:
             yield f"the key {key}"
 

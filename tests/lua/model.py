@@ -237,7 +237,7 @@ class Model:
     def retire(self, group: str, consumer: str) -> int:
         return int(all(line.consumer != consumer for line in self.groups[group].held.values()))
 
-    def expedite(self, group: str, ids: Iterable[str]) -> list[int]:
+    def retry_now(self, group: str, ids: Iterable[str]) -> list[int]:
         state = self.groups[group]
         answers = []
         for id in ids:
@@ -250,7 +250,7 @@ class Model:
                 answers.append(1 if self._park(state, id, due=True) else -2)
         return answers
 
-    def kill(self, group: str, ids: Iterable[str]) -> list[int]:
+    def to_dead_letters(self, group: str, ids: Iterable[str]) -> list[int]:
         state = self.groups[group]
         answers, acked = [], []
         for id in ids:

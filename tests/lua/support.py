@@ -10,6 +10,7 @@ import redis
 
 from streamq import lua
 from streamq.lua import Arg, Call
+from streamq.wire.entry import LARGEST_ID
 from streamq.wire.keys import PARKED, group_keys
 
 SIZES = [1, 7, 8, 9, 500]
@@ -17,6 +18,13 @@ SIZES = [1, 7, 8, 9, 500]
 
 AWKWARD = ["5-9", "5-10", "9-0", "10-0", "99-100", "100-99"]
 """Entry IDs, in order, that compare otherwise as strings."""
+
+
+HUGE = [
+    f"{2**53 - 1}-{2**53 + 1}", f"{2**53}-0", f"{2**53 + 1}-{2**53}", f"{2**53 + 1}-{2**53 + 1}",
+    f"{2**63 - 1}-{2**63 - 1}", f"{2**63}-0", f"{2**64 - 1}-{2**64 - 2}", LARGEST_ID,
+]  # fmt: skip
+"""Entry IDs, in order, around what a double and a signed number hold; then the largest there is."""
 
 
 def run(client: redis.Redis, call: Call) -> Any:
@@ -143,10 +151,10 @@ class Group:
     def retire(self, consumer: str) -> int:
         return int(run(self.client, lua.retire(self.keys, consumer)))
 
-    def expedite(self, *ids: str, stalled_after: int = 1000) -> Any:
+    def retry_now(self, *ids: str, stalled_after: int = 1000) -> Any:
         return run(self.client, lua.retry_now(self.keys, stalled_after, ids))
 
-    def kill(self, *ids: str, error: str = "by me") -> Any:
+    def to_dead_letters(self, *ids: str, error: str = "by me") -> Any:
         return run(self.client, lua.to_dead_letters(self.keys, error, ids))
 
     def redrive(self, *letters: str) -> Any:
@@ -249,6 +257,7 @@ def types_left(client: redis.Redis) -> dict[str, str]:
 
 __all__ = [
     "AWKWARD",
+    "HUGE",
     "PARKED",
     "SIZES",
     "Group",

@@ -30,7 +30,7 @@ def fill(group: Group) -> None:
     """A group that uses every key it can."""
     died, parked, _ = add(group.client, 3)
     group.read("a")
-    group.kill(died)
+    group.to_dead_letters(died)
     group.park(parked, delay=LONG)
     group.reclaim("a", lease=LONG, pause=LONG)
 
@@ -40,7 +40,7 @@ def test_the_group_and_the_keys_that_only_it_uses_go(group: Group, client: redis
     fill(group)
     assert destroy(group, 0) == [0, []]
     left = set(client.keys("*"))
-    assert not left & {group.keys.retry, group.keys.sweep}
+    assert not left & {group.keys.retry, group.keys.reclaim_lock}
     assert group.keys.dlq in left
     assert other.read("b")
 
@@ -53,10 +53,10 @@ def test_dead_letters_go_when_told(group: Group, client: redis.Redis) -> None:
 
 def test_nothing_goes_while_a_consumer_is_alive(group: Group, client: redis.Redis) -> None:
     fill(group)
-    before = {key: client.dump(key) for key in client.keys("*") if key != group.keys.sweep}
+    before = {key: client.dump(key) for key in client.keys("*") if key != group.keys.reclaim_lock}
     assert destroy(group, LONG, dead_letters=True) == [0, ["a"]]
     assert {key: client.dump(key) for key in before} == before
-    assert client.exists(group.keys.sweep)
+    assert client.exists(group.keys.reclaim_lock)
 
 
 def test_parked_entries_are_nobodys(group: Group, client: redis.Redis) -> None:

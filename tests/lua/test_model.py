@@ -186,7 +186,7 @@ class Machine(RuleBasedStateMachine):
     )  # fmt: skip
     def reclaim(self, data: st.DataObject, consumer: str, most: int, chances: int) -> None:
         group = self._group(data)
-        self.client.delete(self.real[group].keys.sweep)
+        self.client.delete(self.real[group].keys.reclaim_lock)
         claimed, buried, deleted, removed, more, _ = self.real[group].reclaim(
             consumer, most, lease=HOUR, deliveries=ALLOWED, last_chances=chances
         )
@@ -216,16 +216,16 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._pending())
     @rule(data=st.data())
-    def expedite(self, data: st.DataObject) -> None:
+    def retry_now(self, data: st.DataObject) -> None:
         group, ids = self._some_ids(data)
-        found = self.real[group].expedite(*ids, stalled_after=HOUR)
-        assert found == self.model.expedite(group, ids)
+        found = self.real[group].retry_now(*ids, stalled_after=HOUR)
+        assert found == self.model.retry_now(group, ids)
 
     @precondition(lambda self: self._pending())
     @rule(data=st.data())
-    def kill(self, data: st.DataObject) -> None:
+    def to_dead_letters(self, data: st.DataObject) -> None:
         group, ids = self._some_ids(data)
-        assert self.real[group].kill(*ids) == self.model.kill(group, ids)
+        assert self.real[group].to_dead_letters(*ids) == self.model.to_dead_letters(group, ids)
 
     @precondition(lambda self: self._with_letters())
     @rule(data=st.data())

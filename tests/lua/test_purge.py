@@ -20,7 +20,7 @@ def group(client: redis.Redis) -> Group:
 def letters(group: Group, count: int) -> list[str]:
     ids = add(group.client, count)
     group.read("a")
-    group.kill(*ids)
+    group.to_dead_letters(*ids)
     return [id for id, _ in group.letters()]
 
 

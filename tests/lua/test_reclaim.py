@@ -32,7 +32,7 @@ def group(client: redis.Redis) -> Group:
 
 def sweep(group: Group, consumer: str = "b", most: int = 100, **options: Any) -> Any:
     """One sweep, whatever the last one was."""
-    group.client.delete(group.keys.sweep)
+    group.client.delete(group.keys.reclaim_lock)
     return group.reclaim(consumer, most, lease=LEASE, pause=60_000, **options)
 
 
@@ -186,7 +186,7 @@ def test_so_many_last_chances_and_no_more(group: Group, client: redis.Redis, cha
     }  # fmt: skip
     assert buried[::3] == spent
     assert more == 1
-    assert not client.exists(group.keys.sweep)
+    assert not client.exists(group.keys.reclaim_lock)
     assert {id for id, (name, _) in group.pending().items() if name == "a"} == set(last[chances:])
 
 
@@ -209,7 +209,7 @@ def test_one_sweep_at_a_time(group: Group, client: redis.Redis) -> None:
     group.age(id, STALLED)
     assert group.reclaim("b", pause=60_000) is None
     assert group.reclaim("c", pause=60_000) is None
-    assert 0 < int(client.pttl(group.keys.sweep)) <= 60_000
+    assert 0 < int(client.pttl(group.keys.reclaim_lock)) <= 60_000
     assert group.pending() == {id: ("a", 1)}
 
 
@@ -289,14 +289,14 @@ def test_wrong_key_types_are_refused(group: Group, client: redis.Redis, key: str
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         group.reclaim("b", lease=LEASE, deliveries=1)
     assert group.pending() == {id: ("a", 1)}
-    assert not client.exists(group.keys.sweep)
+    assert not client.exists(group.keys.reclaim_lock)
 
 
 def test_a_missing_group_or_stream_is_said(group: Group, client: redis.Redis) -> None:
     client.xgroup_destroy("jobs", "g")
     with pytest.raises(redis.ResponseError, match="NOGROUP"):
         group.reclaim("b")
-    client.delete("jobs", group.keys.sweep)
+    client.delete("jobs", group.keys.reclaim_lock)
     with pytest.raises(redis.ResponseError, match="NOGROUP"):
         group.reclaim("b")
     assert client.keys("*") == []

@@ -23,7 +23,7 @@ def test_a_consumer_that_holds_nothing_goes(group: Group, client: redis.Redis) -
     group.reclaim("a", pause=60_000)
     assert group.retire("a") == 1
     assert group.consumers() == set()
-    assert not client.exists(group.keys.sweep)
+    assert not client.exists(group.keys.reclaim_lock)
 
 
 def test_a_consumer_that_holds_something_stays(group: Group, client: redis.Redis) -> None:

@@ -8,12 +8,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 import redis
 
 from streamq import App, Retry
-from streamq.observe.prometheus import backlog
+from streamq.admin import backlog as backlogs
+from streamq.observe.prometheus import Metrics, backlog
 from tests.prometheus.support import IMAGES, scrape, serving, settings
 from tests.scraping import Scrape
 from tests.servers import RedisServer, free_port
@@ -101,7 +103,7 @@ async def test_queue_length_where_the_server_does_not_know_the_lag(
 async def test_queue_length_where_there_are_too_many_to_count(
     app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backlog, "COUNTED", 1)
+    monkeypatch.setattr(backlogs, "COUNTED", 1)
     app.group("images").handler("resize")(lambda: None)
     ids = [job.id for job in await app.produce_many([("resize", {})] * 500)]
     client.xgroup_create("jobs", "images", "0")
@@ -111,22 +113,22 @@ async def test_queue_length_where_there_are_too_many_to_count(
         assert scrape(metrics)("job_queue_length", **IMAGES) == 299
 
 
-async def test_a_consumer_that_has_long_been_silent_is_not_counted(
-    app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+async def test_a_consumer_silent_for_longer_than_the_lease_is_not_counted(
+    app: App, client: redis.Redis
 ) -> None:
     app.group("images").handler("resize")(lambda: None)
     client.xgroup_create("jobs", "images", "0", mkstream=True)
     client.xgroup_createconsumer("jobs", "images", "c")
     with serving(app) as metrics:
         assert scrape(metrics)("job_consumers", **IMAGES) == 1
-        monkeypatch.setattr(backlog, "ALIVE", 0.0)
-        assert scrape(metrics)("job_consumers", **IMAGES) == 0
+    with closing(Metrics(app.server, app.subscriptions(), lease=0)) as metrics:
+        assert metrics.registry.get_sample_value("job_consumers", IMAGES) == 0
 
 
 async def test_the_number_of_groups_is_bounded(
     app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backlog, "MAX_GROUPS", 5)
+    monkeypatch.setattr(backlogs, "MAX_GROUPS", 5)
     app.group("images").handler("resize")(lambda: None)
     for i in range(20):
         client.xgroup_create("jobs", f"foreign {i}\n", "0", mkstream=True)

@@ -15,6 +15,7 @@ from streamq.errors import ServerUnavailable
 from streamq.observe.prometheus import BUCKETS, Histogram, Metrics
 from streamq.verdict import Outcome, Verdict
 from streamq.wire.entry import decode
+from tests.lua.support import HUGE, add_at
 from tests.prometheus.support import AT_ONCE, IMAGES, scrape, serving, settings
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +61,22 @@ async def test_deliveries_are_counted_by_their_outcome(app: App) -> None:
         assert found("job_wait_seconds_count", **IMAGES, type=type) == jobs
     assert found("job_dead_letters", **IMAGES) == 3
     assert found("streamq_server_up") == 1
+
+
+async def test_a_job_whose_id_lies_in_the_future_has_not_waited(
+    app: App, client: redis.Redis
+) -> None:
+    @app.handler("t")
+    async def work() -> None: ...
+
+    add_at(client, HUGE)
+    place = {**IMAGES, "group": "default"}
+    with serving(app) as metrics:
+        assert scrape(metrics)("job_oldest_seconds", **place) == 0
+        await app.worker(observers=[metrics], settings=settings(), burst=True).run()
+        found = scrape(metrics)
+    assert found("job_wait_seconds_count", **place, type="t") == len(HUGE)
+    assert found("job_wait_seconds_sum", **place, type="t") == 0
 
 
 async def test_every_series_is_there_before_the_first_job(app: App) -> None:

@@ -103,10 +103,10 @@ def produce(stage: Stage) -> None:
             once = (await app.produce("t", unique="k")).id
             assert (await app.produce("t", unique="k")).id == once
             later = (await app.produce("t", delay=3600, unique="later")).id
-            assert await app.cancel(later)
-            assert not await app.cancel(later)
+            assert await app.admin.cancel("jobs", later)
+            assert not await app.admin.cancel("jobs", later)
             soon = (await app.produce("t", at=datetime.now(UTC))).id
-            assert await app.cancel(soon)
+            assert await app.admin.cancel("jobs", soon)
 
         async with App(stage.url, replicas=1, replica_timeout=0.001) as app:
             with pytest.raises(NotReplicated, match="but 0 of 1 replicas"):
@@ -270,6 +270,12 @@ def _look(stage: Stage, jobs: Jobs, *json: str) -> None:
     assert "no good" in stage.run("dlq", "show", jobs.dead, *json)
     for state in ("queued", "running", "retrying", "dead", "succeeded"):
         assert state in stage.run("status", getattr(jobs, state), *json)
+    assert asyncio.run(_scheduled(stage.url)) == [jobs.scheduled]
+
+
+async def _scheduled(url: str) -> list[str]:
+    async with App(url) as app:
+        return [job.name async for job in app.admin.scheduled("jobs")]
 
 
 # -- the operator -------------------------------------------------------------
@@ -281,7 +287,7 @@ def operate(stage: Stage) -> None:
     _look(stage, jobs)
     stage.run("cancel", jobs.scheduled)
     stage.run("pending", "retry", jobs.retrying)
-    stage.run("pending", "dead", jobs.running, "--group", "images", "--reason", "enough")
+    stage.run("pending", "dead-letter", jobs.running, "--group", "images", "--reason", "enough")
     stage.run("pending", "release", "--consumer", "lost", "--force")
     stage.run("dlq", "redrive", jobs.dead, "--group", "images")
     stage.run("dlq", "redrive", "--type", "running", "--group", "images")

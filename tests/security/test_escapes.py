@@ -100,7 +100,7 @@ def test_what_a_command_shows_at_a_terminal(
 
 
 TREATMENTS = [
-    ["pending", "retry", "{pending}"], ["pending", "dead", "{pending}", "--group", "images"],
+    ["pending", "retry", "{pending}"], ["pending", "dead-letter", "{pending}", "--group", "images"],
     ["pending", "release", "--consumer", EVIL, "--force"],
     ["dlq", "redrive", "--all", "--group", "images", "--json"],
     ["dlq", "redrive", "--type", EVIL, "--group", "images"],

@@ -83,7 +83,7 @@ async def test_what_is_kept_of_an_error(app: App, client: redis.Redis) -> None:
     await app.produce("t")
     watch = await drain(app)
     assert watch.outcomes == [Outcome.DEAD]
-    [letter] = [letter async for letter in app.dead_letters("g").letters()]
+    [letter] = [letter async for letter in app.admin.dead_letters("jobs", "g").list()]
     assert letter.error == f"ValueError: {'x' * (limit('error that is kept') - 1)}…"
 
 

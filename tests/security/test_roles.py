@@ -214,7 +214,7 @@ def test_an_inspector_sees_which_streams_it_may_not_look_at(
         info, plain = json.loads(streamq("info", "--json").out), streamq("info").out
     assert [stream["name"] for stream in info["streams"]] == ["jobs"]
     assert info["forbidden"] == ["mails"]
-    assert plain.endswith("\nThe user's ACL keeps other streams from being looked at: mails\n")
+    assert plain.endswith("\nThe user's ACL denies access to other streams: mails\n")
 
 
 def test_an_inspector_has_no_command_that_writes(server: RedisServer, admin: redis.Redis) -> None:
@@ -230,7 +230,7 @@ WRITES: list[tuple[str | int, ...]] = [
     ("XGROUP", "DESTROY", "jobs", "images"), ("XCLAIM", "jobs", "images", "me", 0, "1-1"),
     ("XREADGROUP", "GROUP", "images", "me", "STREAMS", "jobs", ">"), ("DEL", "jobs"),
     ("UNLINK", "jobs"), ("EXPIRE", "jobs", 1), ("RENAME", "jobs", "x"), ("COPY", "jobs", "x"),
-    ("ZADD", "{jobs}:group:images:retry", 1, "x"), ("SET", "{jobs}:group:images:sweep", "x"),
+    ("ZADD", "{jobs}:group:images:retry", 1, "x"), ("SET", "{jobs}:group:images:reclaim", "x"),
     ("RESTORE", "x", 0, ""), ("FLUSHALL",), ("FLUSHDB",), ("CONFIG", "SET", "maxmemory", 1),
     ("SCRIPT", "FLUSH"), ("ACL", "SETUSER", "x"), ("SHUTDOWN",), ("DEBUG", "SLEEP", 0),
     ("EVAL", "return redis.call('XADD', KEYS[1], '*', 'a', 'b')", 1, "jobs"),
@@ -252,7 +252,7 @@ def test_an_inspector_cannot_write(
     with stage_for(ROLES["inspector"], server, admin, streamq):
         for args in (
             ["produce", "a=1"], ["produce", "a=1", "--delay", "1h"], ["cancel", jobs.scheduled],
-            ["pending", "retry", jobs.retrying], ["pending", "dead", jobs.running],
+            ["pending", "retry", jobs.retrying], ["pending", "dead-letter", jobs.running],
             ["pending", "release", "--consumer", "lost", "--force"],
             ["dlq", "redrive", jobs.dead], ["dlq", "purge", "--all", "--yes"],
             ["group", "create", "new"], ["group", "delete", "images", "--force", "--yes"],

@@ -150,9 +150,9 @@ async def _everything_said(url: str) -> list[str]:
         await app.produce("t")
         app.handler("t")(lambda: None)
         worker = app.worker(burst=True)
-        said += [repr(worker), repr(worker.consumers), repr(app.inspector)]
+        said += [repr(worker), repr(worker.consumers), repr(app.admin)]
         await worker.run()
-        said.append(str((await app.inspector.info()).to_dict()))
+        said.append(str((await app.admin.info()).to_dict()))
     except StreamqError as error:
         said += [repr(error), str(error), repr(error.args), repr(error.__dict__)]
     await app.close()

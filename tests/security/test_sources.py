@@ -109,6 +109,6 @@ async def test_pickles_in_the_server_are_not_unpickled(
         "data", bomb,
     )  # fmt: skip
     await drain(app)
-    assert [letter async for letter in app.dead_letters("g").letters()]
-    await app.inspector.status("jobs", done)
+    assert [letter async for letter in app.admin.dead_letters("jobs", "g").list()]
+    await app.admin.status("jobs", done)
     assert not mark.exists()

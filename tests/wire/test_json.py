@@ -154,5 +154,5 @@ async def test_a_number_goes_all_the_way(app: App, client: redis.Redis) -> None:
     assert seen == [(number, number)] * 2
     assert client.hget(f"{{jobs}}:group:default:job:{id}", "result") == str(number)
     assert raw_entries(client, "out")[0][1][1] == ("data", f'{{"n":{number}}}')
-    [group] = (await app.inspector.status("jobs", id)).groups
+    [group] = (await app.admin.status("jobs", id)).groups
     assert group.result == number

@@ -40,7 +40,7 @@ def test_all_keys_of_a_stream_share_its_slot(stream: str, prefix: str) -> None:
     assert keys.stream == group.stream == stream
     names = [
         keys.scheduled, keys.scheduled_jobs, keys.unique("k"), group.retry, group.dlq,
-        group.sweep, group.job("1-1"),
+        group.reclaim_lock, group.job("1-1"),
     ]  # fmt: skip
     assert all(name.startswith(prefix + ":") for name in names)
     assert {key_slot(name.encode()) for name in names} == {key_slot(stream.encode())}
@@ -54,7 +54,7 @@ def test_the_names_of_the_keys() -> None:
     assert keys.unique("order-7") == "{jobs}:unique:order-7"
     assert group.retry == "{jobs}:group:images:retry"
     assert group.dlq == "{jobs}:group:images:dlq"
-    assert group.sweep == "{jobs}:group:images:sweep"
+    assert group.reclaim_lock == "{jobs}:group:images:reclaim"
     assert group.job("1-1") == "{jobs}:group:images:job:1-1"
     assert keys.group("images") is group
 
@@ -66,7 +66,7 @@ def test_the_types_of_the_keys(stream: str) -> None:
         "stream": [stream, group.dlq],
         "zset": [keys.scheduled, group.retry],
         "hash": [keys.scheduled_jobs, group.job("1-1")],
-        "string": [keys.unique("k"), keys.unique(":group:a:retry"), group.sweep],
+        "string": [keys.unique("k"), keys.unique(":group:a:retry"), group.reclaim_lock],
     }
     for kind, names in kinds.items():
         assert [kind_of(name) for name in names] == [kind] * len(names)
@@ -122,7 +122,7 @@ def test_one_slot_for_all_keys_or_no_such_stream(name: str, key: str) -> None:
     group = keys.group("images")
     names = [
         keys.scheduled, keys.scheduled_jobs, keys.unique(key), group.retry, group.dlq,
-        group.sweep, group.job("1-1"),
+        group.reclaim_lock, group.job("1-1"),
     ]  # fmt: skip
     assert {slot(name) for name in names} == {slot(name)}
     assert name not in names

@@ -43,7 +43,14 @@ async def supervise(plan: Plan) -> int:
         subscriptions = plan.subscriptions()
         await warn(server)
         await prepare(plan.worker(server, subscriptions, [LogObserver()]))
-        processes = Processes(plan.processes, server, subscriptions, burst=plan.burst, url=plan.url)
+        processes = Processes(
+            plan.processes,
+            server,
+            subscriptions,
+            burst=plan.burst,
+            url=plan.url,
+            lease=plan.settings.lease,
+        )
         try:
             plan.serve(processes.metrics)
             announce(plan, server, subscriptions, processes.metrics)
@@ -64,6 +71,7 @@ class Processes:
         subscriptions: what each process consumes.
         burst: whether a process may end by itself.
         url: the server's, if it was given: the processes get it where nobody else sees it.
+        lease: theirs, in seconds.
 
     Attributes:
         metrics: those of all processes together.
@@ -78,6 +86,7 @@ class Processes:
         *,
         burst: bool,
         url: str | None,
+        lease: float,
     ) -> None:
         self._url = {} if url is None else {URL: url}
         self._scoreboard = Scoreboard()
@@ -93,6 +102,7 @@ class Processes:
             subscriptions,
             scoreboard=self._scoreboard,
             pids=lambda: self._supervisor.pids,
+            lease=lease,
         )
         self.tally = Tally()
 

@@ -75,7 +75,7 @@ def _metrics(plan: Plan, server: Server, subscriptions: Sequence[Subscription]) 
         return None
     from streamq.observe.prometheus import Metrics
 
-    metrics = Metrics(server, subscriptions)
+    metrics = Metrics(server, subscriptions, lease=plan.settings.lease)
     plan.serve(metrics)
     return metrics
 

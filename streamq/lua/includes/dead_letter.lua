@@ -2,8 +2,8 @@
 
 local OURS = { 'type', 'data', 'key', 'trace', 'expires', 'for', 'origin' }
 
--- Lua passes a command some 8,000 values at the most. An entry with more has been
--- written by somebody else; of its fields those remain that make a job of it.
+-- Lua passes a command some 8,000 values at most. An entry with more has been
+-- written by another program; of its fields those remain that make a job of it.
 local function condense(fields)
     if #fields <= 4000 then
         return fields
@@ -23,10 +23,10 @@ local function condense(fields)
     return kept
 end
 
--- Write a dead letter: what streamq knows of the death, then the fields that the
+-- Write a dead letter: why the job is one, then the fields that the
 -- entry had. Reading it by position keeps the two apart whatever those are called.
 -- The entry's data may be gone already; then the letter says so by having none.
-local function bury(stream, dlq, id, attempts, consumer, reason, err)
+local function dead_letter(stream, dlq, id, attempts, consumer, reason, err)
     local letter = {
         'id', id, 'reason', reason, 'error', err,
         'attempts', attempts, 'consumer', consumer,

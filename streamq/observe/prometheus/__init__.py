@@ -14,16 +14,7 @@ events. Gauges say what the server holds for each group, whoever works on it; th
 is asked at each scrape.
 """
 
-from streamq.observe.prometheus.backlog import Backlog, Backlogs, read_backlogs
 from streamq.observe.prometheus.collector import Metrics
 from streamq.observe.prometheus.series import BUCKETS, Histogram
 
-__all__ = [
-    "BUCKETS",
-    "METRICS_PORT",
-    "Backlog",
-    "Backlogs",
-    "Histogram",
-    "Metrics",
-    "read_backlogs",
-]
+__all__ = ["BUCKETS", "Histogram", "Metrics"]

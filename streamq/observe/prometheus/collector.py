@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from streamq.admin import LEASE
 from streamq.errors import ConfigError
 from streamq.limits import METRICS_PORT
 from streamq.observe.prometheus import backlog, http, series
@@ -27,6 +28,7 @@ class Metrics(Collector):
             own are counted under the type ``*``.
         registry: where to register; by default a registry of its own, which also has the
             metrics of the process (CPU, memory, open files).
+        lease: the workers' lease in seconds, within which a live consumer is heard of.
 
     Attributes:
         registry: it, for those who serve it themselves.
@@ -38,12 +40,13 @@ class Metrics(Collector):
         subscriptions: Sequence[Subscription],
         *,
         registry: CollectorRegistry | None = None,
+        lease: float = LEASE,
     ) -> None:
         groups: dict[str, list[str]] = {}
         for subscription in subscriptions:
             groups.setdefault(subscription.stream, []).append(subscription.group)
         self._series = series.Series(subscriptions)
-        self._inquiry = backlog.Inquiry(server, groups)
+        self._inquiry = backlog.Inquiry(server, groups, lease)
         self._http: http.HTTPServer | None = None
         if registry is None:
             registry = CollectorRegistry()

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, Metric
 
+from streamq.admin import LEASE
 from streamq.observe.prometheus.collector import Metrics
 from streamq.observe.prometheus.series import Counts, Labels
 from streamq.observe.prometheus.sheet import new_sheet, read_sheet
@@ -76,6 +77,7 @@ class MergedMetrics(Metrics):
         subscriptions: what each of them consumes.
         scoreboard: their sheets.
         pids: tells the process IDs of those that run, by their numbers.
+        lease: as for :class:`Metrics`.
     """
 
     def __init__(
@@ -85,10 +87,11 @@ class MergedMetrics(Metrics):
         *,
         scoreboard: Scoreboard,
         pids: Callable[[], Mapping[int, int]],
+        lease: float = LEASE,
     ) -> None:
         self._scoreboard = scoreboard
         self._pids = pids
-        super().__init__(server, subscriptions, registry=CollectorRegistry())
+        super().__init__(server, subscriptions, registry=CollectorRegistry(), lease=lease)
 
     def counts(self) -> Counts:
         """What all processes did so far."""

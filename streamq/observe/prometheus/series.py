@@ -24,9 +24,9 @@ BUCKETS = (
 _BUCKET_LABELS = [*(f"{bound:g}" for bound in BUCKETS[:-1]), "+Inf"]
 
 _BY_TYPE: Sequence[tuple[str, str, tuple[Outcome, ...]]] = (
-    ("job_success", "Deliveries whose handler succeeded", (Outcome.SUCCEEDED,)),
-    ("job_failure", "Deliveries that failed: retried or dead", (Outcome.RETRY, Outcome.DEAD)),
-    ("job_retry", "Failed deliveries that are tried again", (Outcome.RETRY,)),
+    ("job_success", "Attempts that succeeded", (Outcome.SUCCEEDED,)),
+    ("job_failure", "Attempts that failed: retried or dead", (Outcome.RETRY, Outcome.DEAD)),
+    ("job_retry", "Failed attempts that are retried", (Outcome.RETRY,)),
     ("job_dead", "Jobs moved to the dead letters", (Outcome.DEAD,)),
     ("job_expired", "Jobs that expired before their turn came", (Outcome.EXPIRED,)),
     ("job_skipped", "Jobs settled unseen: for another group, or ignored", (Outcome.SKIPPED,)),
@@ -40,9 +40,9 @@ _HISTOGRAMS: Mapping[str, str] = {
 
 _BY_GROUP: Mapping[str, str] = {
     "streamq_refused": "Verdicts that came too late: the entry was no longer this worker's",
-    "streamq_lease_lost": "Entries in hand that turned out to be another consumer's",
-    "streamq_reclaimed": "Stalled entries taken over from other consumers",
-    "streamq_vanished": "Pending entries that somebody else deleted from the stream",
+    "streamq_lease_lost": "Entries in flight that turned out to be another consumer's",
+    "streamq_reclaimed": "Stalled entries reclaimed from other consumers",
+    "streamq_vanished": "Pending entries that were deleted from the stream",
     "streamq_handler_stuck": "Handlers that ignored their cancellation",
 }
 
@@ -183,7 +183,7 @@ class Series:
 
     Args:
         subscriptions: what the workers consume.
-        changed: told of each row after a change.
+        changed: called with each row after a change.
     """
 
     def __init__(

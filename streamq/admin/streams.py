@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from streamq import lua
-from streamq.admin.reading import named, pending_pages, stream_not_found, text
+from streamq.admin.consumers import ConsumerInfo, consumers_of
+from streamq.admin.existing import stream_not_found
+from streamq.admin.reading import pending_pages, text
 from streamq.errors import ConfigError, GroupNotFound
 from streamq.server import Server
 from streamq.wire.entry import created_at, id_key
@@ -15,23 +17,6 @@ from streamq.wire.keys import PARKED, check_stream, group_keys, stream_keys
 
 COUNTED = 5000
 """Entries that are counted where the server does not know a group's lag."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConsumerInfo:
-    """One consumer of a group.
-
-    Attributes:
-        name: ``host-pid-random`` for a worker of streamq's.
-        pending: the entries that it holds.
-        idle: seconds since the server last heard of it.
-        alive: whether that is less than the lease.
-    """
-
-    name: str
-    pending: int
-    idle: float
-    alive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +71,7 @@ class StreamInfo:
         oldest: the oldest of these; an entry goes when every group has settled it.
         pinned_by: the groups that keep this one.
         scheduled: jobs that will be written to it later.
-        left_dead: dead letters of groups that do not exist any more, by group.
+        orphaned_dead_letters: dead letters of groups that no longer exist, by group.
     """
 
     name: str
@@ -95,7 +80,7 @@ class StreamInfo:
     pinned_by: tuple[str, ...]
     scheduled: int
     groups: tuple[GroupInfo, ...]
-    left_dead: Mapping[str, int]
+    orphaned_dead_letters: Mapping[str, int]
 
     @property
     def pinned_since(self) -> float | None:
@@ -108,13 +93,13 @@ class StreamInfo:
 
 
 async def stream_info(
-    server: Server, stream: str, lease: float, left: Mapping[str, int] | None = None
+    server: Server, stream: str, lease: float, orphaned: Mapping[str, int] | None = None
 ) -> StreamInfo:
     """One stream and its groups.
 
     Args:
         lease: seconds of silence after which a consumer counts as gone.
-        left: dead letters of groups that do not exist any more.
+        orphaned: dead letters of groups that no longer exist.
 
     Raises:
         StreamNotFound: there is no such stream.
@@ -134,7 +119,7 @@ async def stream_info(
     first = min(unsettled, key=id_key, default=None)
     pinned_by = tuple(s.group for s in standings if first is not None and s.oldest == first)
     scheduled = await server.call("ZCARD", stream_keys(stream).scheduled)
-    return StreamInfo(stream, length, first, pinned_by, scheduled, tuple(groups), left or {})
+    return StreamInfo(stream, length, first, pinned_by, scheduled, tuple(groups), orphaned or {})
 
 
 class _Standing(NamedTuple):
@@ -176,22 +161,9 @@ async def _group_info(server: Server, stream: str, standing: _Standing, lease: f
     )  # fmt: skip
 
 
-async def consumers_of(server: Server, stream: str, group: str, lease: float) -> list[ConsumerInfo]:
-    """The consumers of a group, the one of the parked entries included.
-
-    Raises:
-        GroupNotFound: there is no such group.
-    """
-    found = []
-    for row in map(named, await server.call("XINFO", "CONSUMERS", stream, group)):
-        idle = row[b"idle"] / 1000
-        found.append(ConsumerInfo(text(row[b"name"]), row[b"pending"], idle, idle < lease))
-    return found
-
-
 async def _dead(server: Server, stream: str, group: str) -> int:
     try:
         dlq = group_keys(stream, group).dlq
     except ConfigError:
-        return 0  # a group of somebody else's, whose name streamq does not use
+        return 0  # another program's group, with a name that streamq does not use
     return int(await server.call("XLEN", dlq))

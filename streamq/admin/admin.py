@@ -1,0 +1,266 @@
+"""The Admin: one face for all who look at jobs, and for what they do about them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from streamq.admin.consumers import LEASE
+from streamq.server import Server
+
+if TYPE_CHECKING:
+    from streamq.admin.backlog import Backlogs
+    from streamq.admin.cures import Released, RetryNow
+    from streamq.admin.dead_letters import DeadLetters
+    from streamq.admin.groups import DeletedGroup
+    from streamq.admin.overview import Overview
+    from streamq.admin.pending import Allowed, PendingJob
+    from streamq.admin.schedules import ScheduledJob
+    from streamq.admin.status import JobStatus
+    from streamq.admin.streams import GroupInfo, StreamInfo
+
+
+# Each question is imported when it is asked: a command line asks one, and starts quickly.
+
+
+class Admin:
+    """Answers what is queued, running, waiting, stuck or dead, and treats what is stuck.
+
+    It reads in small steps: a pending entries list of a million neither holds the
+    server up nor fills the memory. An answer is therefore not one moment's picture,
+    but each row of it is.
+
+    Wherever a stream does not exist, :class:`~streamq.errors.StreamNotFound` is raised; a
+    group, :class:`~streamq.errors.GroupNotFound`; wherever a name or an ID is invalid,
+    :class:`~streamq.errors.ConfigError`.
+
+    Args:
+        server: the server to ask.
+        lease: the workers' lease in seconds. A consumer is alive while the server has heard
+            of it within the lease, and an entry stalled when it has been idle for longer;
+            live workers let the server hear of them at least three times in it. One that
+            is shorter than the workers' own makes running jobs look stalled. Before Redis
+            7.2, a worker that has had no job for that long counts as gone too.
+        allowed: tells how many attempts a job may have, given its stream, group and type.
+    """
+
+    def __init__(
+        self, server: Server, *, lease: float = LEASE, allowed: Allowed | None = None
+    ) -> None:
+        self._server = server
+        self._lease = lease
+        self._allowed = allowed or _not_known
+
+    # -- streams and groups ---------------------------------------------------
+
+    async def info(self) -> Overview:
+        """The server and all streams on it.
+
+        Raises:
+            ServerUnsupported: it is older than Redis 7.0 or Valkey 7.2.
+        """
+        from streamq.admin.overview import overview
+
+        return await overview(self._server, self._lease)
+
+    async def stream(self, stream: str) -> StreamInfo:
+        """One stream, its groups, and which of them keeps its oldest entry."""
+        from streamq.admin.streams import stream_info
+
+        return await stream_info(self._server, stream, self._lease)
+
+    async def groups(self, stream: str) -> Sequence[GroupInfo]:
+        """How far each group of a stream has come, and what it holds."""
+        return (await self.stream(stream)).groups
+
+    async def group_names(self, stream: str, group: str | None = None) -> Sequence[str]:
+        """The groups of a stream that streamq can work with, or one, if it exists."""
+        from streamq.admin.existing import groups_meant
+
+        return await groups_meant(self._server, stream, group)
+
+    async def backlogs(self, groups: Mapping[str, Sequence[str]]) -> Backlogs:
+        """How much every group of these streams has to do, in one round trip a stream.
+
+        Args:
+            groups: for each stream the groups that are reported even if they do not exist.
+        """
+        from streamq.admin.backlog import backlogs
+
+        return await backlogs(self._server, groups, self._lease)
+
+    async def create_group(self, stream: str, group: str, start: str = "0") -> bool:
+        """Create a group, and the stream if it does not exist.
+
+        Args:
+            start: the group gets the entries after this ID; ``0`` for all that are in
+                the stream, ``$`` for those still to come.
+
+        Returns:
+            Whether it was created; ``False`` when it existed.
+
+        Raises:
+            WrongKeyType: the stream's key holds something else.
+        """
+        from streamq.admin.groups import create_group
+
+        return await create_group(self._server, stream, group, start)
+
+    async def delete_group(
+        self, stream: str, group: str, *, force: bool = False, dead_letters: bool = False
+    ) -> DeletedGroup:
+        """Delete a group, with all that is queued and pending in it.
+
+        The entries that only this group had kept go too; what another group has not
+        settled stays. If it is the last group, all entries stay, queued for the next.
+
+        Args:
+            force: even if it has live consumers. These create it again, from the
+                beginning of the stream.
+            dead_letters: delete its dead letters as well.
+
+        Raises:
+            StillInUse: it has live consumers.
+        """
+        from streamq.admin.groups import delete_group
+
+        return await delete_group(
+            self._server, stream, group, self._lease, force=force, dead_letters=dead_letters
+        )
+
+    async def prune(self, stream: str) -> int:
+        """Delete the entries that every group has settled, and return how many.
+
+        There are none, unless a deletion of a group was interrupted, or a group was
+        deleted by other means.
+        """
+        from streamq.admin.groups import prune
+
+        return await prune(self._server, stream)
+
+    # -- jobs -----------------------------------------------------------------
+
+    async def status(self, stream: str, job_id: str, group: str | None = None) -> JobStatus:
+        """What has become of one job in every group, or in one.
+
+        Raises:
+            JobNotFound: there is no trace of it.
+        """
+        from streamq.admin.status import job_status
+
+        names = await self.group_names(stream, group)
+        return await job_status(self._server, stream, job_id, names, self._lease, self._allowed)
+
+    async def pending(
+        self,
+        stream: str,
+        group: str | None = None,
+        *,
+        consumer: str | None = None,
+        min_idle: float = 0.0,
+        states: Collection[str] = (),
+        limit: int | None = None,
+    ) -> AsyncIterator[PendingJob]:
+        """The jobs that were delivered and are not settled: group by group, oldest first.
+
+        Args:
+            group: only this one.
+            consumer: only those that this consumer holds.
+            min_idle: only those idle for this many seconds or longer.
+            states: only these of ``running``, ``retrying`` and ``stalled``.
+            limit: stop after this many.
+        """
+        from streamq.admin.pending import Wanted, check_states, pending_jobs
+
+        wanted = Wanted(consumer, min_idle, check_states(states), self._lease)
+        names = await self.group_names(stream, group)
+        left = limit
+        if left == 0:
+            return
+        async for job in pending_jobs(self._server, stream, names, wanted, self._allowed):
+            yield job
+            if left is not None:
+                left -= 1
+                if left == 0:
+                    return
+
+    async def retry_now(
+        self, stream: str, group: str, ids: Iterable[str]
+    ) -> Mapping[str, RetryNow]:
+        """Retry jobs now: those that wait for a retry, and stalled ones.
+
+        Returns:
+            What became of each.
+        """
+        from streamq.admin.cures import retry_now
+
+        return await retry_now(self._server, stream, group, ids, self._lease)
+
+    async def dead_letter(
+        self, stream: str, group: str, ids: Iterable[str], error: str = "given up by hand"
+    ) -> Mapping[str, bool]:
+        """Make pending jobs dead letters, even while they run; the worker's verdict is refused.
+
+        Args:
+            error: why, for a person.
+
+        Returns:
+            For each whether it was pending in this group, and so is dead now.
+        """
+        from streamq.admin.cures import dead_letter
+
+        return await dead_letter(self._server, stream, group, ids, error)
+
+    async def release(
+        self, stream: str, group: str, consumer: str, *, force: bool = False
+    ) -> Released:
+        """Give back all that a consumer holds, due at once, and remove it.
+
+        The deliveries that it had do not count as attempts.
+
+        Args:
+            force: even if it is alive. It then notices that its jobs are no longer its
+                own, and cancels them; they run a second time.
+
+        Raises:
+            ConsumerNotFound: the group has no such consumer.
+            StillInUse: it is alive.
+        """
+        from streamq.admin.cures import release
+
+        return await release(self._server, stream, group, consumer, self._lease, force=force)
+
+    def dead_letters(self, stream: str, group: str) -> DeadLetters:
+        """The dead letters of a group: to list, redrive or purge.
+
+        The group may have been deleted: its dead letters outlive it.
+        """
+        from streamq.admin.dead_letters import DeadLetters
+
+        return DeadLetters(self._server, stream, group)
+
+    # -- jobs for later -------------------------------------------------------
+
+    def scheduled(self, stream: str, *, limit: int | None = None) -> AsyncIterator[ScheduledJob]:
+        """The jobs that will be written to a stream later, those due first.
+
+        Args:
+            limit: stop after this many.
+        """
+        from streamq.admin.schedules import scheduled_jobs
+
+        return scheduled_jobs(self._server, stream, limit)
+
+    async def cancel(self, stream: str, name: str) -> bool:
+        """Take a job for later back before its time; ``False`` when it is too late.
+
+        Args:
+            name: the ID that ``produce`` gave it.
+        """
+        from streamq.admin.schedules import cancel
+
+        return await cancel(self._server, stream, name)
+
+
+def _not_known(stream: str, group: str, type: str) -> None:
+    return None

@@ -1,0 +1,48 @@
+"""What is in an entry, as far as it can be told, whatever its fields hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from streamq.admin.reading import text
+from streamq.errors import InvalidEntry
+from streamq.wire.entry import decode, decode_data
+
+
+class Content(NamedTuple):
+    """What is in an entry. ``raw`` is JSON as a rule; ``None`` for an entry without fields."""
+
+    type: str
+    raw: bytes | None
+    only_for: str | None
+    origin: str | None
+
+
+def content(fields: Sequence[bytes]) -> Content:
+    """What is in an entry with these fields, a flat list."""
+    if not fields:
+        return Content("", None, None, None)
+    values = dict(zip(fields[::2], fields[1::2], strict=False))
+    try:
+        type, raw, data, own = decode(fields)
+    except InvalidEntry:
+        type = text(values.pop(b"type", b""))
+        shown = {text(name): text(value) for name, value in values.items()}
+        return Content(type, values.get(b"data") or orjson.dumps(shown), None, None)
+    if raw is None:
+        return Content(type, orjson.dumps(data), None, None)
+    meta = {name: text(value) for name, value in (own or {}).items()}
+    return Content(type, raw, meta.get(b"for"), meta.get(b"origin"))
+
+
+def plain_data(raw: bytes | None) -> dict[str, Any]:
+    """Raw data for a dict: decoded under ``data``; what is not JSON as text under ``raw``."""
+    if raw is None:
+        return {"data": None}
+    try:
+        return {"data": decode_data(raw)}
+    except InvalidEntry:
+        return {"data": None, "raw": text(raw)}

@@ -1,0 +1,104 @@
+"""A dead letter: a job that a group has given up, as it stands in the group's stream of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from streamq.admin.content import content, plain_data
+from streamq.admin.reading import Entry, text
+from streamq.wire.entry import created_at, decode_data
+
+META = [b"id", b"reason", b"error", b"attempts", b"consumer"]
+"""What ``dead_letter.lua`` writes in front of the entry's own fields, each with its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A job that a group has given up.
+
+    Attributes:
+        id: the letter's own ID, which also tells since when the job is dead.
+        job_id: the ID that the job had.
+        type: the job's type.
+        reason: a short fixed phrase, such as ``retries exhausted``.
+        error: what went wrong, for a person.
+        attempts: how many it had.
+        consumer: the consumer that held it last.
+        raw: its data as it was written, JSON as a rule; ``None`` when it had been deleted.
+        origin: the ID that it had before it was first redriven.
+    """
+
+    id: str
+    job_id: str
+    stream: str
+    group: str
+    type: str
+    reason: str
+    error: str
+    attempts: int
+    consumer: str
+    raw: bytes | None
+    origin: str | None = None
+
+    @property
+    def dead_since(self) -> float:
+        """Unix time in seconds."""
+        return created_at(self.id)
+
+    @property
+    def created_at(self) -> float:
+        """When the job was written: Unix time in seconds."""
+        return created_at(self.job_id)
+
+    @property
+    def data(self) -> Any:
+        """The job's data, decoded; ``None`` when it had been deleted.
+
+        Raises:
+            InvalidEntry: it is not JSON.
+        """
+        return None if self.raw is None else decode_data(self.raw)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The letter as plain data. ``data`` that is not JSON comes as text in ``raw``."""
+        return {
+            "id": self.id,
+            "job_id": self.job_id,
+            "stream": self.stream,
+            "group": self.group,
+            "type": self.type,
+            "reason": self.reason,
+            "error": self.error,
+            "attempts": self.attempts,
+            "consumer": self.consumer,
+            "created_at": self.created_at,
+            "dead_since": self.dead_since,
+            "origin": self.origin,
+            **plain_data(self.raw),
+        }
+
+
+def read_letter(entry: Entry, stream: str, group: str) -> DeadLetter:
+    """The dead letter in an entry of a group's stream of them."""
+    meta, own = _split(entry)
+    job_id, reason, error, attempts, consumer = map(text, meta)
+    job = content(own)
+    return DeadLetter(
+        entry.id, job_id, stream, group, job.type, reason, error,
+        int(attempts), consumer, job.raw, job.origin,
+    )  # fmt: skip
+
+
+def job_of(entry: Entry) -> str:
+    """The ID of the job that a letter is about."""
+    return text(_split(entry)[0][0])
+
+
+def _split(entry: Entry) -> tuple[list[bytes], list[bytes]]:
+    """The values that ``dead_letter.lua`` wrote, and the entry's own fields."""
+    size = 2 * len(META)
+    meta, own = entry.fields[:size], entry.fields[size:]
+    if meta[::2] == META:
+        return meta[1::2], own
+    return [entry.id.encode(), b"", b"not written by streamq", b"0", b""], entry.fields

@@ -1,0 +1,83 @@
+"""Jobs for later: listed by the time at which they are due, and cancelled."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+import redis
+
+from streamq import App
+from streamq.admin import Admin, ScheduledJob
+from streamq.admin.reading import PAGE
+from streamq.errors import WrongKeyType
+from streamq.wire.keys import stream_keys
+
+pytestmark = pytest.mark.anyio
+
+KEYS = stream_keys("jobs")
+NEW_YEAR = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+async def found(admin: Admin, limit: int | None = None) -> list[ScheduledJob]:
+    return [job async for job in admin.scheduled("jobs", limit=limit)]
+
+
+async def test_what_is_for_later_and_when(app: App, admin: Admin) -> None:
+    later = (await app.produce("archive", {"year": 2099}, at=NEW_YEAR)).id
+    soon = (await app.produce("remind", {"user": 7}, delay=3600)).id
+    jobs = await found(admin)
+    assert [(job.name, job.stream, job.type, job.data) for job in jobs] == [
+        (soon, "jobs", "remind", {"user": 7}),
+        (later, "jobs", "archive", {"year": 2099}),
+    ]
+    assert jobs[1].due_at == NEW_YEAR.timestamp()
+    assert orjson.loads(orjson.dumps(jobs[1].to_dict())) == {
+        "name": later, "stream": "jobs", "type": "archive", "due_at": NEW_YEAR.timestamp(),
+        "data": {"year": 2099},
+    }  # fmt: skip
+
+
+async def test_none(admin: Admin) -> None:
+    assert await found(admin) == []
+
+
+async def test_a_cancelled_one_is_gone(app: App, admin: Admin) -> None:
+    kept, gone = [(await app.produce("remind", delay=3600)).id for _ in range(2)]
+    assert await admin.cancel("jobs", gone)
+    assert not await admin.cancel("jobs", gone)
+    assert [job.name for job in await found(admin)] == [kept]
+
+
+@pytest.mark.parametrize("limit", [0, 1, PAGE, PAGE + 1, None])
+async def test_many_that_are_due_at_the_same_time(
+    app: App, admin: Admin, limit: int | None
+) -> None:
+    names = [(await app.produce("archive", {"n": n}, at=NEW_YEAR)).id for n in range(2 * PAGE + 3)]
+    jobs = await found(admin, limit)
+    assert len(jobs) == (len(names) if limit is None else limit)
+    assert [job.name for job in jobs] == sorted(names)[: len(jobs)]
+
+
+async def test_large_ones_come_in_pages_of_their_own(app: App, admin: Admin) -> None:
+    blob = "x" * 600_000
+    for _ in range(5):
+        await app.produce("archive", {"blob": blob}, delay=3600)
+    assert [job.data for job in await found(admin)] == [{"blob": blob}] * 5
+
+
+async def test_what_streamq_did_not_write_is_shown_without_data(
+    client: redis.Redis, admin: Admin
+) -> None:
+    client.zadd(KEYS.scheduled, {"by-hand": 5000, "no-job": 6000})
+    client.hset(KEYS.scheduled_jobs, "by-hand", "\xff not packed")
+    assert [(job.name, job.due_at, job.type, job.raw) for job in await found(admin)] == [
+        ("by-hand", 5.0, "", None), ("no-job", 6.0, "", None),
+    ]  # fmt: skip
+
+
+async def test_the_key_holds_something_else(client: redis.Redis, admin: Admin) -> None:
+    client.set(KEYS.scheduled, "x")
+    with pytest.raises(WrongKeyType, match="holds another type"):
+        await found(admin)
