@@ -12,9 +12,6 @@ from typing import Any
 from streamq.admin.reading import named, text
 from streamq.server import Server
 
-LEASE = 30.0
-"""Seconds of silence after which an entry is stalled and a consumer gone, by default."""
-
 
 @dataclass(frozen=True, slots=True)
 class ConsumerInfo:

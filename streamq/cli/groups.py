@@ -12,7 +12,7 @@ from streamq.cli.options import JsonLines, Lease, Stream, Url, Yes, examples, fa
 from streamq.cli.output import confirm, duration, is_terminal, note, say, say_json
 from streamq.cli.rows import say_table
 from streamq.errors import StillInUse
-from streamq.limits import DEFAULT_STREAM
+from streamq.limits import DEFAULT_STREAM, LEASE
 from streamq.text import printable
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ Name = Annotated[str, Argument(metavar="GROUP", help="The group's name.")]
 )
 def list_(
     json: JsonLines = False,
-    lease: Lease = 30.0,
+    lease: Lease = LEASE,
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
@@ -114,7 +114,7 @@ def delete(
         ),
     ] = False,
     yes: Yes = False,
-    lease: Lease = 30.0,
+    lease: Lease = LEASE,
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:

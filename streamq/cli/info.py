@@ -9,6 +9,7 @@ from streamq.cli.connection import connect, run
 from streamq.cli.groups import lease_assumed, say_groups, who_pins
 from streamq.cli.options import Json, Lease, Url, examples
 from streamq.cli.output import say, say_json
+from streamq.limits import LEASE
 from streamq.text import printable, size
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def register(app: Family) -> None:
     )(info)
 
 
-def info(json: Json = False, lease: Lease = 30.0, url: Url = None) -> None:
+def info(json: Json = False, lease: Lease = LEASE, url: Url = None) -> None:
     """Show the server, all streams and their groups, and which group keeps each stream.
 
     An entry is deleted when every group has settled it. The oldest one tells which group

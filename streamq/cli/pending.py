@@ -26,7 +26,7 @@ from streamq.cli.options import (
 from streamq.cli.output import complain, duration, is_terminal, note, say, say_json
 from streamq.cli.rows import Row, say_rows
 from streamq.errors import ConfigError, ConsumerNotFound, StillInUse
-from streamq.limits import DEFAULT_STREAM
+from streamq.limits import DEFAULT_STREAM, LEASE
 from streamq.text import printable
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def pending(
     limit: Limit = None,
     json: JsonLines = False,
     app: AppOption = None,
-    lease: Lease = 30.0,
+    lease: Lease = LEASE,
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
@@ -145,7 +145,7 @@ def pending(
 def retry(
     ids: Ids,
     group: Group = None,
-    lease: Lease = 30.0,
+    lease: Lease = LEASE,
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
@@ -233,7 +233,7 @@ def release(
         bool,
         Option("--force", help="Even if it is alive: its jobs are cancelled and run again."),
     ] = False,
-    lease: Lease = 30.0,
+    lease: Lease = LEASE,
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:

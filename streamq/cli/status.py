@@ -9,7 +9,7 @@ from streamq.cli.command import Argument, Family
 from streamq.cli.connection import connect, run
 from streamq.cli.options import Group, Json, Lease, Stream, Url, examples
 from streamq.cli.output import duration, exact, moment, say, say_fields, say_json
-from streamq.limits import DEFAULT_STREAM
+from streamq.limits import DEFAULT_STREAM, LEASE
 from streamq.text import printable
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def status(
     group: Group = None,
     json: Json = False,
     app: AppOption = None,
-    lease: Lease = 30.0,
+    lease: Lease = LEASE,
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from streamq.errors import ConfigError, InvalidArguments
 from streamq.job import Job
+from streamq.limits import RETRIES
 from streamq.middleware import Middleware
 from streamq.retry import Backoff
 from streamq.text import printable
@@ -88,7 +89,7 @@ def make_handler(
     type: str,
     function: Callable[..., Any],
     *,
-    retries: int = 3,
+    retries: int = RETRIES,
     backoff: Backoff | None = None,
     timeout: float | None = None,
     process: bool = False,

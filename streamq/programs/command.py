@@ -38,7 +38,7 @@ from typing import Any, NamedTuple, cast
 from streamq.errors import ConfigError, InvalidArguments
 from streamq.handlers.handler import ANY, Arguments, Handler, make_handler
 from streamq.job import Job
-from streamq.limits import MAX_RESULT
+from streamq.limits import MAX_RESULT, RETRIES
 from streamq.programs.watchdog import Guard
 from streamq.retry import Dead, Retry
 from streamq.signals import Leaving, Signal
@@ -164,7 +164,7 @@ class Command:
 def exec_handler(
     template: str,
     *,
-    retries: int = 3,
+    retries: int = RETRIES,
     timeout: float | None = None,
     output: Callable[[bytes], None],
 ) -> Handler:

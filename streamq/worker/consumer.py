@@ -14,6 +14,7 @@ import anyio
 from streamq import lua
 from streamq.errors import GroupNotFound, OutcomeUnknown, StreamqError
 from streamq.handlers.table import Handlers
+from streamq.limits import CONCURRENCY, GRACE, LEASE, PREFETCH, RESULT_TTL
 from streamq.server import Server
 from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
@@ -55,11 +56,11 @@ class Settings:
         processes: how many CPU-bound handlers run at once; ``None`` for one a core.
     """
 
-    concurrency: int = 16
-    prefetch: int = 1000
-    lease: float = 30.0
-    result_ttl: float = 300.0
-    grace: float = 30.0
+    concurrency: int = CONCURRENCY
+    prefetch: int = PREFETCH
+    lease: float = LEASE
+    result_ttl: float = RESULT_TTL
+    grace: float = GRACE
     start: str = "0"
     processes: int | None = None
 

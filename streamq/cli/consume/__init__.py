@@ -25,18 +25,11 @@ from streamq.cli.options import (
     starting_place,
 )
 from streamq.errors import ConfigError
+from streamq.limits import CONCURRENCY, GRACE, LEASE, MIN_LEASE, RESULT_TTL, RETRIES
 
 if TYPE_CHECKING:
     from streamq.app import App
     from streamq.handlers.handler import Handler
-
-CONCURRENCY = 16
-"""Jobs at once, unless ``--exec`` or the user says otherwise."""
-
-RETRIES = 3
-
-MIN_LEASE = 0.05
-"""The limit that the library sets, in seconds; importing it from there takes long."""
 
 
 def register(app: Family) -> None:
@@ -128,7 +121,7 @@ def consume(
             help="Without a heartbeat for so long, another worker takes a job over. [default: 30s]",
             show_default=False,
         ),
-    ] = 30.0,
+    ] = LEASE,
     grace: Annotated[
         float,
         Option(
@@ -138,7 +131,7 @@ def consume(
             help="Time for running jobs when the worker stops. [default: 30s]",
             show_default=False,
         ),
-    ] = 30.0,
+    ] = GRACE,
     result_ttl: Annotated[
         float,
         Option(
@@ -148,7 +141,7 @@ def consume(
             help="How long records of finished jobs are kept; 0 keeps none. [default: 5m]",
             show_default=False,
         ),
-    ] = 300.0,
+    ] = RESULT_TTL,
     start: Annotated[
         str,
         Option(
