@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamq.admin.admin import Admin
     from streamq.admin.backlog import Backlog, Backlogs
-    from streamq.admin.consumers import LEASE, ConsumerInfo
+    from streamq.admin.consumers import ConsumerInfo
     from streamq.admin.cures import Released, RetryNow
     from streamq.admin.dead_letter import DeadLetter
     from streamq.admin.dead_letters import DeadLetters, Redriven, RedriveSummary
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from streamq.admin.streams import GroupInfo, StreamInfo
 
 __all__ = [
-    "LEASE", "Admin", "Allowed", "Backlog", "Backlogs", "ConsumerInfo", "DeadLetter",
+    "Admin", "Allowed", "Backlog", "Backlogs", "ConsumerInfo", "DeadLetter",
     "DeadLetters", "DeletedGroup", "GroupInfo", "GroupStatus", "JobStatus", "Overview",
     "PendingJob", "RedriveSummary", "Redriven", "Released", "RetryNow", "ScheduledJob",
     "StreamInfo",
 ]  # fmt: skip
 
 _HOMES = {
-    "LEASE": "consumers", "Admin": "admin", "Allowed": "pending", "Backlog": "backlog",
+    "Admin": "admin", "Allowed": "pending", "Backlog": "backlog",
     "Backlogs": "backlog", "ConsumerInfo": "consumers", "DeadLetter": "dead_letter",
     "DeadLetters": "dead_letters", "DeletedGroup": "groups", "GroupInfo": "streams",
     "GroupStatus": "status", "JobStatus": "status", "Overview": "overview",

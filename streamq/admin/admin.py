@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from streamq.admin.consumers import LEASE
+from streamq.limits import LEASE
 from streamq.server import Server
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 from streamq import lua
-from streamq.admin.consumers import LEASE, consumers_of
+from streamq.admin.consumers import consumers_of
 from streamq.admin.content import content
 from streamq.admin.reading import PAGE, count_of, pending_pages, text
 from streamq.errors import ConfigError, GroupNotFound
+from streamq.limits import LEASE
 from streamq.server import Server
 from streamq.text import printable
 from streamq.wire.keys import PARKED, group_keys
