@@ -8,9 +8,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from streamq.admin import LEASE
 from streamq.errors import ConfigError
-from streamq.limits import METRICS_PORT
+from streamq.limits import LEASE, METRICS_PORT
 from streamq.observe.prometheus import backlog, http, series
 from streamq.server import Server
 from streamq.signals import Signal

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from streamq.admin import LEASE
+from streamq.limits import LEASE
 from streamq.observe.prometheus.collector import Metrics
 from streamq.observe.prometheus.series import Counts, Labels
 from streamq.observe.prometheus.sheet import new_sheet, read_sheet
