@@ -7,10 +7,8 @@ from typing import Any
 
 from streamq.admin.content import content, plain_data
 from streamq.admin.reading import Entry, text
+from streamq.wire.dead_letter import split
 from streamq.wire.entry import created_at, decode_data
-
-META = [b"id", b"reason", b"error", b"attempts", b"consumer"]
-"""What ``dead_letter.lua`` writes in front of the entry's own fields, each with its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class DeadLetter:
 
 def read_letter(entry: Entry, stream: str, group: str) -> DeadLetter:
     """The dead letter in an entry of a group's stream of them."""
-    meta, own = _split(entry)
+    meta, own = split(entry.id, entry.fields)
     job_id, reason, error, attempts, consumer = map(text, meta)
     job = content(own)
     return DeadLetter(
@@ -92,13 +90,4 @@ def read_letter(entry: Entry, stream: str, group: str) -> DeadLetter:
 
 def job_of(entry: Entry) -> str:
     """The ID of the job that a letter is about."""
-    return text(_split(entry)[0][0])
-
-
-def _split(entry: Entry) -> tuple[list[bytes], list[bytes]]:
-    """The values that ``dead_letter.lua`` wrote, and the entry's own fields."""
-    size = 2 * len(META)
-    meta, own = entry.fields[:size], entry.fields[size:]
-    if meta[::2] == META:
-        return meta[1::2], own
-    return [entry.id.encode(), b"", b"not written by streamq", b"0", b""], entry.fields
+    return text(split(entry.id, entry.fields)[0][0])

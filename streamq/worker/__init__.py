@@ -1,7 +1,7 @@
 """The worker: fetch, run, settle, one stage a module."""
 
 from streamq.handlers.table import Handlers
-from streamq.worker.consumer import Settings
+from streamq.worker.settings import Settings
 from streamq.worker.worker import Subscription, Worker
 
 __all__ = ["Handlers", "Settings", "Subscription", "Worker"]

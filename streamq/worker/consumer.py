@@ -1,33 +1,35 @@
 """One consumer of one group on one stream: the three stages and the heartbeat, joined.
 
-fetch ─▶ hand ─▶ runners ─▶ verdicts ─▶ settle
+fetch ─▶ in flight ─▶ runners ─▶ verdicts ─▶ settle
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 
 import anyio
 
 from streamq import lua
 from streamq.errors import GroupNotFound, OutcomeUnknown, StreamqError
 from streamq.handlers.table import Handlers
-from streamq.limits import CONCURRENCY, GRACE, LEASE, PREFETCH, RESULT_TTL
 from streamq.server import Server
 from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
 from streamq.signals import GroupCreated, Signals
 from streamq.wire.entry import after
 from streamq.wire.keys import GroupKeys, group_keys
+from streamq.worker.budget import Budget
 from streamq.worker.executors import Executors
-from streamq.worker.fetch import BLOCK, Budget, Fetcher
+from streamq.worker.fetch import BLOCK, Fetcher
 from streamq.worker.heartbeat import Heartbeat
 from streamq.worker.inflight import InFlight
 from streamq.worker.reconnect import Reconnect
-from streamq.worker.runners import STUCK_AFTER, Cause, Runners
+from streamq.worker.runners import STUCK_AFTER, Runners
+from streamq.worker.settings import Settings
 from streamq.worker.settle import Settler
+from streamq.worker.slot import Cause
+from streamq.worker.sources import Context
 
 CLOSE_TIMEOUT = 3.0
 """Seconds that each last call to the server may take while the worker stops."""
@@ -39,30 +41,6 @@ MIN_TIMEOUT = 1.0
 """Seconds without a reply before which no connection counts as broken."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a worker works.
-
-    Attributes:
-        concurrency: how many handlers run at once, for each group on each stream.
-        prefetch: how many entries may wait for a handler at the most; none do in a group
-            that has a handler without retries.
-        lease: seconds without a heartbeat after which an entry counts as stalled.
-        result_ttl: seconds for which the record of a finished job is kept; 0 leaves none.
-        grace: seconds that running handlers have when the worker stops.
-        start: where a new group starts: ``0``, ``$`` or an entry ID.
-        processes: how many CPU-bound handlers run at once; ``None`` for one a core.
-    """
-
-    concurrency: int = CONCURRENCY
-    prefetch: int = PREFETCH
-    lease: float = LEASE
-    result_ttl: float = RESULT_TTL
-    grace: float = GRACE
-    start: str = "0"
-    processes: int | None = None
 
 
 class Consumer:
@@ -89,8 +67,10 @@ class Consumer:
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
-        prefetch = settings.prefetch if handlers.may_wait else 0
-        self.in_flight = InFlight(concurrency, prefetch, handlers.largest_batch)
+        self.in_flight = InFlight(
+            concurrency, settings.prefetch, handlers.largest_batch,
+            waits=handlers.may_wait, ended=lambda: self.settler.unsettled,
+        )  # fmt: skip
         self._settings = settings
         self._signals = signals
         self._fetching: anyio.CancelScope | None = None
@@ -108,18 +88,18 @@ class Consumer:
         self.settler = Settler(
             self.keys, name, links=settling, in_flight=self.in_flight,
             result_ttl=settings.result_ttl, clock=server.clock, reconnect=reconnect,
-            signals=signals, parked=lambda delay: self.fetcher.due_in(delay),
+            signals=signals, parked=lambda delay: self.fetcher.retries.due_in(delay),
         )  # fmt: skip
         self.runners = Runners(
             self.keys, name, in_flight=self.in_flight, handlers=handlers, executors=executors,
             put=self.settler.put, keep_results=settings.result_ttl > 0, clock=server.clock,
             signals=signals,
         )  # fmt: skip
-        self.fetcher = Fetcher(
-            self.keys, name, link=self._reading, in_flight=self.in_flight, handlers=handlers,
-            lease=settings.lease, budget=budget, reconnect=reconnect, signals=signals,
-            wake=self.runners.wake, alive=lambda: self._heartbeat.alive,
+        context = Context(
+            self.keys, name, self._reading, self.in_flight, handlers, settings.lease, signals,
+            alive=lambda: self._heartbeat.alive,
         )  # fmt: skip
+        self.fetcher = Fetcher(context, budget=budget, reconnect=reconnect, wake=self.runners.wake)
         self._heartbeat = Heartbeat(
             self.keys, name, link=self._writing, in_flight=self.in_flight, lease=settings.lease,
             reconnect=reconnect, signals=signals,
@@ -176,7 +156,7 @@ class Consumer:
         Raises:
             StreamqError: the server did not answer.
         """
-        if self.in_flight.held:
+        if len(self.in_flight):
             return False
         try:
             # In this order: what leaves the queue in between becomes pending.
@@ -209,15 +189,15 @@ class Consumer:
                 await anyio.sleep(POLL)
         with anyio.move_on_after(CLOSE_TIMEOUT):
             await self.in_flight.empty()
-        if self.in_flight.held:
+        if len(self.in_flight):
             _log.warning(
-                "%d jobs of %s could not be settled: they are taken up again %g s from now",
-                len(self.in_flight.held), self.group, self._settings.lease,
+                "%d jobs of %s could not be settled; they are reclaimed in %g s",
+                len(self.in_flight), self.group, self._settings.lease,
             )  # fmt: skip
 
     async def _retire(self) -> None:
         try:
-            if self.in_flight.held:
+            if len(self.in_flight):
                 return
             with anyio.move_on_after(CLOSE_TIMEOUT):
                 try:

@@ -63,7 +63,7 @@ class Heartbeat:
         while True:
             await asyncio.sleep(self._lease / 3)
             now = time.monotonic()
-            held = list(self._in_flight.held.items())
+            held = self._in_flight.deliveries()
             for start in range(0, len(held), CHUNK):
                 await self._renew(held[start : start + CHUNK])
             self._renewed_at = now
@@ -94,7 +94,7 @@ class Heartbeat:
             (id, attempt)
             for id, attempt in held
             if id in gone
-            and self._in_flight.held.get(id) == attempt
+            and self._in_flight.holds(id, attempt)
             and not self._may_have_settled((id, attempt))
         ]
         if deliveries:

@@ -1,11 +1,11 @@
-"""What a consumer has in hand: fetched, perhaps running, not yet settled."""
+"""What a consumer has in flight: fetched, perhaps running, not yet settled."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 Delivery = tuple[str, list[bytes], int]
 """Entry ID, its fields as a flat list, delivery count."""
@@ -19,65 +19,131 @@ What they take comes on top of :data:`AHEAD`, or a distant server would starve a
 
 
 class InFlight:
-    """The entries in hand, and the room for more.
+    """The entries in flight, and the room for more.
 
-    Never more than ``concurrency + prefetch``. Of the prefetch only so much is used
-    as the handlers get through in some :data:`AHEAD` seconds: fast jobs come in large
-    reads, and slow ones are left in the stream for a worker that has time.
+    Never more than ``concurrency + prefetch``. Of the prefetch only as much is used as the
+    handlers get through in some :data:`AHEAD` seconds: fast jobs come in large reads, and slow
+    ones are left in the stream for a worker that has time.
 
     Args:
         concurrency: how many handlers run at once.
-        prefetch: how many entries may wait for one at the most.
-        batch: how many entries one handler takes at the most.
+        prefetch: how many entries may be in flight beside those that run.
+        batch: how many entries one handler takes.
+        waits: whether an entry may wait for a handler. If not, the prefetch is only for those
+            whose handlers have ended and that are not yet settled.
+        ended: how many these are, told only where no entry waits.
     """
 
-    def __init__(self, concurrency: int, prefetch: int, batch: int = 1) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        prefetch: int,
+        batch: int = 1,
+        *,
+        waits: bool = True,
+        ended: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.concurrency = concurrency
-        self.prefetch = prefetch
-        self.held: dict[str, int] = {}
-        """Entry ID → delivery count, of all in hand."""
-        self.buffer: deque[Delivery] = deque()
-        """Those that no runner has begun."""
         self.finished = 0
-        """How many have left the hand, ever."""
+        """How many have been settled or lost, ever."""
         self.trip = 0.0
         """Seconds that a call to the server took lately."""
+        self._prefetch = prefetch
+        self._waits = waits
+        self._ended = ended
+        self._held: dict[str, int] = {}
+        """Entry ID → delivery count, of all in flight."""
+        self._waiting: deque[Delivery] = deque()
+        """Those that no runner has begun."""
         self._closed = False
         # Handlers that take batches have them waiting, however slow they are.
-        self._least = min(concurrency * (batch - 1), prefetch)
+        self._least = min(concurrency * (batch - 1), prefetch) if waits else 0
         self._limit = concurrency + self._least
         self._pace_from = (time.monotonic(), 0)
         self._room_waiter: asyncio.Future[None] | None = None
         self._empty_waiters: list[asyncio.Future[None]] = []
 
+    # -- in and out -----------------------------------------------------------
+
     def take(self, deliveries: Sequence[Delivery]) -> None:
         """Add what was fetched."""
-        self.held.update([(id, attempt) for id, _, attempt in deliveries])
-        self.buffer.extend(deliveries)
+        self._held.update([(id, attempt) for id, _, attempt in deliveries])
+        self._waiting.extend(deliveries)
 
-    def let_go(self, ids: Sequence[tuple[str, int]]) -> None:
+    def hold(self, id: str, attempt: int) -> None:
+        """Have one in flight again whose settling must be tried once more."""
+        self._held[id] = attempt
+
+    def next(self) -> Delivery | None:
+        """The next one that no runner has begun and whose lease is not lost."""
+        waiting, held = self._waiting, self._held
+        while waiting:
+            delivery = waiting.popleft()
+            if held.get(delivery[0]) == delivery[2]:
+                return delivery
+        return None
+
+    def peek(self) -> Delivery | None:
+        """What :meth:`next` would return."""
+        waiting = self._waiting
+        while waiting:
+            id, _, attempt = waiting[0]
+            if self._held.get(id) == attempt:
+                return waiting[0]
+            waiting.popleft()
+        return None
+
+    def forget_waiting(self) -> None:
+        """Begin none of those that no runner has begun. They stay in flight."""
+        self._waiting.clear()
+
+    def let_go(self, deliveries: Sequence[tuple[str, int]]) -> None:
         """Remove what is settled or lost: pairs of entry ID and delivery count."""
-        held = self.held
+        held = self._held
         before = len(held)
-        for id, attempt in ids:
-            # The same entry may be in hand again, at a later delivery.
+        for id, attempt in deliveries:
+            # The same entry may be in flight again, at a later delivery.
             if held.get(id) == attempt:
                 del held[id]
         self.finished += before - len(held)
-        if self._room_waiter is not None and len(held) < self._limit:
-            _wake(self._room_waiter)
+        self.look_for_room()
         if self._empty_waiters and not held:
             for waiter in self._empty_waiters:
                 _wake(waiter)
             self._empty_waiters.clear()
 
+    # -- looking --------------------------------------------------------------
+
+    def holds(self, id: str, attempt: int) -> bool:
+        """Whether an entry is in flight, at this delivery."""
+        return self._held.get(id) == attempt
+
+    def deliveries(self) -> list[tuple[str, int]]:
+        """Entry ID and delivery count of all in flight."""
+        return list(self._held.items())
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._held)
+
+    @property
+    def waiting(self) -> int:
+        """How many no runner has begun."""
+        return len(self._waiting)
+
+    # -- room -----------------------------------------------------------------
+
     @property
     def free(self) -> int:
         """For how many there is room."""
-        return max(self._limit - len(self.held), 0)
+        count = len(self._held)
+        if self._waits:
+            return max(self._limit - count, 0)
+        room = self.concurrency + self._prefetch - count
+        return max(min(self._limit - count + self._ended(), room), 0)
 
     async def room(self) -> None:
-        """Wait until there is room, or the hand is closed."""
+        """Wait until there is room, or :meth:`close` is called."""
         while not self._closed:
             self._adapt()
             if self.free:
@@ -88,15 +154,20 @@ class InFlight:
             finally:
                 self._room_waiter = None
 
+    def look_for_room(self) -> None:
+        """Let whoever waits for room look again."""
+        if self._room_waiter is not None and self.free:
+            _wake(self._room_waiter)
+
     async def empty(self) -> None:
-        """Wait until nothing is in hand."""
-        while self.held:
+        """Wait until nothing is in flight."""
+        while self._held:
             waiter = asyncio.get_running_loop().create_future()
             self._empty_waiters.append(waiter)
             await waiter
 
     def close(self) -> None:
-        """Take nothing any more."""
+        """Take nothing more."""
         self._closed = True
         if self._room_waiter is not None:
             _wake(self._room_waiter)
@@ -104,10 +175,10 @@ class InFlight:
     def _adapt(self) -> None:
         since, finished = self._pace_from
         now = time.monotonic()
-        if now - since >= AHEAD:
+        if self._waits and now - since >= AHEAD:
             pace = (self.finished - finished) / (now - since)
             ahead = int(pace * (AHEAD + TRIPS * self.trip))
-            self._limit = self.concurrency + min(max(ahead, self._least), self.prefetch)
+            self._limit = self.concurrency + min(max(ahead, self._least), self._prefetch)
             self._pace_from = (now, self.finished)
 
 

@@ -1,9 +1,9 @@
 """The middle stage: long-lived runners that call the handlers.
 
-A runner takes the next delivery from the hand, calls its handler in its own task and
-hands in the verdict; no task is made for a job. Runners are woken one by one, each by
-the one before it: handlers that never wait are all served by a single runner, without
-a switch of tasks between them, and the others come up only when one does wait.
+A runner takes the next delivery in flight, calls its handler in its own task and hands in the
+verdict; no task is made for a job. Runners are woken one by one, each by the one before it:
+handlers that never wait are all served by a single runner, without a switch of tasks between
+them, and the others come up only when one does wait.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import copy_context
-from enum import Enum
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
 from streamq import verdict
-from streamq.errors import InvalidEntry
 from streamq.handlers.handler import Handler, Mode
 from streamq.handlers.table import Handlers
 from streamq.job import Job
@@ -26,11 +24,12 @@ from streamq.middleware import around_handling
 from streamq.server import Clock
 from streamq.signals import HandlerAbandoned, Signals
 from streamq.verdict import Verdict
-from streamq.wire.entry import decode
 from streamq.wire.keys import GroupKeys
 from streamq.worker.deadlines import NEVER, Deadlines
 from streamq.worker.executors import UNDONE, Executors, undone
 from streamq.worker.inflight import Delivery, InFlight
+from streamq.worker.prepare import Preparer
+from streamq.worker.slot import Cause, Slot
 
 TURNS = 64
 """Jobs after which a runner lets the other tasks have the event loop."""
@@ -38,35 +37,7 @@ TURNS = 64
 STUCK_AFTER = 5.0
 """Seconds that a cancelled handler has for cleaning up."""
 
-Prepared = tuple[Handler, Sequence[Job], tuple[Any, ...], dict[str, Any]]
-"""A handler, the jobs that it is called for, and the arguments."""
-
 _ASYNC = Mode.ASYNC  # Python 3.11 is slow to look a member up
-
-_NO_FIELDS: list[bytes] = [b"type", b"", b"data", b"null"]
-
-
-class Cause(Enum):
-    """Why a handler is cancelled."""
-
-    TIMEOUT = "timeout"
-    LEASE_LOST = "lease lost"
-    SHUTDOWN = "shutdown"
-
-
-class Slot:
-    """One runner and what it is doing."""
-
-    __slots__ = ("cause", "deadline", "handler", "jobs", "started", "stuck", "task")
-
-    def __init__(self) -> None:
-        self.task: asyncio.Task[None] | None = None
-        self.jobs: Sequence[Job] = ()
-        self.handler: Handler | None = None
-        self.started = 0.0
-        self.deadline = NEVER
-        self.cause: Cause | None = None
-        self.stuck = False
 
 
 class Runners:
@@ -91,19 +62,16 @@ class Runners:
         clock: Clock,
         signals: Signals,
     ) -> None:
-        self._stream = keys.stream
-        self._group = keys.group
-        self._consumer = consumer
         self._in_flight = in_flight
-        self._handlers = handlers
-        self._make_job = handlers.job
         self._executors = executors
         self._put = put
         self._keep_results = keep_results
-        self._clock = clock
         self._signals = signals
+        self._preparer = Preparer(
+            keys, consumer, in_flight=in_flight, handlers=handlers, put=put, clock=clock
+        )
         self._slots: set[Slot] = set()
-        self._stuck: set[Slot] = set()
+        self._abandoned: set[Slot] = set()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._waking = False
         self._ending = False
@@ -118,10 +86,10 @@ class Runners:
     @property
     def stuck(self) -> int:
         """How many handlers run on after their jobs were settled without them."""
-        return len(self._stuck)
+        return len(self._abandoned)
 
     def wake(self) -> None:
-        """Let one more runner look at the hand, unless one is on its way already."""
+        """Let one more runner look for a delivery, unless one is on its way already."""
         if self._ending:
             self.give_back()
             return
@@ -142,11 +110,8 @@ class Runners:
     def give_back(self) -> None:
         """Release what no runner has begun, and whatever still comes: begin nothing more."""
         self._ending = True
-        buffer = self._in_flight.buffer
-        while buffer:
-            id, _, attempt = buffer.popleft()
-            if self._in_flight.held.get(id) == attempt:
-                self._put(verdict.released(self._job(id, attempt, _NO_FIELDS)))
+        while (delivery := self._in_flight.next()) is not None:
+            self._put(verdict.released(self._preparer.empty_job(delivery)))
 
     def cancel(self, cause: Cause, ids: Sequence[str] | None = None) -> None:
         """Cancel the handlers of these jobs, or all that are running."""
@@ -158,104 +123,77 @@ class Runners:
     async def close(self) -> None:
         """End the runners. Handlers that do not let themselves be cancelled are left alone."""
         self._ending = self._closed = True
-        self._in_flight.buffer.clear()
+        self._in_flight.forget_waiting()
         self._deadlines.stop()
         tasks = [slot.task for slot in self._slots if slot.task is not None]
         for task in tasks:
             task.cancel()
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=STUCK_AFTER)
-            self._stuck.update(slot for slot in self._slots if slot.task in pending)
+            self._abandoned.update(slot for slot in self._slots if slot.task in pending)
 
     # -- one runner -----------------------------------------------------------
 
     async def _serve(self, slot: Slot) -> None:
-        in_flight, buffer = self._in_flight, self._in_flight.buffer
+        in_flight, prepare = self._in_flight, self._preparer.prepare
         clean = copy_context()
         turns = 0
         self._waking = False
         try:
-            while not slot.stuck:
-                if not buffer:
-                    idle = asyncio.get_running_loop().create_future()
-                    self._idle.append(idle)
-                    await idle
-                    self._waking = False
-                    continue
-                turns += 1
+            while not slot.abandoned:
                 if turns >= TURNS:
                     turns = 0
                     await asyncio.sleep(0)
+                delivery = in_flight.next()
+                if delivery is None:
+                    await self._until_woken()
                     continue
-                delivery = buffer.popleft()
-                if in_flight.held.get(delivery[0]) != delivery[2]:
-                    continue  # its lease was lost before its turn came
-                if buffer and not self._waking:
+                turns += 1
+                if not self._waking and in_flight.waiting:
                     self.wake()
                 try:
-                    prepared = self._prepare(delivery)
-                    if prepared is not None:
-                        # Here, not in a coroutine of its own, which would be one more a job.
-                        try:
-                            result = await self._enter(slot, *prepared)
-                        except BaseException as error:
-                            if not self._failed(slot, error):
-                                raise
-                        else:
-                            self._succeeded(slot, result)
-                            del result  # it would be kept until the next one
-                        finally:
-                            self._leave(slot)
+                    prepared = prepare(delivery)
                 except Exception as error:
-                    # Nobody's handler but a defect of ours; the job must not stay in
-                    # hand for ever.
-                    job = self._job(delivery[0], delivery[2], _NO_FIELDS)
-                    self._put(verdict.dead(job, "internal error", repr(error)))
+                    self._broken(delivery, error)
+                    continue
+                if prepared is None:
+                    continue
+                # Awaited here, not in a coroutine of its own, which would be one more a job.
                 try:
-                    changed = copy_context() != clean
-                except Exception:
-                    changed = True  # by a value that cannot be compared
-                if changed:
+                    result = await self._enter(slot, *prepared)
+                except BaseException as error:
+                    if not self._failed(slot, error):
+                        raise
+                else:
+                    self._succeeded(slot, result)
+                    del result  # it would be kept until the next one
+                finally:
+                    self._leave(slot)
+                if _has_changed(clean):
                     # The next job must not find there what another has left. A context of its
                     # own for every job would cost each of them what now only these pay.
                     return
         finally:
             clean.run(self._replace, slot)
 
+    async def _until_woken(self) -> None:
+        idle = asyncio.get_running_loop().create_future()
+        self._idle.append(idle)
+        self._in_flight.look_for_room()  # a handler has ended, although nothing is settled yet
+        await idle
+        self._waking = False
+
     def _replace(self, slot: Slot) -> None:
         """Let a new runner take over from one that ends."""
         self._slots.discard(slot)
-        if self._in_flight.buffer and not slot.stuck:
+        if self._in_flight.waiting and not slot.abandoned:
             self.wake()
-        self._stuck.discard(slot)
+        self._abandoned.discard(slot)
 
-    def _prepare(self, delivery: Delivery) -> Prepared | None:
-        """What to call for a delivery; ``None`` when its verdict is clear without."""
-        id, fields, attempt = delivery
-        try:
-            job = self._job(id, attempt, fields)
-        except InvalidEntry as error:
-            empty = self._job(id, attempt, _NO_FIELDS)
-            self._put(verdict.dead(empty, "invalid entry", error))
-            return None
-        handler = self._handlers.find(job.type)
-        if handler is None or job.meta is not None:
-            now = time.time() + self._clock.ahead
-            settled = verdict.unwanted(job, self._handlers, now)
-            if settled is not None:
-                self._put(settled)
-                return None
-        assert handler is not None
-        job.retries = handler.retries
-        if handler.batch:
-            jobs = self._gather(job, handler)
-            return handler, jobs, (jobs,), {}
-        try:
-            args, kwargs = handler.bind(job)
-        except Exception as error:
-            self._put(verdict.unbound(job, handler, error))
-            return None
-        return handler, (job,), args, kwargs
+    def _broken(self, delivery: Delivery, error: Exception) -> None:
+        """A defect, not the handler's; the job must not stay in flight for ever."""
+        job = self._preparer.empty_job(delivery)
+        self._put(verdict.dead(job, "internal error", repr(error)))
 
     def _enter(
         self, slot: Slot, handler: Handler, jobs: Sequence[Job],
@@ -294,13 +232,16 @@ class Runners:
         return around_handling(handler.middleware, call)(jobs[0])
 
     def _succeeded(self, slot: Slot, result: Any) -> None:
-        if slot.stuck:
+        if slot.abandoned:
             return
         if result is not None and isinstance(result, UNDONE):
             self._failed(slot, undone(result))  # a forgotten await
             return
         for job in slot.jobs:
-            self._put(verdict.succeeded(job, slot.started, result, self._keep_results))
+            try:
+                self._put(verdict.succeeded(job, slot.started, result, self._keep_results))
+            except Exception as error:
+                self._broken((job.id, [], job.attempt), error)
 
     def _failed(self, slot: Slot, error: BaseException) -> bool:
         """Hand in the verdicts; ``False`` if the runner is to end as well."""
@@ -312,7 +253,7 @@ class Runners:
             return False
         # Where it is cancelled now, the handler has cancelled its own task, or awaited what
         # somebody else cancelled.
-        if not slot.stuck and slot.handler is not None:
+        if not slot.abandoned and slot.handler is not None:
             for job in slot.jobs:
                 self._put(verdict.failed(job, slot.handler, slot.started, error))
         # A task that was told to end does, and another one takes over.
@@ -335,29 +276,6 @@ class Runners:
         if slot.cause is None:
             self._deadlines.set(slot, timeout)
 
-    def _job(self, id: str, attempt: int, fields: list[bytes]) -> Job:
-        return self._make_job(
-            id, self._stream, self._group, self._consumer, attempt, decode(fields)
-        )
-
-    def _gather(self, first: Job, handler: Handler) -> list[Job]:
-        """Further jobs for the same batch handler, as far as they come next."""
-        jobs = [first]
-        in_flight, buffer = self._in_flight, self._in_flight.buffer
-        while buffer and len(jobs) < handler.batch:
-            id, fields, attempt = buffer[0]
-            if in_flight.held.get(id) == attempt:
-                try:
-                    job = self._job(id, attempt, fields)
-                except InvalidEntry:
-                    break
-                if job.meta is not None or self._handlers.find(job.type) is not handler:
-                    break
-                job.retries = handler.retries
-                jobs.append(job)
-            buffer.popleft()
-        return jobs
-
     # -- cancelling -----------------------------------------------------------
 
     def _missed(self, slot: Slot) -> None:
@@ -375,22 +293,30 @@ class Runners:
     def _abandon(self, slot: Slot) -> None:
         """Settle without a handler that ignores its cancellation, and replace its runner."""
         self._settle_cancelled(slot)
-        slot.stuck = True
+        slot.abandoned = True
         slot.deadline = NEVER
         self._slots.discard(slot)
-        self._stuck.add(slot)
+        self._abandoned.add(slot)
         for job in slot.jobs:
             self._signals.send(HandlerAbandoned(job))
-        if self._in_flight.buffer:
+        if self._in_flight.waiting:
             self.wake()
 
     def _settle_cancelled(self, slot: Slot) -> None:
-        if slot.stuck or slot.handler is None:
+        if slot.abandoned or slot.handler is None:
             return
         for job in slot.jobs:
-            if self._in_flight.held.get(job.id) != job.attempt:
+            if not self._in_flight.holds(job.id, job.attempt):
                 continue  # lost
             if slot.cause is not Cause.TIMEOUT:
                 self._put(verdict.released(job, slot.started))
             else:
                 self._put(verdict.timed_out(job, slot.handler, slot.started))
+
+
+def _has_changed(clean: Context) -> bool:
+    """Whether the current context is another one."""
+    try:
+        return copy_context() != clean
+    except Exception:
+        return True  # by a value that cannot be compared

@@ -23,14 +23,12 @@ from streamq.errors import (
     ServerRefused,
     ServerUnavailable,
 )
-from streamq.job import Emitted
-from streamq.limits import KEEP_DATA
-from streamq.lua import Arg
 from streamq.server import Clock, Link
 from streamq.signals import Refused, Settled, Signals, Vanished
 from streamq.text import printable
 from streamq.verdict import Outcome, Verdict
 from streamq.wire.keys import GroupKeys
+from streamq.wire.verdicts import emitted, settle_call
 from streamq.worker.inflight import InFlight
 from streamq.worker.reconnect import Reconnect
 
@@ -40,13 +38,7 @@ MOST = 500
 FULL = 250
 """Verdicts that are worth one more call while another is in flight: those of a whole read."""
 
-FOREVER = 1e10
-"""Seconds that a retry may be put off at the most: some 300 years."""
-
-_RECORDED = {Outcome.SUCCEEDED: "succeeded", Outcome.EXPIRED: "expired"}
 _PARKED = (Outcome.RETRY, Outcome.RELEASED)
-_ACK: tuple[Arg, ...] = ("s", 1)
-_SUCCEEDED = Outcome.SUCCEEDED  # Python 3.11 is slow to look a member up
 
 
 class Settler:
@@ -97,6 +89,11 @@ class Settler:
         if len(self._gathered) >= self._enough:
             self._begin()
 
+    @property
+    def unsettled(self) -> int:
+        """How many verdicts have been handed in and are not known to be settled."""
+        return len(self._gathered) + sum(map(len, self._in_flight.values()))
+
     def may_have_settled(self, delivery: tuple[str, int]) -> bool:
         """Whether the server may have settled a delivery, by a call that has had no reply yet.
 
@@ -143,7 +140,7 @@ class Settler:
         self._enough = inf if not self._idle else FULL if in_flight else 1
 
     async def _settle(self, batch: Sequence[Verdict], number: int) -> None:
-        call = self._call(batch)
+        call = settle_call(self._keys, self._consumer, self._record_ttl, self._clock.ahead, batch)
         deliveries = [(verdict.job.id, verdict.job.attempt) for verdict in batch]
         self._in_flight[number] = deliveries
 
@@ -158,7 +155,7 @@ class Settler:
                 self._in_doubt.update(deliveries)
                 raise
             except (AuthenticationFailed, ServerRefused) as error:
-                if error.passing or not any(map(_emitted, batch)):
+                if error.passing or not any(map(emitted, batch)):
                     raise
                 # A target out of reach, by the ACL or in another slot of a Cluster, has
                 # the whole call refused: one job must not hold up all others for ever.
@@ -203,71 +200,6 @@ class Settler:
             reply = await self._links[0].run(call)
         return reply
 
-    def _call(self, batch: Sequence[Verdict]) -> lua.Call:
-        keys: list[str] = []
-        pairs: list[Arg] = []
-        verdicts: list[Arg] = []
-        job_prefix = self._keys.job_prefix
-        run: tuple[Arg, ...] = ()
-        count, count_at = 0, 0
-        for verdict in batch:
-            job = verdict.job
-            pairs += (job.id, job.attempt)
-            head, words, recorded = self._words(verdict)
-            if head != run or not head or job.emitted:
-                if run:
-                    verdicts[count_at] = count
-                for event in _emitted(verdict):
-                    verdicts += ("e", len(event.fields), *event.fields)
-                    keys.append(event.stream)
-                run, count, count_at = head, 0, len(verdicts) + 1
-                verdicts += head
-            count += 1
-            if words:
-                verdicts += words
-                if recorded:
-                    keys.append(job_prefix + job.id)
-        if run:
-            verdicts[count_at] = count
-        return lua.settle(
-            self._keys, self._consumer, self._record_ttl, len(batch), keys, pairs, verdicts
-        )
-
-    def _words(self, verdict: Verdict) -> tuple[tuple[Arg, ...], tuple[Arg, ...], bool]:
-        """A verdict as the script takes it.
-
-        Returns:
-            What it may share with those that follow, the rest, and whether it has a record.
-        """
-        job, outcome = verdict.job, verdict.outcome
-        if outcome is _SUCCEEDED or outcome is Outcome.EXPIRED:
-            # A first delivery has left no record that would have to go.
-            if self._record_ttl or job.attempt > 1:
-                return self._record(verdict)
-            return _ACK, (), False
-        if outcome is Outcome.RETRY:
-            delay = int(min(verdict.delay, FOREVER) * 1000)
-            return (), ("r", delay, verdict.error, job.retries + 1), True
-        if outcome is Outcome.DEAD:
-            return (), ("d", verdict.reason, verdict.error), True
-        if outcome is Outcome.RELEASED:
-            return (), ("b",), False
-        if job.only_for is not None and job.only_for != job.group:
-            return (), ("f", printable(job.only_for)), False
-        return _ACK, (), False
-
-    def _record(self, verdict: Verdict) -> tuple[tuple[Arg, ...], tuple[Arg, ...], bool]:
-        job, state = verdict.job, _RECORDED[verdict.outcome]
-        raw = job.raw
-        ahead = self._clock.ahead  # its times are the server's, as those of entry IDs are
-        words = (
-            raw if len(raw) <= KEEP_DATA else b"",
-            int((verdict.started + ahead) * 1000), int((verdict.finished + ahead) * 1000),
-        )  # fmt: skip
-        if verdict.result or verdict.error:
-            return (), ("R", state, job.type, *words, verdict.result, verdict.error), True
-        return ("S", 1, state, job.type), words, True
-
     def _tell_refused(self, batch: Sequence[Verdict], refused: dict[int, str]) -> None:
         for i, why in refused.items():
             verdict = batch[i]
@@ -276,17 +208,9 @@ class Settler:
                 self._signals.send(Vanished(self._keys.stream, self._keys.group, job_ids))
             elif why.startswith("!emit"):
                 self.put(_unsent(verdict, why.removeprefix("!emit")))
-                self._taken.held[verdict.job.id] = verdict.job.attempt
+                self._taken.hold(verdict.job.id, verdict.job.attempt)
             else:
                 self._signals.send(Refused(verdict, printable(why.removeprefix("="))))
-
-
-def _emitted(verdict: Verdict) -> Sequence[Emitted]:
-    """What is to be written with the verdict.
-
-    A handler that was given up may run on in its thread, and emit.
-    """
-    return verdict.job.emitted or () if verdict.outcome is _SUCCEEDED else ()
 
 
 def _applied(verdict: Verdict, why: str) -> bool:

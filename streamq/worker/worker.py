@@ -14,14 +14,13 @@ import anyio
 
 from streamq.errors import ConfigError, StreamqError
 from streamq.handlers.table import Handlers
-from streamq.limits import MIN_LEASE
 from streamq.server import Server
-from streamq.server.group import check_start
 from streamq.signals import Leaving, Observer, Signals, Stopping
-from streamq.worker.consumer import Consumer, Settings
+from streamq.worker.budget import Budget
+from streamq.worker.consumer import Consumer
 from streamq.worker.executors import Executors
-from streamq.worker.fetch import Budget
 from streamq.worker.reconnect import Reconnect
+from streamq.worker.settings import Settings
 from streamq.worker.shutdown import stop_on_signals
 
 BURST_POLL = 0.05
@@ -70,7 +69,7 @@ class Worker:
         lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     ) -> None:
         settings = settings or Settings()
-        _check(settings, subscriptions, max_jobs)
+        _check(subscriptions, max_jobs)
         self.server = server
         self.settings = settings
         self.name = consumer_name()
@@ -174,21 +173,8 @@ def consumer_name() -> str:
     return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-def _check(settings: Settings, subscriptions: Sequence[Subscription], max_jobs: int | None) -> None:
+def _check(subscriptions: Sequence[Subscription], max_jobs: int | None) -> None:
     if not subscriptions:
         raise ConfigError("nothing to consume: give a stream and a group, or an app with handlers")
-    if settings.concurrency < 1:
-        raise ConfigError(f"concurrency={settings.concurrency}: give one or more")
-    if settings.prefetch < 0:
-        raise ConfigError(f"prefetch={settings.prefetch}: give zero or more")
-    if not MIN_LEASE <= settings.lease < float("inf"):
-        raise ConfigError(f"lease={settings.lease:g}: give seconds, {MIN_LEASE:g} or more")
-    if not 0 <= settings.result_ttl < float("inf"):
-        raise ConfigError(f"result_ttl={settings.result_ttl:g}: give seconds, zero or more")
-    if not 0 <= settings.grace < float("inf"):
-        raise ConfigError(f"grace={settings.grace:g}: give seconds, zero or more")
-    if settings.processes is not None and settings.processes < 1:
-        raise ConfigError(f"processes={settings.processes}: give one or more")
     if max_jobs is not None and max_jobs < 1:
         raise ConfigError(f"max_jobs={max_jobs}: give one or more")
-    check_start(settings.start)

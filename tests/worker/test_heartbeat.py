@@ -107,7 +107,7 @@ async def test_a_lost_lease_cancels_the_handler(app: App, client: redis.Redis) -
         client.xclaim("jobs", "default", "thief", 0, [id])
         await together(cancelled)
         await watch.until(lambda: watch.of(LeaseLost))
-        assert worker.consumers[0].in_flight.held == {}
+        assert worker.consumers[0].in_flight.deliveries() == []
         client.xack("jobs", "default", id)
     assert watch.of(LeaseLost) == [LeaseLost("jobs", "default", [id])]
     assert watch.verdicts == []
@@ -135,8 +135,8 @@ async def test_a_lost_lease_takes_a_waiting_job_out_of_the_buffer(
     settings = Settings(concurrency=1, lease=0.3, result_ttl=0)
     async with running(app, observers=[watch], settings=settings) as worker:
         await together(begun)
-        held = worker.consumers[0].in_flight.held
-        await eventually(lambda: ids[1] in held)
+        in_flight = worker.consumers[0].in_flight
+        await eventually(lambda: in_flight.holds(ids[1], 1))
         client.xclaim("jobs", "default", "thief", 0, [ids[1]])
         await watch.until(lambda: watch.of(LeaseLost))
         client.xack("jobs", "default", ids[1])

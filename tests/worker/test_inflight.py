@@ -19,11 +19,11 @@ def deliveries(*ids: str, attempt: int = 1) -> list[tuple[str, list[bytes], int]
 async def test_what_is_taken_is_held_until_let_go() -> None:
     in_flight = InFlight(2, 0)
     in_flight.take(deliveries("1-0", "2-0"))
-    assert in_flight.held == {"1-0": 1, "2-0": 1}
-    assert [id for id, _, _ in in_flight.buffer] == ["1-0", "2-0"]
+    assert in_flight.deliveries() == [("1-0", 1), ("2-0", 1)]
+    assert in_flight.waiting == 2
     assert in_flight.free == 0
     in_flight.let_go([("1-0", 1)])
-    assert in_flight.held == {"2-0": 1}
+    assert in_flight.deliveries() == [("2-0", 1)]
     assert in_flight.free == 1
     assert in_flight.finished == 1
     in_flight.let_go([("1-0", 1)])
@@ -35,9 +35,9 @@ async def test_a_later_delivery_is_not_let_go_with_an_earlier() -> None:
     in_flight.take(deliveries("1-0"))
     in_flight.take(deliveries("1-0", attempt=2))
     in_flight.let_go([("1-0", 1)])
-    assert in_flight.held == {"1-0": 2}
+    assert in_flight.deliveries() == [("1-0", 2)]
     in_flight.let_go([("1-0", 2)])
-    assert in_flight.held == {}
+    assert in_flight.deliveries() == []
 
 
 async def test_room_is_waited_for() -> None:
@@ -153,3 +153,33 @@ async def test_the_farther_the_server_the_more_is_fetched_ahead(
     now += 1.0  # 1,000 jobs a second
     await in_flight.room()
     assert in_flight.free == 16 + ahead
+
+
+def test_where_none_waits_the_prefetch_is_for_what_has_ended() -> None:
+    ended = 0
+    in_flight = InFlight(2, 3, waits=False, ended=lambda: ended)
+    in_flight.take(deliveries("1-0", "2-0"))
+    assert in_flight.free == 0
+    ended = 2  # their handlers have, and nothing is settled yet
+    assert in_flight.free == 2
+    in_flight.take(deliveries("3-0", "4-0"))
+    assert in_flight.free == 0
+    ended = 4
+    assert in_flight.free == 1  # never more than five in flight
+    in_flight.let_go([("1-0", 1), ("2-0", 1)])
+    ended = 2
+    assert in_flight.free == 2
+
+
+async def test_a_runner_that_has_nothing_to_do_lets_the_fetcher_look() -> None:
+    ended = 0
+    in_flight = InFlight(1, 3, waits=False, ended=lambda: ended)
+    in_flight.take(deliveries("1-0"))
+    waiting = asyncio.ensure_future(in_flight.room())
+    await asyncio.sleep(0)
+    in_flight.look_for_room()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    ended = 1
+    in_flight.look_for_room()
+    await waiting

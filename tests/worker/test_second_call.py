@@ -42,8 +42,8 @@ class Busy:
     async def until_handled(self, count: int) -> None:
         """Until so many have their verdicts, those that wait for the first call."""
         [consumer] = self.worker.consumers
-        await eventually(lambda: len(consumer.in_flight.held) == count + 1)
-        await eventually(lambda: not consumer.in_flight.buffer and not consumer.runners.running)
+        await eventually(lambda: len(consumer.in_flight) == count + 1)
+        await eventually(lambda: not consumer.in_flight.waiting and not consumer.runners.running)
 
     async def until_settled(self, count: int) -> None:
         await self.watch.until(lambda: len(self.watch.verdicts) == count)

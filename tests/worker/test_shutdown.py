@@ -142,7 +142,7 @@ async def test_nothing_new_begins_after_the_stop(app: App) -> None:
     await app.produce_many(("t", {"n": n}) for n in range(500))
     async with running(app, settings=Settings(concurrency=1, result_ttl=0)) as worker:
         await together(begun)
-        await eventually(lambda: worker.consumers[0].in_flight.buffer)
+        await eventually(lambda: worker.consumers[0].in_flight.waiting)
         worker.stop()
         go_on.set()
     assert ran == [0]

@@ -69,7 +69,7 @@ async def test_deleted_while_it_runs_for_long(app: App, client: redis.Redis) -> 
         await together(cancelled)
         await watch.until(lambda: watch.of(Vanished))
         await eventually(lambda: not worker.consumers[0].runners.running)
-        assert worker.consumers[0].in_flight.held == {}
+        assert worker.consumers[0].in_flight.deliveries() == []
     assert watch.of(Vanished) == [Vanished("jobs", "default", [id])]
     assert watch.of(LeaseLost) == []
     assert watch.verdicts == []

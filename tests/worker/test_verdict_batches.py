@@ -128,7 +128,7 @@ async def test_each_gets_what_it_should(
     links = [Server(server.unix_url).link("me") for _ in range(2)]
     settler = make_settler(links, in_flight, 60.0 if records else 0.0, watch)
     for case in cases:
-        in_flight.held[case.verdict.job.id] = case.verdict.job.attempt
+        in_flight.hold(case.verdict.job.id, case.verdict.job.attempt)
         settler.put(case.verdict)
     async with anyio.create_task_group() as background:
         background.start_soon(settler.run)

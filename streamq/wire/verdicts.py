@@ -1,0 +1,109 @@
+"""Verdicts as ``settle.lua`` takes them; that script's header has the other side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from streamq import lua
+from streamq.limits import KEEP_DATA
+from streamq.lua import Arg
+from streamq.text import printable
+from streamq.verdict import Outcome, Verdict
+from streamq.wire.keys import GroupKeys
+
+if TYPE_CHECKING:
+    from streamq.job import Emitted
+
+FOREVER = 1e10
+"""Seconds that a retry may be put off: some 300 years."""
+
+Words = tuple[Arg, ...]
+
+_STATES = {Outcome.SUCCEEDED: "succeeded", Outcome.EXPIRED: "expired"}
+_ACK: Words = ("s", 1)
+_SUCCEEDED = Outcome.SUCCEEDED  # Python 3.11 is slow to look a member up
+
+
+def settle_call(
+    keys: GroupKeys, consumer: str, record_ttl: int, ahead: float, batch: Sequence[Verdict]
+) -> lua.Call:
+    """The call that applies a batch of verdicts.
+
+    Those that follow each other and are alike share their head.
+
+    Args:
+        record_ttl: how long status records are kept, ms; 0 leaves none.
+        ahead: seconds by which the server's clock is ahead of ours: times in records are the
+            server's, as those in entry IDs are.
+    """
+    more_keys: list[str] = []
+    pairs: list[Arg] = []
+    verdicts: list[Arg] = []
+    job_prefix = keys.job_prefix
+    run: Words = ()
+    count, count_at = 0, 0
+    for verdict in batch:
+        job = verdict.job
+        pairs += (job.id, job.attempt)
+        head, words, recorded = _words(verdict, record_ttl, ahead)
+        if head != run or not head or job.emitted:
+            if run:
+                verdicts[count_at] = count
+            for event in emitted(verdict):
+                verdicts += ("e", len(event.fields), *event.fields)
+                more_keys.append(event.stream)
+            run, count, count_at = head, 0, len(verdicts) + 1
+            verdicts += head
+        count += 1
+        if words:
+            verdicts += words
+            if recorded:
+                more_keys.append(job_prefix + job.id)
+    if run:
+        verdicts[count_at] = count
+    return lua.settle(keys, consumer, record_ttl, len(batch), more_keys, pairs, verdicts)
+
+
+def emitted(verdict: Verdict) -> Sequence[Emitted]:
+    """The events that are written with a verdict.
+
+    A handler that was abandoned may run on in its thread, and emit.
+    """
+    return verdict.job.emitted or () if verdict.outcome is _SUCCEEDED else ()
+
+
+def _words(verdict: Verdict, record_ttl: int, ahead: float) -> tuple[Words, Words, bool]:
+    """One verdict.
+
+    Returns:
+        What it may share with those that follow, the rest, and whether it has a record.
+    """
+    job, outcome = verdict.job, verdict.outcome
+    if outcome is _SUCCEEDED or outcome is Outcome.EXPIRED:
+        # A first delivery has left no record that would have to go.
+        if record_ttl or job.attempt > 1:
+            return _record(verdict, ahead)
+        return _ACK, (), False
+    if outcome is Outcome.RETRY:
+        delay = int(min(verdict.delay, FOREVER) * 1000)
+        return (), ("r", delay, verdict.error, job.retries + 1), True
+    if outcome is Outcome.DEAD:
+        return (), ("d", verdict.reason, verdict.error), True
+    if outcome is Outcome.RELEASED:
+        return (), ("b",), False
+    if job.only_for is not None and job.only_for != job.group:
+        return (), ("f", printable(job.only_for)), False
+    return _ACK, (), False
+
+
+def _record(verdict: Verdict, ahead: float) -> tuple[Words, Words, bool]:
+    job, state = verdict.job, _STATES[verdict.outcome]
+    raw = job.raw
+    words = (
+        raw if len(raw) <= KEEP_DATA else b"",
+        int((verdict.started + ahead) * 1000), int((verdict.finished + ahead) * 1000),
+    )  # fmt: skip
+    if verdict.result or verdict.error:
+        return (), ("R", state, job.type, *words, verdict.result, verdict.error), True
+    return ("S", 1, state, job.type), words, True

@@ -1,0 +1,32 @@
+"""What the fetching stage knows of a source."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from streamq.worker.inflight import Delivery
+
+
+class Source(Protocol):
+    """One way by which deliveries come to a consumer.
+
+    Attributes:
+        next_at: when it is to be asked next, by the event loop's clock.
+    """
+
+    next_at: float
+
+    async def take(self, room: int) -> Sequence[Delivery]:
+        """What there is now, up to ``room`` deliveries, claimed for this consumer.
+
+        Raises:
+            StreamqError: the server did not answer, or refused.
+        """
+        ...
+
+
+def now() -> float:
+    """The time of the event loop's clock."""
+    return asyncio.get_running_loop().time()
