@@ -65,7 +65,7 @@ def test_a_question_imports_only_what_answers_it() -> None:
     assert done.stdout.split() == [
         f"streamq.admin.{name}"
         for name in (
-            "admin", "consumers", "content", "dead_letter", "dead_letters", "existing", "reading",
+            "admin", "content", "dead_letter", "dead_letters", "existing", "reading",
         )
     ]  # fmt: skip
 
