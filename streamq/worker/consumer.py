@@ -74,6 +74,7 @@ class Consumer:
         self._settings = settings
         self._signals = signals
         self._fetching: anyio.CancelScope | None = None
+        self._prepared = False
         # One connection for reads that block, one for everything else. Each is given up
         # early enough for a heartbeat on the next one to save the leases.
         timeout = min(max(settings.lease / 2, MIN_TIMEOUT), REPLY_TIMEOUT)
@@ -108,14 +109,17 @@ class Consumer:
         )  # fmt: skip
 
     async def prepare(self) -> None:
-        """Make sure that the group exists.
+        """Make sure that the group exists; once, for from then on a lost server is waited for.
 
         Raises:
             WrongKeyType: the stream's key holds something else.
             StreamqError: the server cannot be used.
         """
+        if self._prepared:
+            return
         if await create_group(self._writing, self.stream, self.group, self._settings.start):
             self._signals.send(GroupCreated(self.stream, self.group, again=False))
+        self._prepared = True
 
     async def run(self) -> None:
         """Consume until :meth:`stop`; then give back, finish, settle, and leave no trace."""
