@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -304,3 +306,21 @@ def test_the_public_face() -> None:
     assert {*streamq.__all__} <= {*dir(streamq)}
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = streamq.Nothing
+
+
+def test_an_app_can_be_used_in_one_event_loop_after_the_other(server: RedisServer) -> None:
+    """As a script does that calls asyncio.run() for each job."""
+    code = """
+import asyncio, sys
+from streamq import App, testing
+
+app = App(sys.argv[1])
+app.handler("t")(lambda: None)
+asyncio.run(app.produce("t"))
+asyncio.run(app.produce("t"))
+print(len(asyncio.run(testing.drain(app))))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, server.unix_url], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("2\n", "")

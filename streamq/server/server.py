@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from streamq.main_guard import check_main_guard
 from streamq.server.address import Address, default_url
 from streamq.server.clock import Clock
 from streamq.server.link import REPLY_TIMEOUT, Link
@@ -33,6 +35,7 @@ class Server:
     """
 
     def __init__(self, url: str | None = None) -> None:
+        check_main_guard()
         url = url or default_url()
         self.embedded = url is None
         if url is None:
@@ -43,6 +46,7 @@ class Server:
         self._address = Address(url, embedded=self.embedded)
         self._name = "streamq"
         self._idle: list[Link] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._info: ServerInfo | None = None
         self.clock = Clock()
 
@@ -53,7 +57,7 @@ class Server:
             name: what ``CLIENT LIST`` shows.
         """
         other = copy(self)
-        other._name, other._idle = name, []
+        other._name, other._idle, other._loop = name, [], None
         return other
 
     @property
@@ -97,6 +101,12 @@ class Server:
             return await link.run(script)
 
     def _take(self) -> Link:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            # Connections belong to an event loop, and that one may have been closed: a program
+            # may call asyncio.run() more than once.
+            self._idle.clear()
+            self._loop = loop
         return self._idle.pop() if self._idle else self.link(self._name)
 
     async def _put_back(self, link: Link) -> None:

@@ -141,7 +141,7 @@ async def _run(subscription: Subscription, id: str, fields: list[bytes], attempt
         group_keys(subscription.stream, subscription.group), "inline",
         in_flight=in_flight, handlers=subscription.handlers,
         executors=Executors(1, os.cpu_count() or 1), put=settled.set_result, keep_results=True,
-        clock=Clock(), signals=Signals(),
+        clock=Clock(), signals=Signals(), fatal=settled.set_exception,
     )  # fmt: skip
     in_flight.take([(id, fields, attempt)])
     runners.wake()

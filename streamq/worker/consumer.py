@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import anyio
 
@@ -48,6 +49,7 @@ class Consumer:
 
     Args:
         name: the consumer's name, which no other process ever uses.
+        fatal: called with an error that ends the worker.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Consumer:
         budget: Budget,
         reconnect: Reconnect,
         signals: Signals,
+        fatal: Callable[[Exception], None],
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
@@ -94,7 +97,7 @@ class Consumer:
         self.runners = Runners(
             self.keys, name, in_flight=self.in_flight, handlers=handlers, executors=executors,
             put=self.settler.put, keep_results=settings.result_ttl > 0, clock=server.clock,
-            signals=signals,
+            signals=signals, fatal=fatal,
         )  # fmt: skip
         context = Context(
             self.keys, name, self._reading, self.in_flight, handlers, settings.lease, signals,

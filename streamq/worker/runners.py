@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from streamq import verdict
+from streamq.errors import NoMainGuard
 from streamq.handlers.handler import Handler, Mode
 from streamq.handlers.table import Handlers
 from streamq.job import Job
@@ -47,6 +48,7 @@ class Runners:
         put: takes each verdict.
         keep_results: whether results are wanted.
         clock: how far the server's clock is ahead of ours.
+        fatal: called with an error that every job would meet.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class Runners:
         keep_results: bool,
         clock: Clock,
         signals: Signals,
+        fatal: Callable[[Exception], None],
     ) -> None:
         self._in_flight = in_flight
         self._executors = executors
         self._put = put
         self._keep_results = keep_results
         self._signals = signals
+        self._fatal = fatal
         self._preparer = Preparer(
             keys, consumer, in_flight=in_flight, handlers=handlers, put=put, clock=clock
         )
@@ -248,6 +252,11 @@ class Runners:
         cancelled = isinstance(error, asyncio.CancelledError)
         if cancelled and slot.cause is not None:
             self._settle_cancelled(slot)
+            return True
+        if isinstance(error, NoMainGuard):
+            for job in slot.jobs:
+                self._put(verdict.released(job))
+            self._fatal(error)
             return True
         if isinstance(error, KeyboardInterrupt) or (cancelled and self._closed):
             return False

@@ -77,6 +77,7 @@ class Worker:
         self._lifespan = lifespan
         self._signals = Signals(observers)
         self._stop = anyio.Event()
+        self._error: Exception | None = None
         reconnect = Reconnect(self._signals)
         budget = Budget(max_jobs)
         at_once = [s.concurrency or settings.concurrency for s in subscriptions]
@@ -85,7 +86,8 @@ class Worker:
             Consumer(
                 server, subscription.stream, subscription.group, self.name,
                 handlers=subscription.handlers, concurrency=concurrency, settings=settings,
-                executors=executors, budget=budget, reconnect=reconnect, signals=self._signals,
+                executors=executors, budget=budget, reconnect=reconnect,
+                signals=self._signals, fatal=self._fail,
             )
             for subscription, concurrency in zip(subscriptions, at_once, strict=True)
         ]  # fmt: skip
@@ -97,6 +99,7 @@ class Worker:
             signals: also stop at SIGINT and SIGTERM; only in the main thread.
 
         Raises:
+            NoMainGuard: a handler in a process, in a script without a main guard.
             StreamqError: the server cannot be used at the start. Once running, the
                 worker waits for a lost server to come back.
         """
@@ -108,6 +111,8 @@ class Worker:
         finally:
             for consumer in self.consumers:
                 await consumer.close()
+        if self._error is not None:
+            raise self._error
 
     async def _work(self, signals: bool) -> None:
         async with self._lifespan(), anyio.create_task_group() as background:
@@ -127,6 +132,11 @@ class Worker:
             running = sum(consumer.runners.running for consumer in self.consumers)
             self._signals.send(Stopping(running, self.settings.grace))
             self._stop.set()
+
+    def _fail(self, error: Exception) -> None:
+        """Stop because of an error that every job would meet."""
+        self._error = error
+        self.stop()
 
     @property
     def stuck(self) -> int:

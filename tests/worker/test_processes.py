@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
+import anyio
 import pytest
 import redis
 
 from streamq import App, Settings
-from tests.lua.support import raw_entries
+from tests.lua.support import command, raw_entries
+from tests.servers import RedisServer
 from tests.worker import work
 from tests.worker.support import AT_ONCE, Outcome, drain
 
@@ -105,3 +109,35 @@ async def test_a_function_that_cannot_go_there_is_a_failure(app: App) -> None:
     watch = await drain(app, settings=ONE)
     assert watch.outcomes == [Outcome.DEAD]
     assert "local" in watch.verdicts[0].error
+
+
+SCRIPT = """
+import asyncio
+from streamq import App
+
+app = App({url!r})
+
+@app.handler("t", process=True)
+def work(n: int) -> int:
+    return n
+
+asyncio.run(app.produce("t", {{"n": 1}}))
+app.run()
+"""
+
+
+async def test_a_script_without_a_main_guard_ends_with_the_lines_to_write(
+    server: RedisServer, client: redis.Redis, tmp_path: Path
+) -> None:
+    """Each process of the pool would run it again: write jobs, start a worker with a pool."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(url=server.unix_url))
+    done = await anyio.run_process([sys.executable, str(script)], check=False)
+    said = done.stderr.decode()
+    assert done.returncode == 1
+    assert 'if __name__ == "__main__":\n        app.run()' in said
+    assert said.count("NoMainGuard") == 1
+    [(id, _)] = raw_entries(client, "jobs")
+    [(pending, _, _, attempt)] = command(client, "XPENDING", "jobs", "default", "-", "+", 9)
+    assert (pending, attempt) == (id, 0)
+    assert command(client, "XINFO", "CONSUMERS", "jobs", "default")[0][1] == "~retry"
