@@ -125,17 +125,21 @@ class InvalidArguments(PayloadError):
 # -- handlers -----------------------------------------------------------------
 
 
-class NoMainGuard(ConfigError):
-    """A script with handlers in processes starts a worker when it is imported."""
+_MAIN_GUARD = """\
+a handler with process=True runs in processes that import your script, and your script starts a \
+worker, or writes jobs, whenever it is imported. Write
 
-    def __init__(self) -> None:
-        super().__init__(
-            "a handler with process=True runs in processes that import your script, and your "
-            "script starts a worker (or writes jobs) whenever it is imported. Write\n\n"
-            '    if __name__ == "__main__":\n'
-            "        app.run()\n\n"
-            "with all that is to happen once below the first of these lines"
-        )
+    if __name__ == "__main__":
+        app.run()
+
+with all that is to happen once below the first of these lines"""
+
+
+class NoMainGuard(ConfigError):
+    """A script with handlers in processes starts a worker whenever it is imported."""
+
+    def __init__(self, message: str = _MAIN_GUARD) -> None:  # which unpickling gives back
+        super().__init__(message)
 
 
 class JobTimeout(StreamqError):

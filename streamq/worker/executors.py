@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
-from anyio import CapacityLimiter, to_process, to_thread
+from anyio import BrokenWorkerProcess, CapacityLimiter, to_process, to_thread
 
-from streamq.errors import HandlerFailed
+from streamq.errors import HandlerFailed, NoMainGuard
 from streamq.handlers.handler import Handler, Mode
 from streamq.job import Emitted, Job
 from streamq.retry import Dead, Retry
@@ -53,10 +53,15 @@ class Executors:
                 )  # fmt: skip
         async with self._processes:
             begun()
-            result, emitted, error = await to_process.run_sync(
-                _in_process, handler.function, jobs, args, kwargs,
-                cancellable=True, limiter=CapacityLimiter(1),
-            )  # fmt: skip
+            try:
+                result, emitted, error = await to_process.run_sync(
+                    _in_process, handler.function, jobs, args, kwargs,
+                    cancellable=True, limiter=CapacityLimiter(1),
+                )  # fmt: skip
+            except BrokenWorkerProcess as broken:
+                if isinstance(broken.__cause__, NoMainGuard):
+                    raise broken.__cause__ from None
+                raise
         if error is not None:
             raise error
         for job, events in zip(jobs, emitted, strict=True):

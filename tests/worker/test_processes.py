@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from streamq import App, Settings
-from tests.lua.support import command, raw_entries
+from streamq.wire.keys import PARKED
+from tests.lua.support import raw_entries
 from tests.servers import RedisServer
 from tests.worker import work
 from tests.worker.support import AT_ONCE, Outcome, drain
@@ -138,6 +139,5 @@ async def test_a_script_without_a_main_guard_ends_with_the_lines_to_write(
     assert 'if __name__ == "__main__":\n        app.run()' in said
     assert said.count("NoMainGuard") == 1
     [(id, _)] = raw_entries(client, "jobs")
-    [(pending, _, _, attempt)] = command(client, "XPENDING", "jobs", "default", "-", "+", 9)
-    assert (pending, attempt) == (id, 0)
-    assert command(client, "XINFO", "CONSUMERS", "jobs", "default")[0][1] == "~retry"
+    [row] = client.xpending_range("jobs", "default", "-", "+", 9)
+    assert (row["message_id"], row["times_delivered"], row["consumer"]) == (id, 0, PARKED)
