@@ -34,6 +34,18 @@ def settle(
     )
 
 
+def rights(keys: GroupKeys, stream_keys: StreamKeys) -> Call:
+    """What a worker's user lacks of all that the scripts of a worker do."""
+    return Call(
+        load("rights"),
+        (
+            keys.stream, keys.retry, keys.dlq, keys.reclaim_lock, keys.job("0-1"),
+            stream_keys.scheduled, stream_keys.scheduled_jobs,
+        ),
+        (keys.group,),
+    )  # fmt: skip
+
+
 def extend(keys: GroupKeys, consumer: str, pairs: Sequence[Arg]) -> Call:
     """Renew the leases of entries; ``pairs``: entry ID and delivery count of each."""
     return Call(load("extend"), (keys.stream,), (keys.group, consumer, *pairs))

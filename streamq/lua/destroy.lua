@@ -14,6 +14,15 @@
 -- been deleted when there are any.
 --@include dead_letter
 --@include park
+--@include rights
+
+local denied = not_permitted({
+    { 'XINFO', 'CONSUMERS', KEYS[1], ARGV[1] }, { 'XGROUP', 'DESTROY', KEYS[1], ARGV[1] },
+    { 'XLEN', KEYS[4] }, { 'UNLINK', KEYS[4] }, { 'DEL', KEYS[2] }, { 'DEL', KEYS[3] },
+})
+if denied then
+    return denied
+end
 
 local stream, group, silence = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local alive = {}

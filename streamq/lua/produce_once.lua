@@ -9,6 +9,14 @@
 --
 -- Returns {ID of the entry that the key stands for, 1 when this call wrote it, else 0,
 --          when it is due if it is for later: Unix time in ms}.
+--@include rights
+
+local denied = not_permitted({
+    { 'GET', KEYS[2] }, { 'SET', KEYS[2], 'a' }, { 'XADD', KEYS[1], '*', 'a', 'b' },
+})
+if denied then
+    return denied
+end
 
 local known = redis.call('GET', KEYS[2])
 if known then

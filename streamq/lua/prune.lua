@@ -9,6 +9,14 @@
 -- Returns {how many were deleted, where to go on, or '' at the end}.
 --@include after
 --@include remove
+--@include rights
+
+local denied = not_permitted({
+    { 'XINFO', 'GROUPS', KEYS[1] }, { 'XRANGE', KEYS[1], '-', '+' }, { 'XDEL', KEYS[1], '0-1' },
+})
+if denied then
+    return denied
+end
 
 local groups = groups_of(KEYS[1])
 if #groups == 0 then

@@ -5,6 +5,14 @@
 -- ARGV[1..] IDs of dead letters
 --
 -- Returns for each: 1 (deleted), 0 (there is no such dead letter).
+--@include rights
+
+local denied = not_permitted({
+    { 'XDEL', KEYS[1], '0-1' }, { 'XLEN', KEYS[1] }, { 'DEL', KEYS[1] },
+})
+if denied then
+    return denied
+end
 
 local answers = {}
 for i = 1, #ARGV do

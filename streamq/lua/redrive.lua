@@ -10,6 +10,15 @@
 -- Returns for each: the ID of the new entry, or '' when there is no such dead letter,
 -- or '!empty' when the entry had been deleted before it became one.
 --@include native
+--@include rights
+
+local denied = not_permitted({
+    { 'XRANGE', KEYS[2], '-', '+' }, { 'XADD', KEYS[1], '*', 'a', 'b' }, { 'XDEL', KEYS[2], '0-1' },
+    { 'XLEN', KEYS[2] }, { 'DEL', KEYS[2] },
+})
+if denied then
+    return denied
+end
 
 local LETTER = 10 -- strings that streamq wrote in front of the entry's own fields
 local answers = {}

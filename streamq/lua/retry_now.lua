@@ -13,6 +13,15 @@
 --@include clock
 --@include dead_letter
 --@include park
+--@include rights
+
+local denied = not_permitted({
+    { 'XPENDING', KEYS[1], ARGV[1], '-', '+', '1' }, { 'XCLAIM', KEYS[1], ARGV[1], 'c', '0', '0-1' },
+    { 'ZADD', KEYS[2], '0', 'a' },
+})
+if denied then
+    return denied
+end
 
 local stream, retry, group = KEYS[1], KEYS[2], ARGV[1]
 local bad = wrong_type(retry, 'zset')

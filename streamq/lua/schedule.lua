@@ -15,6 +15,14 @@
 --          1 when this call made it, else 0,
 --          when it is due: Unix time in ms, nil for what is in the stream already}.
 --@include clock
+--@include rights
+
+local denied = not_permitted({
+    { 'HGET', KEYS[2], 'a' }, { 'HSET', KEYS[2], 'a', 'b' }, { 'ZADD', KEYS[1], '0', 'a' },
+})
+if denied then
+    return denied
+end
 
 redis.call('ZCARD', KEYS[1]) -- says so when it is no set, before anything is written
 -- What is known already is written once more as it is: WAIT waits for what its own

@@ -13,6 +13,17 @@
 -- Returns for each: 1 (dead), -1 (not pending in this group).
 --@include dead_letter
 --@include remove
+--@include rights
+
+local denied = not_permitted({
+    { 'XPENDING', KEYS[1], ARGV[1], '-', '+', '1' }, { 'XRANGE', KEYS[1], '-', '+' },
+    { 'XADD', KEYS[3], '*', 'a', 'b' }, { 'HGET', KEYS[4], 'a' }, { 'DEL', KEYS[4] },
+    { 'ZREM', KEYS[2], 'a' }, { 'XACK', KEYS[1], ARGV[1], '0-1' }, { 'XINFO', 'GROUPS', KEYS[1] },
+    { 'XDEL', KEYS[1], '0-1' },
+})
+if denied then
+    return denied
+end
 
 local stream, retry, dlq, group = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 local bad = wrong_type(retry, 'zset') or wrong_type(dlq, 'stream')

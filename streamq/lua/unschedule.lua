@@ -7,6 +7,14 @@
 -- ARGV[1]   the schedule's name
 --
 -- Returns 1 when it was taken back, 0 when there is none of that name.
+--@include rights
+
+local denied = not_permitted({
+    { 'ZREM', KEYS[1], 'a' }, { 'HGET', KEYS[2], 'a' }, { 'HDEL', KEYS[2], 'a' },
+})
+if denied then
+    return denied
+end
 
 local name = ARGV[1]
 redis.call('HDEL', KEYS[2], name, name .. ':key')

@@ -41,6 +41,9 @@ _ANY_KEY = re.compile(r"[Nn]o permissions to access (?:a|one of the) key")
 _NO_PASSWORD = re.compile(r"invalid password|AUTH.* password")
 """How a server that has no password, or an old one, refuses the one that it is given."""
 
+_NEEDS = "streamq needs "
+"""In the error of a script that has looked at its rights: what follows are those missing."""
+
 _ACL = "see docs/security.md for what each role needs"
 
 
@@ -149,7 +152,22 @@ def wrong_key_type(keys: Sequence[str], kinds: Sequence[object]) -> WrongKeyType
     return None
 
 
+def lacks_rights(where: str, missing: Sequence[bytes]) -> AuthenticationFailed:
+    """A user has not all the rights that a script needs.
+
+    Args:
+        missing: ``command key`` of each, as ``rights.lua`` lists them.
+    """
+    named = [printable(one, 300) for one in missing]
+    return AuthenticationFailed(
+        f"the server at {where} does not permit it: the user lacks {', '.join(named)}; add these "
+        f"commands (+) and keys (~) to its ACL, {_ACL}"
+    )
+
+
 def _not_permitted(text: str, where: str) -> AuthenticationFailed:
+    if _NEEDS in text:
+        return lacks_rights(where, text.partition(_NEEDS)[2].encode().split(b", "))
     if _ANY_KEY.search(text):
         return KeyNotPermitted(where)
     match = _COMMAND.search(text)

@@ -17,9 +17,10 @@ from streamq.handlers.table import Handlers
 from streamq.server import Server
 from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
+from streamq.server.replies import lacks_rights
 from streamq.signals import GroupCreated, Signals
 from streamq.wire.entry import after
-from streamq.wire.keys import GroupKeys, group_keys
+from streamq.wire.keys import GroupKeys, group_keys, stream_keys
 from streamq.worker.budget import Budget
 from streamq.worker.executors import Executors
 from streamq.worker.fetch import BLOCK, Fetcher
@@ -78,6 +79,7 @@ class Consumer:
         self._signals = signals
         self._fetching: anyio.CancelScope | None = None
         self._prepared = False
+        self._where = server.where
         # One connection for reads that block, one for everything else. Each is given up
         # early enough for a heartbeat on the next one to save the leases.
         timeout = min(max(settings.lease / 2, MIN_TIMEOUT), REPLY_TIMEOUT)
@@ -116,10 +118,14 @@ class Consumer:
 
         Raises:
             WrongKeyType: the stream's key holds something else.
+            AuthenticationFailed: the user lacks a permission; it says which.
             StreamqError: the server cannot be used.
         """
         if self._prepared:
             return
+        missing = await self._writing.run(lua.rights(self.keys, stream_keys(self.stream)))
+        if missing:
+            raise lacks_rights(self._where, missing)
         if await create_group(self._writing, self.stream, self.group, self._settings.start):
             self._signals.send(GroupCreated(self.stream, self.group, again=False))
         self._prepared = True
