@@ -9,6 +9,10 @@
     ) -> None:
         \"\"\"Create a group.\"\"\"
 
+A parameter that is a dataclass stands for the options that its fields are::
+
+    def consume(options: ConsumeOptions) -> None: ...
+
 Click parses and prints. A family's modules are imported when one of its commands is run, so a
 command costs the time of no other.
 """
@@ -18,7 +22,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib import import_module
 from typing import Any
 
@@ -219,28 +223,58 @@ def _parameters(function: Callable[..., None]) -> list[click.Parameter]:
     hints = typing.get_type_hints(function, include_extras=True)
     found = []
     for parameter in inspect.signature(function).parameters.values():
-        hint, *marks = typing.get_args(hints[parameter.name]) or (None,)
-        for mark in marks:
-            if isinstance(mark, Option | Argument):
-                required = parameter.default is parameter.empty
-                default = None if required else parameter.default
-                found.append(mark.parameter(parameter.name, hint, default, required))
+        hint = hints[parameter.name]
+        if is_dataclass(hint):
+            found += _parameters_of_fields(hint)
+        else:
+            found += _parameter(parameter.name, hint, parameter.default)
     return found
 
 
+def _parameters_of_fields(options: Any) -> list[click.Parameter]:
+    hints = typing.get_type_hints(options, include_extras=True)
+    found = []
+    for field in fields(options):
+        default = inspect.Parameter.empty if field.default is MISSING else field.default
+        found += _parameter(field.name, hints[field.name], default)
+    return found
+
+
+def _parameter(name: str, annotated: Any, default: Any) -> list[click.Parameter]:
+    hint, *marks = typing.get_args(annotated) or (None,)
+    required = default is inspect.Parameter.empty
+    return [
+        mark.parameter(name, hint, None if required else default, required)
+        for mark in marks
+        if isinstance(mark, Option | Argument)
+    ]
+
+
 def _callback(function: Callable[..., None]) -> Callable[..., None]:
-    """Call it with lists where it wants lists, and with the context where it wants that."""
+    """Call it with lists, the context or a dataclass of options where it wants that."""
     hints = typing.get_type_hints(function)
 
     def call(**values: Any) -> None:
+        wanted: dict[str, Any] = {}
         for name, hint in hints.items():
             if hint is Context:
-                values[name] = click.get_current_context()
-            elif name in values and _is_list(hint):
-                values[name] = list(values[name] or ())
-        function(**values)
+                wanted[name] = click.get_current_context()
+            elif is_dataclass(hint):
+                wanted[name] = _options(hint, values)
+            elif name in values:
+                wanted[name] = _value(hint, values[name])
+        function(**wanted)
 
     return call
+
+
+def _options(make: Any, values: Mapping[str, Any]) -> Any:
+    hints = typing.get_type_hints(make)
+    return make(**{name: _value(hint, values[name]) for name, hint in hints.items()})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    return list(value or ()) if _is_list(hint) else value
 
 
 def _common(parser: Parser | None, complete: Completer | None) -> dict[str, Any]:

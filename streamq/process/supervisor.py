@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from streamq.process.child import LIFELINE
 from streamq.retry import Backoff
 from streamq.worker.shutdown import STOP_SIGNALS
 
@@ -27,10 +28,6 @@ BACKOFF = EqualJitter(base=0.5, factor=2, cap=30.0)
 
 STEADY = 10.0
 """Seconds after which a process counts as having started well."""
-
-LIFELINE = "STREAMQ_LIFELINE"
-"""Names the file descriptor that ends when the process is to stop: because its supervisor
-says so, or because its supervisor is gone, however it went."""
 
 _log = logging.getLogger("streamq")
 
@@ -61,7 +58,7 @@ class Supervisor:
     a code of ``final`` other than 0 would end so again: all are stopped then.
 
     Each finds a pipe to watch, see :data:`LIFELINE` and
-    :func:`streamq.worker.shutdown.stop_with_supervisor`. They are not told to stop by a
+    :func:`streamq.process.child.stop_with_supervisor`. They are not told to stop by a
     signal, because a service manager may signal them as well, and the second one a
     worker gets means something else.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 TERM_GRACE = 3
-"""Seconds between SIGTERM and SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL; less than what a cancelled handler may take."""
 
 # Whoever stops the worker's whole process group or service stops this shell later: it has
 # to outlive the worker. A line without its end, `read` does not take.
@@ -31,11 +31,11 @@ for group; do kill -s KILL -- "-$group"; done
 """
 
 
-class Guard:
+class Watchdog:
     """Ends process groups once this process has ended, in whatever way.
 
-    The shell is started with the first group, and ends with this process. Where there is
-    no ``/bin/sh``, or somebody kills it, nobody keeps watch.
+    The shell is started with the first group, and ends with this process. Without a
+    ``/bin/sh``, or once it is killed, nothing keeps watch.
     """
 
     def __init__(self) -> None:

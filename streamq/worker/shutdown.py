@@ -50,12 +50,6 @@ async def stop_on_signals(stop: Callable[[], None], leave: Callable[[], None]) -
             signal.signal(number, handler)
 
 
-async def stop_with_supervisor(lifeline: int, stop: Callable[[], None]) -> None:
-    """Call ``stop`` when the supervisor is gone: its end of the pipe has closed."""
-    await anyio.wait_readable(lifeline)
-    stop()
-
-
 def end_with_main() -> None:
     """Let the process end soon after its main thread, whatever handlers still do in theirs.
 

@@ -26,8 +26,8 @@ PATIENCE = 30.0
 # A process that runs until it is told to stop, and tells by whom.
 PROCESS = """
 import os, signal, sys, anyio
-from streamq.process.supervisor import LIFELINE
-from streamq.worker.shutdown import stop_on_signals, stop_with_supervisor
+from streamq.process.child import LIFELINE, stop_with_supervisor
+from streamq.worker.shutdown import stop_on_signals
 
 pen, how = os.open(sys.argv[1], os.O_WRONLY), sys.argv[2]
 

@@ -13,7 +13,9 @@ import pytest
 
 from streamq.errors import ConfigError, InvalidArguments, InvalidEntry
 from streamq.job import Job
-from streamq.programs.command import Command, end_programs, exec_handler
+from streamq.programs.command import Command
+from streamq.programs.handler import exec_handler
+from streamq.programs.process import end_programs
 from streamq.retry import Dead, Retry
 from streamq.signals import Leaving
 from streamq.wire.entry import decode
@@ -189,7 +191,7 @@ class TestRunning:
         assert "begin" not in str(failure.value)
 
     async def test_75_asks_for_another_try(self, run: Runs) -> None:
-        with pytest.raises(Retry, match=r"^asked to be tried again \(exit code 75\): busy$"):
+        with pytest.raises(Retry, match=r"^asked for another attempt \(exit code 75\): busy$"):
             await run("sh -c 'echo busy >&2; exit 75'")
 
     async def test_65_gives_the_job_up(self, run: Runs) -> None:
@@ -219,7 +221,7 @@ class TestRunning:
     async def test_when_cancelled_it_ends_with_its_children(
         self, run: Runs, monkeypatch: pytest.MonkeyPatch, trap: str
     ) -> None:
-        monkeypatch.setattr("streamq.programs.command.TERM_GRACE", 0.1)
+        monkeypatch.setattr("streamq.programs.process.TERM_GRACE", 0.1)
         pids: asyncio.Queue[bytes] = asyncio.Queue()
         monkeypatch.setattr(run, "output", pids.put_nowait)
 
@@ -240,7 +242,7 @@ class TestRunning:
     ) -> None:
         pids: asyncio.Queue[bytes] = asyncio.Queue()
         monkeypatch.setattr(run, "output", pids.put_nowait)
-        monkeypatch.setattr("streamq.programs.command.TERM_GRACE", 3600.0)
+        monkeypatch.setattr("streamq.programs.process.TERM_GRACE", 3600.0)
 
         script = 'trap "echo told" TERM; echo $$; while :; do sleep 0.1; done'
         task = asyncio.create_task(run(f"sh -c '{script}'"))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from streamq.programs.watchdog import Guard
+from streamq.programs.watchdog import Watchdog
 from tests.cli.support import Program, has_ended
 from tests.servers import RedisServer
 
@@ -20,9 +20,9 @@ PATIENCE = 30.0
 
 OWNER = """
 import subprocess, sys
-from streamq.programs.watchdog import Guard
+from streamq.programs.watchdog import Watchdog
 
-guard = Guard()
+guard = Watchdog()
 programs = [subprocess.Popen(["sh", "-c", script], start_new_session=True, stdout=subprocess.PIPE)
             for script in sys.argv[1:]]
 for program in programs:
@@ -79,8 +79,8 @@ def test_a_worker_that_is_killed(server: RedisServer, client: redis.Redis, pids:
 
 def test_who_ends_well_leaves_no_shell_behind() -> None:
     script = (
-        "from streamq.programs.watchdog import Guard; "
-        "g = Guard(); g.add(1 << 30); g.remove(1 << 30)"
+        "from streamq.programs.watchdog import Watchdog; "
+        "g = Watchdog(); g.add(1 << 30); g.remove(1 << 30)"
     )
     # The shell has this pipe too; it would be open for as long as it runs.
     theirs, ours = os.pipe()
@@ -95,7 +95,7 @@ def test_without_a_shell_programs_run_all_the_same(monkeypatch: pytest.MonkeyPat
         raise FileNotFoundError("/bin/sh")
 
     monkeypatch.setattr(os, "posix_spawn", refuse)
-    guard = Guard()
+    guard = Watchdog()
     guard.add(1 << 30)
     guard.remove(1 << 30)
 

@@ -11,7 +11,8 @@ import redis
 
 from streamq import App, Settings, limits
 from streamq.observe.prometheus import Metrics
-from streamq.programs import command as programs
+from streamq.programs.command import MAX_ARGUMENT
+from streamq.programs.output import TAIL
 from streamq.wire import entry
 from tests.lua.support import command
 from tests.markdown import ROOT, read
@@ -38,8 +39,8 @@ def limit(what: str) -> int:
         ("result that is kept", limits.MAX_RESULT),
         ("data that a record keeps", limits.KEEP_DATA),
         ("error that is kept", limits.MAX_ERROR),
-        ("argument of a program", programs.MAX_ARGUMENT),
-        ("standard error of a program that is kept", programs.TAIL),
+        ("argument of a program", MAX_ARGUMENT),
+        ("standard error of a program that is kept", TAIL),
     ],
 )
 def test_the_page_tells_the_limits_of_the_code(what: str, number: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,11 +10,15 @@ from typing import TYPE_CHECKING
 
 from streamq.app import App
 from streamq.cli.connection import connect, start_embedded
+from streamq.cli.consume.printing import printing_handler
+from streamq.cli.loading import find_app
 from streamq.errors import ConfigError
-from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM
+from streamq.limits import CONCURRENCY, DEFAULT_GROUP, DEFAULT_STREAM, METRICS_PORT, RETRIES
 from streamq.worker import Handlers, Settings, Subscription, Worker
 
 if TYPE_CHECKING:
+    from streamq.cli.consume.options import ConsumeOptions
+    from streamq.cli.consume.printing import Output
     from streamq.handlers.handler import Handler
     from streamq.observe.prometheus import Metrics
     from streamq.server import Server
@@ -99,8 +104,6 @@ class Plan:
         Raises:
             ConfigError: the port is in use.
         """
-        from streamq.limits import METRICS_PORT
-
         given = self.metrics_port
         if given == 0:
             return
@@ -109,3 +112,64 @@ class Plan:
             metrics.serve(self.metrics_host, port, next_free=given is None)
         except ConfigError as error:
             raise ConfigError(f"{error} (--metrics-port, --metrics-host)") from None
+
+
+def make_plan(options: ConsumeOptions, output: Output, *, url: str | None) -> Plan:
+    """What the options come to.
+
+    Args:
+        output: where a program's output or the jobs themselves go.
+        url: the server's; ``None`` for the App's own, or the default.
+
+    Raises:
+        ConfigError: the App or the program cannot be used, or not with these options.
+    """
+    work = _work(options, output)
+    prints = options.command is None and not isinstance(work, App)
+    concurrency = CONCURRENCY if options.command is None else os.cpu_count() or 1
+    return Plan(
+        url=url,
+        groups=options.groups or [],
+        streams=options.streams or [],
+        work=work,
+        prints=prints,
+        settings=Settings(
+            concurrency=options.concurrency or concurrency,
+            lease=options.lease,
+            result_ttl=options.result_ttl,
+            # A job that cannot be printed has nothing to wait for.
+            grace=0 if prints else options.grace,
+            start=options.start,
+        ),
+        burst=options.burst,
+        max_jobs=options.max_jobs,
+        processes=options.processes,
+        metrics_port=options.metrics_port,
+        metrics_host=options.metrics_host,
+    )
+
+
+async def prepare(worker: Worker) -> None:
+    """Create the groups now, so that what cannot work is said before "Consuming"."""
+    for consumer in worker.consumers:
+        try:
+            await consumer.prepare()
+        finally:
+            await consumer.close()
+
+
+def _work(options: ConsumeOptions, output: Output) -> App | Handler:
+    app = find_app(options.app) if options.command is None else None
+    if app is not None:
+        for name, value in (("retries", options.retries), ("timeout", options.timeout)):
+            if value is not None:
+                raise ConfigError(f"--{name} is not for an App: write @app.handler(..., {name}=…)")
+        return app
+    retries = RETRIES if options.retries is None else options.retries
+    if options.command is None:
+        return printing_handler(output, retries=retries, timeout=options.timeout)
+    from streamq.programs.handler import exec_handler
+
+    return exec_handler(
+        options.command, retries=retries, timeout=options.timeout, output=output.relay
+    )

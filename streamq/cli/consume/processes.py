@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from streamq.cli.consume.logs import announce, warn
+from streamq.cli.consume.place import NUMBER, SHEET, URL
+from streamq.cli.consume.plan import prepare
 from streamq.cli.consume.tally import Tally
-from streamq.cli.consume.work import prepare
 from streamq.cli.exits import ExitCode
 from streamq.observe.log import LogObserver
 from streamq.observe.prometheus.merge import MergedMetrics, Scoreboard
-from streamq.observe.prometheus.series import Series, outcomes
-from streamq.observe.prometheus.sheet import Sheet
-from streamq.process.supervisor import LIFELINE, Equipment, Supervisor
+from streamq.observe.prometheus.series import outcomes
+from streamq.process.supervisor import Equipment, Supervisor
 from streamq.server import Server
-from streamq.worker import Subscription, Worker
-from streamq.worker.shutdown import stop_with_supervisor
+from streamq.worker import Subscription
 
 if TYPE_CHECKING:
     from streamq.cli.consume.plan import Plan
-
-NUMBER = "STREAMQ_PROCESS"
-SHEET = "STREAMQ_SHEET"
-URL = "STREAMQ_PROCESS_URL"
 
 # Another start would end the same way: an option or the App is wrong, nobody reads, or
 # there is no room for what is printed.
@@ -114,58 +107,13 @@ class Processes:
         return code
 
     def close(self) -> None:
-        """Serve no metrics any more."""
+        """Serve no more metrics."""
         self.metrics.close()
         self._scoreboard.close()
 
     def _equip(self, number: int) -> Equipment:
         sheet = self._scoreboard.sheet(number)
         return Equipment({NUMBER: str(number), SHEET: str(sheet), **self._url}, [sheet])
-
-
-class Place(NamedTuple):
-    """A process's own side: its place under the supervisor.
-
-    Attributes:
-        number: which of the processes it is, from 1.
-        lifeline: the descriptor that ends when it is to stop.
-        sheet: the descriptor of the file for its counts.
-        url: the server's, if the supervisor was given one.
-    """
-
-    number: int
-    lifeline: int
-    sheet: int
-    url: str | None
-
-    def series(self, subscriptions: Sequence[Subscription]) -> Series:
-        """The observer that counts for the supervisor."""
-        sheet = Sheet(self.sheet, Series(subscriptions).counts())
-        return Series(subscriptions, sheet.write)
-
-    async def run(self, worker: Worker) -> None:
-        """Run the worker until it ends or the supervisor wants it to."""
-        watching = asyncio.create_task(stop_with_supervisor(self.lifeline, worker.stop))
-        try:
-            await worker.run(signals=True)
-        finally:
-            watching.cancel()
-
-
-def find_place() -> Place | None:
-    """This process's place, or ``None`` where no supervisor has started it.
-
-    It is taken out of the environment, so that no program started from here has it too.
-    """
-    given = [os.environ.pop(name, None) for name in (NUMBER, LIFELINE, SHEET)]
-    url = os.environ.pop(URL, None)
-    if None in given:
-        return None
-    number, lifeline, sheet = (int(value) for value in given if value is not None)
-    place = Place(number, lifeline, sheet, url)
-    for descriptor in (place.lifeline, place.sheet):
-        os.set_inheritable(descriptor, False)
-    return place
 
 
 def _without_url(arguments: Sequence[str]) -> list[str]:

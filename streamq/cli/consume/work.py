@@ -8,15 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from streamq.cli.consume.logs import announce, warn
+from streamq.cli.consume.plan import prepare
 from streamq.cli.consume.tally import Tally
 from streamq.observe.log import LogObserver
 from streamq.process.gc import collect_less
-from streamq.programs.command import end_programs
+from streamq.programs.process import end_programs
 
 if TYPE_CHECKING:
+    from streamq.cli.consume.place import Place
     from streamq.cli.consume.plan import Plan
     from streamq.cli.consume.printing import Output
-    from streamq.cli.consume.processes import Place
     from streamq.observe.prometheus import Metrics
     from streamq.server import Server
     from streamq.signals import Observer
@@ -25,49 +26,51 @@ if TYPE_CHECKING:
 _log = logging.getLogger("streamq")
 
 
-async def work_alone(plan: Plan, output: Output) -> None:
-    """Work until a signal, the end of a burst, or the last of so many jobs."""
+async def work(plan: Plan, output: Output, place: Place | None = None) -> None:
+    """Work until a signal, the end of a burst, or the last of the deliveries asked for.
+
+    Args:
+        output: tells the worker when nobody reads it.
+        place: that of this process among several; ``None`` for one that works alone.
+    """
     async with plan.server() as server:
         subscriptions = plan.subscriptions()
-        await warn(server)
-        tally = Tally()
-        observers: list[Observer] = [LogObserver(), tally, end_programs]
-        metrics = _metrics(plan, server, subscriptions)
+        if place is None:
+            await _work_alone(plan, server, subscriptions, output)
+        else:
+            await _work_in(place, plan, server, subscriptions, output)
+
+
+async def _work_alone(
+    plan: Plan, server: Server, subscriptions: Sequence[Subscription], output: Output
+) -> None:
+    await warn(server)
+    tally = Tally()
+    observers: list[Observer] = [LogObserver(), tally, end_programs]
+    metrics = _metrics(plan, server, subscriptions)
+    if metrics is not None:
+        observers.append(metrics)
+    try:
+        worker = plan.worker(server, subscriptions, observers)
+        output.on_broken = partial(_nobody_reads, worker)
+        await prepare(worker)
+        announce(plan, server, subscriptions, metrics)
+        collect_less()
+        await worker.run(signals=True)
+    finally:
         if metrics is not None:
-            observers.append(metrics)
-        try:
-            worker = plan.worker(server, subscriptions, observers)
-            output.on_broken = partial(_nobody_reads, worker)
-            await prepare(worker)
-            announce(plan, server, subscriptions, metrics)
-            collect_less()
-            await worker.run(signals=True)
-        finally:
-            if metrics is not None:
-                metrics.close()
+            metrics.close()
     _log.info("%s", tally)
 
 
-async def work_in(place: Place, plan: Plan, output: Output) -> None:
-    """Work as one of several processes, until the supervisor wants it to stop."""
-    async with plan.server() as server:
-        subscriptions = plan.subscriptions()
-        observers: list[Observer] = [
-            LogObserver(), place.series(subscriptions), end_programs,
-        ]  # fmt: skip
-        worker = plan.worker(server, subscriptions, observers)
-        output.on_broken = partial(_nobody_reads, worker)
-        collect_less()
-        await place.run(worker)
-
-
-async def prepare(worker: Worker) -> None:
-    """Create the groups now, so that what cannot work is said before "Consuming"."""
-    for consumer in worker.consumers:
-        try:
-            await consumer.prepare()
-        finally:
-            await consumer.close()
+async def _work_in(
+    place: Place, plan: Plan, server: Server, subscriptions: Sequence[Subscription], output: Output
+) -> None:
+    observers: list[Observer] = [LogObserver(), place.series(subscriptions), end_programs]
+    worker = plan.worker(server, subscriptions, observers)
+    output.on_broken = partial(_nobody_reads, worker)
+    collect_less()
+    await place.run(worker)
 
 
 def _metrics(plan: Plan, server: Server, subscriptions: Sequence[Subscription]) -> Metrics | None:
