@@ -8,4 +8,5 @@ stock = Group(
     retries=5,
     backoff=Backoff(base=2, cap=60),
     timeout=10,
+    concurrency=1,  # first come, first served
 )
