@@ -18,17 +18,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streamq.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from streamq.app import App
     from streamq.errors import StreamqError
     from streamq.event import Event
     from streamq.group import Group
     from streamq.job import Job
-    from streamq.produce.new_job import Enqueued, NewJob
+    from streamq.new_job import Enqueued, NewJob
     from streamq.retry import Backoff, Dead, Retry
     from streamq.worker import Settings, Worker
-
-__version__ = "0.1.0"
 
 __all__ = [
     "App", "Backoff", "Dead", "Enqueued", "Event", "Group", "Job", "NewJob", "Retry", "Settings",
@@ -36,8 +36,8 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "App": "app", "Backoff": "retry", "Dead": "retry", "Enqueued": "produce.new_job",
-    "Event": "event", "Group": "group", "Job": "job", "NewJob": "produce.new_job",
+    "App": "app", "Backoff": "retry", "Dead": "retry", "Enqueued": "new_job",
+    "Event": "event", "Group": "group", "Job": "job", "NewJob": "new_job",
     "Retry": "retry", "Settings": "worker", "StreamqError": "errors", "Worker": "worker",
 }  # fmt: skip
 

@@ -15,11 +15,11 @@ from streamq.handlers.handler import ANY, Handler
 from streamq.job import job_class
 from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, MAX_PAYLOAD, REPLICA_TIMEOUT
 from streamq.middleware import Middleware, ProduceMiddleware
+from streamq.new_job import Enqueued, NewJob, Options
 from streamq.options import refuse_options
 from streamq.process.eventloop import run_async
 from streamq.process.gc import collect_less
 from streamq.produce.many import Jobs
-from streamq.produce.new_job import Enqueued, NewJob, Options
 from streamq.produce.producer import Producer
 from streamq.produce.replication import Replication
 from streamq.retry import Backoff

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from streamq.job import Job
 
 if TYPE_CHECKING:
-    from streamq.produce.new_job import Enqueued, NewJob
+    from streamq.new_job import Enqueued, NewJob
 
 CallNext = Callable[[Job], Awaitable[Any]]
 """Handles the job with all that comes after this middleware, and returns the result."""

@@ -1,39 +1,140 @@
-"""Who may know what: imports that would blur the layers."""
+"""Who may know what: imports that would blur the layers.
+
+All imports count: those at the top of a module, those in a function, and those for annotations
+alone. Each of them is a name that the module has to know, and each of them breaks when the other
+module changes.
+"""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import streamq
 
 ROOT = Path(streamq.__file__).parent
+
+LAYERS = (
+    "limits", "errors", "text", "version", "main_guard", "retry",
+    "wire", "lua", "server",
+    "codec", "event", "options", "job", "new_job", "middleware",
+    "handlers", "verdict", "signals",
+    "produce", "worker", "admin",
+    "observe", "programs", "process",
+    "group", "app",
+    "testing", "bench", "cli",
+    "__init__", "__main__",
+)  # fmt: skip
+"""The modules and packages directly under ``streamq``: each may import those before it."""
+
 WIRE = ("streamq.lua", "streamq.server.packing", "streamq.wire.keys")
 """Key names, scripts and bare commands: below the line that admin draws."""
 
 LOOKING = sorted(path for part in ("cli", "observe") for path in (ROOT / part).rglob("*.py"))
 
 
-def imported(path: Path) -> set[str]:
-    """The names that a module imports, at its top or anywhere else, as ``module.name`` too."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+class Import(NamedTuple):
+    """One name that a module imports.
+
+    Attributes:
+        name: as ``module`` or ``module.name``.
+        where: in the module: ``at its top``, ``in a function`` or ``for its types``.
+    """
+
+    name: str
+    where: str
+
+    @property
+    def module(self) -> str | None:
+        """The module of ours that it is or comes from, if it does."""
+        if self.name in MODULES:
+            return self.name
+        home = self.name.rpartition(".")[0]
+        return home if home in MODULES else None
+
+
+def imports(path: Path) -> list[Import]:
+    return list(dict.fromkeys(_imports(ast.parse(path.read_text()), "at its top")))
+
+
+def _imports(parent: ast.AST, where: str) -> Iterator[Import]:
+    for node in ast.iter_child_nodes(parent):
+        match node:
+            case ast.Import(names):
+                yield from (Import(alias.name, where) for alias in names)
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                yield from (Import(f"{module}.{alias.name}", where) for alias in names)
+            case ast.ImportFrom():
+                raise AssertionError(f"line {node.lineno}: write the whole name of the module")
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield from _imports(node, "in a function")
+            case ast.If(test=ast.Name("TYPE_CHECKING")):
+                yield from _imports(node, "for its types")
+            case _:
+                yield from _imports(node, where)
+
+
+IMPORTS = {name: imports(path) for name, path in MODULES.items()}
+
+
+def layer(module: str) -> str:
+    return module.removeprefix("streamq").lstrip(".").partition(".")[0] or "__init__"
+
+
+def test_each_module_has_a_layer() -> None:
+    without = {layer(module) for module in MODULES} ^ set(LAYERS)
+    assert not without, f"in the package or in LAYERS, not in both: {sorted(without)}"
+
+
+def test_imports_point_downwards() -> None:
+    upwards = []
+    for importer, found in IMPORTS.items():
+        for imported in found:
+            if imported.module is None:
+                continue
+            own, other = layer(importer), layer(imported.module)
+            if own != other and LAYERS.index(own) < LAYERS.index(other):
+                upwards.append(f"{importer} imports {imported.name} {imported.where}")
+    assert not upwards, "\n".join(upwards)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    known = {
+        importer: {imported.module for imported in found if imported.module}
+        for importer, found in IMPORTS.items()
+    }
+    try:
+        TopologicalSorter(known).prepare()
+    except CycleError as error:
+        circle = [
+            f"{importer} imports {imported.name} {imported.where}"
+            for imported_module, importer in pairwise(error.args[1])
+            for imported in IMPORTS[importer]
+            if imported.module == imported_module
+        ]
+        pytest.fail("a circle: " + "; ".join(circle))
 
 
 @pytest.mark.parametrize("path", LOOKING, ids=lambda path: str(path.relative_to(ROOT)))
 def test_whoever_looks_at_jobs_stands_on_admin_and_knows_no_key(path: Path) -> None:
-    known = {name for name in imported(path) if name.startswith(WIRE)}
-    known |= imported(path) & {"streamq.server.Arg"}
+    names = {imported.name for imported in imports(path)}
+    known = {name for name in names if name.startswith(WIRE)} | names & {"streamq.server.Arg"}
     assert not known, f"{path} imports {known}: ask streamq.admin instead"
 
 

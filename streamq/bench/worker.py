@@ -13,7 +13,7 @@ import anyio
 from streamq.bench.scratch import GROUP, Scratch
 from streamq.bench.workload import DEFAULTS, TYPE, Workload
 from streamq.handlers.handler import make_handler
-from streamq.produce.new_job import NewJob
+from streamq.new_job import NewJob
 from streamq.produce.producer import Producer
 from streamq.server import Server
 from streamq.signals import ServerLost, Settled, Signal

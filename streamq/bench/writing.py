@@ -12,8 +12,8 @@ from streamq.bench.calls import CALLS, one_by_one
 from streamq.bench.scratch import Scratch
 from streamq.bench.workload import TYPE, Workload
 from streamq.errors import OutcomeUnknown
+from streamq.new_job import NewJob
 from streamq.produce.many import Pair
-from streamq.produce.new_job import NewJob
 from streamq.produce.producer import Producer
 from streamq.server import Server
 

@@ -73,7 +73,7 @@ class State:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from streamq import __version__
+        from streamq.version import __version__
 
         print(f"streamq {__version__}")
         raise Exit

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from streamq import lua
 from streamq.codec import Codec
-from streamq.produce.new_job import NewJob, is_soon
+from streamq.new_job import NewJob, is_soon
 from streamq.server.packing import pack
 from streamq.wire.entry import check_type, encode
 from streamq.wire.keys import check_stream, stream_keys

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Union
 
 from streamq.codec import Codec, encode_with
 from streamq.errors import StreamqError
+from streamq.new_job import Enqueued, NewJob, Options
 from streamq.produce.commands import plain, with_options
-from streamq.produce.new_job import Enqueued, NewJob, Options
 from streamq.server.packing import pack
 from streamq.wire.entry import encode_data
 

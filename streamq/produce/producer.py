@@ -14,9 +14,9 @@ from streamq.codec import Codec, encode_with
 from streamq.errors import NotReplicated, OutcomeUnknown, ServerError, ServerUnavailable
 from streamq.limits import MAX_PAYLOAD
 from streamq.middleware import ProduceMiddleware, around_producing
+from streamq.new_job import Enqueued, NewJob, Options
 from streamq.produce.commands import plain, with_options
 from streamq.produce.many import Jobs, enqueued, new_jobs, packed_chunks
-from streamq.produce.new_job import Enqueued, NewJob, Options
 from streamq.produce.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server

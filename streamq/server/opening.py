@@ -6,13 +6,13 @@ import asyncio
 import socket
 from functools import partial
 
-from streamq import __version__
 from streamq.errors import ServerUnavailable, StreamqError
 from streamq.server.address import Address
 from streamq.server.packing import pack
 from streamq.server.protocol import Connection, NotRESP
 from streamq.server.replies import error_reply
 from streamq.server.tls import tls_failure, was_closed
+from streamq.version import __version__
 
 CONNECT_TIMEOUT = 5.0
 """Seconds until a connection must be open, with all that belongs to it."""

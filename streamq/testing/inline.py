@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamq.errors import ConfigError
 from streamq.limits import MAX_PAYLOAD
-from streamq.produce.new_job import NewJob
+from streamq.new_job import NewJob
 from streamq.server import Clock
 from streamq.signals import Signals
 from streamq.testing.handled import Emitted, Handled

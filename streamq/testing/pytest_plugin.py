@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from streamq import App
+    from streamq.app import App
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +44,7 @@ def streamq_app(streamq_url: str, request: pytest.FixtureRequest) -> Iterator[Ap
 
     A test closes it, where it has used it: ``async with streamq_app: ...``.
     """
-    from streamq import App
+    from streamq.app import App
 
     named = str(request.config.getini("streamq_app"))
     if not named:

@@ -28,9 +28,9 @@ from streamq.signals import Refused, Settled, Signals, Vanished
 from streamq.text import printable
 from streamq.verdict import Outcome, Verdict
 from streamq.wire.keys import GroupKeys
-from streamq.wire.verdicts import emitted, settle_call
 from streamq.worker.inflight import InFlight
 from streamq.worker.reconnect import Reconnect
+from streamq.worker.settle_call import emitted, settle_call
 
 MOST = 500
 """Verdicts in one call at the most; Lua's ``unpack`` takes a few thousand values."""

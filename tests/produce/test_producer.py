@@ -19,8 +19,8 @@ from streamq.errors import (
     StreamqError,
     WrongKeyType,
 )
+from streamq.new_job import NewJob
 from streamq.produce.many import CHUNK, Pair
-from streamq.produce.new_job import NewJob
 from streamq.produce.producer import Producer
 from tests.lua.support import ids_of, raw_entries
 from tests.servers import RedisServer

@@ -1,8 +1,8 @@
 """``streamq consume``: a worker, for an App, a program, or just to see the jobs.
 
 ``options`` is what a person may say, ``plan`` what it comes to, ``work`` does it in one process,
-``processes`` in several, each with its ``place``; ``printing``, ``logs`` and ``tally`` are what
-is shown.
+``processes`` in several, each with its ``place``, both after ``start``; ``printing``, ``logs``
+and ``tally`` are what is shown.
 """
 
 from __future__ import annotations

@@ -1,21 +1,12 @@
-"""What a worker logs to standard error: how, and its first line."""
+"""How a worker logs, to standard error."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from streamq.cli.output import is_terminal
-from streamq.text import printable
-
-if TYPE_CHECKING:
-    from streamq.cli.consume.plan import Plan
-    from streamq.observe.prometheus import Metrics
-    from streamq.server import Server
-    from streamq.worker import Subscription
 
 _log = logging.getLogger("streamq")
 
@@ -47,29 +38,3 @@ def set_up_logging(level: LogLevel, process: int | None = None) -> None:
         root.addHandler(output)
         root.setLevel(max(getattr(logging, level.name), logging.INFO))
     _log.setLevel(level.name)
-
-
-async def warn(server: Server) -> None:
-    """Log the settings of the server under which jobs could be lost."""
-    for warning in (await server.info()).warnings:
-        _log.warning("%s", warning)
-
-
-def announce(
-    plan: Plan, server: Server, subscriptions: Sequence[Subscription], metrics: Metrics | None
-) -> None:
-    """Log what is consumed, from where."""
-    what = ", ".join(f"{printable(s.stream)} as {s.group}" for s in subscriptions)
-    _log.info(
-        "Consuming %s from %s, %d at once%s%s",
-        what,
-        "the embedded server" if server.embedded else server.where,
-        plan.settings.concurrency,
-        f" in each of {plan.processes} processes" if plan.processes > 1 else "",
-        f"; metrics: {metrics.url}" if metrics is not None and metrics.url else "",
-    )
-    if plan.prints:
-        _log.info(
-            "No --app and no --exec: each job is printed and done with (it counts as succeeded); "
-            "to look without taking jobs: streamq pending"
-        )

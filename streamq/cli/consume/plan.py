@@ -149,15 +149,6 @@ def make_plan(options: ConsumeOptions, output: Output, *, url: str | None) -> Pl
     )
 
 
-async def prepare(worker: Worker) -> None:
-    """Create the groups now, so that what cannot work is said before "Consuming"."""
-    for consumer in worker.consumers:
-        try:
-            await consumer.prepare()
-        finally:
-            await consumer.close()
-
-
 def _work(options: ConsumeOptions, output: Output) -> App | Handler:
     app = find_app(options.app) if options.command is None else None
     if app is not None:

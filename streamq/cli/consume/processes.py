@@ -7,9 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from streamq.cli.consume.logs import announce, warn
 from streamq.cli.consume.place import NUMBER, SHEET, URL
-from streamq.cli.consume.plan import prepare
+from streamq.cli.consume.start import announce, prepare, warn
 from streamq.cli.consume.tally import Tally
 from streamq.cli.exits import ExitCode
 from streamq.observe.log import LogObserver

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from streamq.cli.consume.logs import announce, warn
-from streamq.cli.consume.plan import prepare
+from streamq.cli.consume.start import announce, prepare, warn
 from streamq.cli.consume.tally import Tally
 from streamq.observe.log import LogObserver
 from streamq.process.gc import collect_less

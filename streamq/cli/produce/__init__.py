@@ -32,8 +32,8 @@ from streamq.text import printable
 
 if TYPE_CHECKING:
     from streamq.cli.produce.writing import Target
+    from streamq.new_job import Options
     from streamq.produce.many import Pair
-    from streamq.produce.new_job import Options
 
 HINT = """\
 Give the data of a job as key=value, for example:

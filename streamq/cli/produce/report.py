@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from streamq.cli.exits import ExitCode
 from streamq.cli.output import complain, console, flush, is_terminal, say, say_json
-from streamq.produce.new_job import Enqueued
+from streamq.new_job import Enqueued
 
 if TYPE_CHECKING:
     from rich.progress import Progress

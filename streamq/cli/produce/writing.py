@@ -18,7 +18,7 @@ from streamq.errors import (
     ServerRefused,
     StreamqError,
 )
-from streamq.produce.new_job import NewJob, Options
+from streamq.new_job import NewJob, Options
 from streamq.produce.producer import Producer
 from streamq.wire.entry import check_type, encode_data
 

@@ -16,8 +16,8 @@ from typing import BinaryIO
 
 import orjson
 
-from streamq import __version__
 from streamq.observe.prometheus.series import Counts, Labels, Row
+from streamq.version import __version__
 
 # The length of the head, the head (JSON: which rows follow), padding, and the rows as doubles.
 _LENGTH = Struct("=Q")

@@ -1,0 +1,52 @@
+"""What is done and said before a worker consumes, alone or in several processes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from streamq.text import printable
+
+if TYPE_CHECKING:
+    from streamq.cli.consume.plan import Plan
+    from streamq.observe.prometheus import Metrics
+    from streamq.server import Server
+    from streamq.worker import Subscription, Worker
+
+_log = logging.getLogger("streamq")
+
+
+async def warn(server: Server) -> None:
+    """Log the settings of the server under which jobs could be lost."""
+    for warning in (await server.info()).warnings:
+        _log.warning("%s", warning)
+
+
+async def prepare(worker: Worker) -> None:
+    """Create the groups now, so that what cannot work is said before "Consuming"."""
+    for consumer in worker.consumers:
+        try:
+            await consumer.prepare()
+        finally:
+            await consumer.close()
+
+
+def announce(
+    plan: Plan, server: Server, subscriptions: Sequence[Subscription], metrics: Metrics | None
+) -> None:
+    """Log what is consumed, from where."""
+    what = ", ".join(f"{printable(s.stream)} as {s.group}" for s in subscriptions)
+    _log.info(
+        "Consuming %s from %s, %d at once%s%s",
+        what,
+        "the embedded server" if server.embedded else server.where,
+        plan.settings.concurrency,
+        f" in each of {plan.processes} processes" if plan.processes > 1 else "",
+        f"; metrics: {metrics.url}" if metrics is not None and metrics.url else "",
+    )
+    if plan.prints:
+        _log.info(
+            "No --app and no --exec: each job is printed and done with (it counts as succeeded); "
+            "to look without taking jobs: streamq pending"
+        )
