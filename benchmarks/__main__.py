@@ -12,6 +12,7 @@ import bare
 import growth
 import latency
 import memory
+import startup
 import throughput
 
 SCRIPTS = {
@@ -19,6 +20,7 @@ SCRIPTS = {
     "throughput": throughput.main,
     "latency": latency.main,
     "memory": memory.main,
+    "startup": startup.main,
     "growth": growth.main,
 }
 
