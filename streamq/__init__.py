@@ -18,8 +18,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from streamq.version import __version__ as __version__
-
 if TYPE_CHECKING:
     from streamq.app import App
     from streamq.errors import StreamqError
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from streamq.job import Job
     from streamq.new_job import Enqueued, NewJob
     from streamq.retry import Backoff, Dead, Retry
+    from streamq.version import __version__ as __version__
     from streamq.worker import Settings, Worker
 
 __all__ = [
@@ -39,6 +38,7 @@ _HOMES = {
     "App": "app", "Backoff": "retry", "Dead": "retry", "Enqueued": "new_job",
     "Event": "event", "Group": "group", "Job": "job", "NewJob": "new_job",
     "Retry": "retry", "Settings": "worker", "StreamqError": "errors", "Worker": "worker",
+    "__version__": "version",
 }  # fmt: skip
 
 
@@ -54,4 +54,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOMES})
