@@ -63,6 +63,15 @@ class Admin:
 
         return await overview(self._server, self._lease)
 
+    def stream_names(self) -> AsyncIterator[str]:
+        """The streams on the server, as they are found, in no order.
+
+        Of a server with more than a million keys, not all are looked at.
+        """
+        from streamq.admin.overview import stream_names
+
+        return stream_names(self._server)
+
     async def stream(self, stream: str) -> StreamInfo:
         """One stream, its groups, and which of them keeps its oldest entry."""
         from streamq.admin.streams import stream_info

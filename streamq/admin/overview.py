@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -82,16 +82,35 @@ async def overview(server: Server, lease: float) -> Overview:
     )  # fmt: skip
 
 
+async def stream_names(server: Server) -> AsyncIterator[str]:
+    """See :meth:`streamq.admin.Admin.stream_names`."""
+    seen: set[str] = set()
+    async for found, _ in _steps(server, "TYPE", "stream"):
+        names, _ = _sorted_out(found)
+        for name in names:
+            if name not in seen:
+                seen.add(name)
+                yield name
+
+
 async def _scan(server: Server, *wanted: str) -> tuple[list[bytes], bool]:
     """The keys of one kind, and whether these are all."""
     keys: set[bytes] = set()
+    complete = False
+    async for found, last in _steps(server, *wanted):
+        keys.update(found)
+        complete = last
+    return sorted(keys), complete
+
+
+async def _steps(server: Server, *wanted: str) -> AsyncIterator[tuple[list[bytes], bool]]:
+    """The keys of one kind, step by step, and whether it was the last; some may come twice."""
     cursor: bytes = b"0"
     for _ in range(MOST_STEPS):
         cursor, found = await server.call("SCAN", cursor, *wanted, "COUNT", SCAN_COUNT)
-        keys.update(found)
+        yield found, cursor == b"0"
         if cursor == b"0":
-            return sorted(keys), True
-    return sorted(keys), False
+            return
 
 
 def _sorted_out(keys: Sequence[bytes]) -> tuple[list[str], dict[str, dict[str, str]]]:

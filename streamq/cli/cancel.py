@@ -6,7 +6,7 @@ from typing import Annotated
 
 from streamq.cli.command import Argument, Family
 from streamq.cli.connection import connect, run_or_refuse
-from streamq.cli.options import Stream, Url, examples
+from streamq.cli.options import Stream, Url, examples, from_server
 from streamq.cli.output import complain, say
 from streamq.limits import DEFAULT_STREAM
 from streamq.text import printable
@@ -20,7 +20,11 @@ def register(app: Family) -> None:
 def cancel(
     names: Annotated[
         list[str],
-        Argument(metavar="NAME", help="What produce --delay has printed."),
+        Argument(
+            metavar="NAME",
+            help="What produce --delay has printed.",
+            complete=from_server("scheduled"),
+        ),
     ],
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,

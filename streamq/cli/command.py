@@ -24,11 +24,14 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click import Abort, BadParameter, Context, UsageError
 from click.exceptions import Exit
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = [
     "Abort", "Argument", "BadParameter", "Command", "Context", "Exit", "Family", "LazyFamily",
@@ -36,7 +39,7 @@ __all__ = [
 ]  # fmt: skip
 
 Parser = Callable[[Any], Any]
-Completer = Callable[[Context, str], Sequence[str]]
+Completer = Callable[[Context, str], "Sequence[CompletionItem[str]]"]
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,17 @@ class LazyFamily(Family):
             import_module(self._lazy[name][0]).register(self)
         return self.commands.get(name)
 
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Propose options and commands, without importing them."""
+        from click.shell_completion import CompletionItem
+
+        commands = [
+            CompletionItem(name, help=short)
+            for name, (_, short) in self._lazy.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands, without importing them."""
         with formatter.section("Commands"):
@@ -284,7 +298,9 @@ def _common(parser: Parser | None, complete: Completer | None) -> dict[str, Any]
     if complete is not None:
         propose = complete
 
-        def shell_complete(ctx: Context, parameter: click.Parameter, typed: str) -> list[str]:
+        def shell_complete(
+            ctx: Context, parameter: click.Parameter, typed: str
+        ) -> list[CompletionItem[str]]:
             return [*propose(ctx, typed)]
 
         common["shell_complete"] = shell_complete

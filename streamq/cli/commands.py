@@ -102,10 +102,12 @@ def run(args: Sequence[str]) -> int:
 
 
 def _run(args: list[str]) -> int:
-    if "_STREAMQ_COMPLETE" in os.environ:
-        app.main(args, prog_name="streamq")  # the shell asks for completions
     state = State(debug=os.environ.get("STREAMQ_DEBUG", "") not in ("", "0"))
     try:
+        if asked := os.environ.get("_STREAMQ_COMPLETE"):
+            from streamq.cli.completing import answer
+
+            answer(app, asked)
         with app.make_context("streamq", args, obj=state) as context:
             app.invoke(context)
             flush()

@@ -21,6 +21,7 @@ from streamq.cli.options import (
     Yes,
     examples,
     family,
+    from_server,
     seconds,
 )
 from streamq.cli.output import (
@@ -69,6 +70,7 @@ SomeIds = Annotated[
     Argument(
         metavar="ID",
         help="The IDs of the jobs, or of the letters.",
+        complete=from_server("dead letters"),
     ),
 ]
 All = Annotated[bool, Option("--all", help="All dead letters of the group.")]
@@ -131,7 +133,14 @@ def list_(
 
 @commands.command(epilog=examples("streamq dlq show 1716998413541-0"))
 def show(
-    id: Annotated[str, Argument(metavar="ID", help="The ID of the job, or of the letter.")],
+    id: Annotated[
+        str,
+        Argument(
+            metavar="ID",
+            help="The ID of the job, or of the letter.",
+            complete=from_server("dead letters"),
+        ),
+    ],
     group: Group = None,
     json: JsonLines = False,
     stream: Stream = DEFAULT_STREAM,

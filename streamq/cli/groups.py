@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 from streamq.cli.command import Argument, Family, Option
 from streamq.cli.connection import connect, run
 from streamq.cli.exits import CommandError
-from streamq.cli.options import JsonLines, Lease, Stream, Url, Yes, examples, family, starting_place
+from streamq.cli.options import (
+    JsonLines,
+    Lease,
+    Stream,
+    Url,
+    Yes,
+    examples,
+    family,
+    from_server,
+    starting_place,
+)
 from streamq.cli.output import confirm, duration, is_terminal, note, say, say_json
 from streamq.cli.rows import say_table
 from streamq.errors import StillInUse
@@ -32,7 +42,10 @@ def register(app: Family) -> None:
 
 commands = family("List, create or delete the consumer groups of a stream.")
 
-Name = Annotated[str, Argument(metavar="GROUP", help="The group's name.")]
+NewName = Annotated[str, Argument(metavar="GROUP", help="The group's name.")]
+Name = Annotated[
+    str, Argument(metavar="GROUP", help="The group's name.", complete=from_server("groups"))
+]
 
 
 @commands.command(
@@ -70,7 +83,7 @@ def list_(
     epilog=examples("streamq group create images", "streamq group create audit --from '$'")
 )
 def create(
-    group: Name,
+    group: NewName,
     start: Annotated[
         str,
         Option(

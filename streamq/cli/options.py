@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from streamq.cli.command import BadParameter, Family, Option
+from streamq.cli.command import BadParameter, Completer, Context, Family, Option
 from streamq.errors import ConfigError
 from streamq.limits import MAX_PORT
 from streamq.text import printable
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from streamq.cli.completing import Kind
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -95,6 +100,38 @@ def port(text: str | int) -> int:
     return number
 
 
+# What the shell proposes; imported only when it asks.
+
+
+def from_server(kind: Kind) -> Completer:
+    """Propose values that the server knows, for ``Option(complete=…)``."""
+
+    def complete(ctx: Context, typed: str) -> list[CompletionItem[str]]:
+        from streamq.cli.completing import propose
+
+        return propose(kind, ctx, typed)
+
+    return complete
+
+
+def among(choices: type[Choice]) -> Completer:
+    """Propose the values of ``choices``, for ``Option(complete=…)``."""
+
+    def complete(ctx: Context, typed: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(one.value) for one in choices if one.startswith(typed)]
+
+    return complete
+
+
+def files(ctx: Context, typed: str) -> list[CompletionItem[str]]:
+    """Let the shell propose files, for ``Option(complete=files)``."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(typed, type="file")]
+
+
 Url = Annotated[
     str | None,
     Option(
@@ -104,9 +141,19 @@ Url = Annotated[
         "[default: STREAMQ_URL, else the embedded server]",
     ),
 ]
-Stream = Annotated[str, Option("--stream", "-s", metavar="NAME", help="The stream.")]
+Stream = Annotated[
+    str,
+    Option("--stream", "-s", metavar="NAME", help="The stream.", complete=from_server("streams")),
+]
 Group = Annotated[
-    str | None, Option("--group", "-g", metavar="NAME", help="Only this consumer group.")
+    str | None,
+    Option(
+        "--group",
+        "-g",
+        metavar="NAME",
+        help="Only this consumer group.",
+        complete=from_server("groups"),
+    ),
 ]
 TheGroup = Annotated[
     str | None,
@@ -116,6 +163,7 @@ TheGroup = Annotated[
         metavar="NAME",
         help="The consumer group. [default: the stream's only one]",
         show_default=False,
+        complete=from_server("groups"),
     ),
 ]
 Json = Annotated[bool, Option("--json", help="Print JSON, for programs.")]

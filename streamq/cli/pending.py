@@ -19,7 +19,9 @@ from streamq.cli.options import (
     Stream,
     TheGroup,
     Url,
+    among,
     examples,
+    from_server,
     one_of,
     seconds,
 )
@@ -58,7 +60,14 @@ commands = Family(
     ),
 )
 
-Ids = Annotated[list[str], Argument(metavar="ID", help="The jobs' IDs.")]
+Ids = Annotated[
+    list[str],
+    Argument(metavar="ID", help="The jobs' IDs.", complete=from_server("pending")),
+]
+Waiting = Annotated[
+    list[str],
+    Argument(metavar="ID", help="The jobs' IDs.", complete=from_server("waiting")),
+]
 
 
 @commands.on_invoke()
@@ -67,7 +76,12 @@ def pending(
     group: Group = None,
     consumer: Annotated[
         str | None,
-        Option("--consumer", metavar="NAME", help="Only what this consumer holds."),
+        Option(
+            "--consumer",
+            metavar="NAME",
+            help="Only what this consumer holds.",
+            complete=from_server("consumers"),
+        ),
     ] = None,
     min_idle: Annotated[
         float,
@@ -86,6 +100,7 @@ def pending(
             metavar="STATE",
             parser=one_of(State),
             help="Only running, retrying or stalled jobs; may be repeated.",
+            complete=among(State),
         ),
     ] = None,
     limit: Limit = None,
@@ -143,7 +158,7 @@ def pending(
     ),
 )
 def retry(
-    ids: Ids,
+    ids: Waiting,
     group: Group = None,
     lease: Lease = LEASE,
     stream: Stream = DEFAULT_STREAM,
@@ -226,6 +241,7 @@ def release(
             metavar="NAME",
             help="The consumer, as pending shows it.",
             show_default=False,
+            complete=from_server("consumers"),
         ),
     ],
     group: Group = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from streamq.cli.allowed import AppOption, allowed_by
 from streamq.cli.command import Argument, Family
 from streamq.cli.connection import connect, run
-from streamq.cli.options import Group, Json, Lease, Stream, Url, examples
+from streamq.cli.options import Group, Json, Lease, Stream, Url, examples, from_server
 from streamq.cli.output import duration, exact, moment, say, say_fields, say_json
 from streamq.limits import DEFAULT_STREAM, LEASE
 from streamq.text import printable
@@ -28,7 +28,7 @@ def register(app: Family) -> None:
 
 
 def status(
-    id: Annotated[str, Argument(metavar="ID", help="The job's ID.")],
+    id: Annotated[str, Argument(metavar="ID", help="The job's ID.", complete=from_server("jobs"))],
     group: Group = None,
     json: Json = False,
     app: AppOption = None,

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Annotated
 from streamq.cli.command import Argument, BadParameter, Exit, Family, Option
 from streamq.cli.connection import run
 from streamq.cli.exits import ExitCode
-from streamq.cli.options import Json, Stream, Url, at_least, examples, seconds, seconds_within
+from streamq.cli.options import (
+    Json,
+    Stream,
+    Url,
+    at_least,
+    examples,
+    files,
+    seconds,
+    seconds_within,
+)
 from streamq.cli.output import complain, note
 from streamq.cli.produce.jobs import from_data, from_fields
 from streamq.cli.produce.report import Report
@@ -89,7 +98,13 @@ def produce(
     ] = None,
     file: Annotated[
         str | None,
-        Option("--file", "-f", metavar="PATH", help="Lines of JSON, a job each; - for stdin."),
+        Option(
+            "--file",
+            "-f",
+            metavar="PATH",
+            help="Lines of JSON, a job each; - for stdin.",
+            complete=files,
+        ),
     ] = None,
     skip_bad: Annotated[
         bool, Option("--skip-bad", help="Report bad lines and go on with the next.")

@@ -11,6 +11,6 @@ crash, and two servers can never write to one directory.
 
 from streamq.server.embedded.control import ensure_running, stop
 from streamq.server.embedded.directory import home
-from streamq.server.embedded.state import EmbeddedStatus, status
+from streamq.server.embedded.state import EmbeddedStatus, status, url_of_running
 
-__all__ = ["EmbeddedStatus", "ensure_running", "home", "status", "stop"]
+__all__ = ["EmbeddedStatus", "ensure_running", "home", "status", "stop", "url_of_running"]

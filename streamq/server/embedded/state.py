@@ -98,6 +98,19 @@ def look(patience: float) -> EmbeddedStatus:
     )
 
 
+def url_of_running() -> str | None:
+    """Where the embedded server listens, or ``None`` where none was started; it is not asked.
+
+    Raises:
+        EmbeddedServerError: its directory is not private.
+    """
+    directory = home()
+    if not os.path.lexists(directory / SOCKET):
+        return None
+    check_private(directory)
+    return url_of(short_path(directory))
+
+
 def _version(info: dict[str, str]) -> str:
     if "valkey_version" in info:
         return printable(f"Valkey {info['valkey_version']}")
