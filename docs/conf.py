@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from streamq import __version__
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "streamq"
 copyright = "the streamq authors"
 release = version = __version__
 
 extensions = [
+    "command_help",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",

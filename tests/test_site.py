@@ -27,6 +27,9 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "html/reference.html").read_text()
     assert "exponential from 1 s to 300 s" in page, "docstrings are in it"
+    commands = (tmp_path / "html/commands.html").read_text()
+    assert "streamq dlq redrive" in commands
+    assert "--older-than TIME" in commands, "the help of each command is in it"
 
 
 @pytest.mark.parametrize("name", streamq.__all__)

@@ -119,7 +119,7 @@ class Option:
 
 
 class _Argument(click.Argument):
-    """An argument with a help of its own, which Click's has not."""
+    """An argument with a help of its own, which Click's has only since 8.5."""
 
     def __init__(self, names: Sequence[str], *, help: str, **options: Any) -> None:
         super().__init__(names, **options)
@@ -139,11 +139,14 @@ class _Argument(click.Argument):
 class Command(click.Command):
     """A command whose help says what a person types."""
 
+    def format_arguments(self, ctx: Context, formatter: click.HelpFormatter) -> None:
+        """Nothing: Click calls it only since 8.5, so :meth:`format_options` writes both lists."""
+
     def format_options(self, ctx: Context, formatter: click.HelpFormatter) -> None:
         """Write the lists of arguments and options."""
         parameters = self.get_params(ctx)
         arguments = [(p.shown, p.help) for p in parameters if isinstance(p, _Argument)]
-        records = [p.get_help_record(ctx) for p in parameters]
+        records = [p.get_help_record(ctx) for p in parameters if isinstance(p, click.Option)]
         options = [record for record in records if record is not None]
         for title, lines in (("Arguments", arguments), ("Options", options)):
             if lines:

@@ -71,7 +71,9 @@ def test_arguments_are_called_by_their_names(capsys: pytest.CaptureFixture[str])
         (("pending",), "streamq pending [OPTIONS] [COMMAND [ARGS]...]"),
     ):
         assert shown(path, capsys).startswith(f"Usage: {usage}\n")
-    assert "\n  ID...  The jobs' IDs.\n" in shown(("pending", "retry"), capsys)
+    help = shown(("pending", "retry"), capsys)
+    assert help.count("  ID...  The jobs' IDs.\n") == 1
+    assert "\nArguments:\n  ID...  The jobs' IDs.\n" in help
 
 
 def test_the_documentation_knows_every_command() -> None:

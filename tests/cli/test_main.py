@@ -8,9 +8,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import IO
 
+import anyio
 import pytest
+import redis
 
 from streamq import __version__
 from streamq.cli.exits import CommandError, ExitCode, exit_code
@@ -29,6 +32,7 @@ from streamq.errors import (
 from streamq.text import size
 from tests.cli.support import Program, read_one_line, run_here
 from tests.servers import RedisServer, free_port
+from tests.situations import add, fail, read
 
 Start = Callable[..., Program]
 
@@ -258,8 +262,37 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     code, err = read_one_line("produce", "a=1", "--count", "50000", "--quiet")
     assert code == 141
     assert re.fullmatch(
-        r"streamq: stopped, because nobody reads the output: [\d,]+ jobs were written\n", err
+        r"streamq: stopped, because nothing reads the output: [\d,]+ jobs were written\n", err
     )
+
+
+@pytest.mark.usefixtures("start")
+@pytest.mark.parametrize("options", ["", "--json", "--quiet"])
+def test_endless_input_ends_with_the_reader(options: str) -> None:
+    """Both ends are other programs: one writes for ever, one reads two lines and goes."""
+    streamq = f"{sys.executable} -m streamq"
+    pipe = f'yes \'{{"type":"t","data":{{}}}}\' | {streamq} produce --file - {options} | head -2'
+    ran = subprocess.run(
+        ["bash", "-c", f"{pipe}; echo ${{PIPESTATUS[1]}}"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    *_, code = ran.stdout.splitlines()
+    assert code == "141"
+    assert re.fullmatch(
+        r"streamq: stopped, because nothing reads the output: [\d,]+ jobs were written, "
+        r"up to line [\d,]+\n", ran.stderr
+    )  # fmt: skip
+
+
+def test_a_worker_that_prints_ends_with_the_reader(start: Start, client: redis.Redis) -> None:
+    """The jobs that it could not print are left for another worker."""
+    assert start("produce", "a=1", "--count", "20000", "--quiet").end().code == 0
+
+    code, err = read_one_line("consume", "--metrics-port", "0", "--quiet")
+
+    assert code == 141, err
+    assert client.xlen("jobs") > 0
 
 
 @pytest.mark.parametrize(
@@ -269,12 +302,20 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
         ("info",),
         ("info", "--json"),
         ("pending",),
+        ("pending", "--json"),
         ("dlq", "list"),
+        ("dlq", "list", "--json"),
         ("group", "list", "--json"),
     ],
 )
-def test_nothing_is_said_to_a_reader_that_has_gone(start: Start, args: tuple[str, ...]) -> None:
-    assert start("group", "create", "images").end().code == 0
+def test_nothing_is_said_to_a_reader_that_has_gone(
+    server: RedisServer, client: redis.Redis, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("STREAMQ_URL", server.unix_url)
+    for _ in range(2):
+        add(client, {"type": "resize", "data": "{}"})
+    anyio.run(partial(fail, server.unix_url, retries=0))
+    read(client, "web-1")
 
     reading, writing = os.pipe()
     os.close(reading)
