@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
 from streamq import App
 from tests.servers import RedisServer, binaries
+
+FAULTS = Path(__file__).parent / "faults"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--quick``: what answers in two minutes."""
+    parser.addoption(
+        "--quick", action="store_true", help="one kind of server, and none of the slow tests"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what ``--quick`` does."""
+    if config.getoption("--quick"):
+        left_out = [item for item in items if is_slow(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def is_slow(item: pytest.Item) -> bool:
+    """Whether it takes seconds by itself, or is the same once more on another server."""
+    kind = getattr(item, "callspec", None) and item.callspec.params.get("shared_server")
+    return (
+        kind not in (None, next(iter(binaries()), None))
+        or item.path.is_relative_to(FAULTS)
+        or item.get_closest_marker("slow") is not None
+    )
 
 
 @pytest.fixture

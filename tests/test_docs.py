@@ -61,9 +61,10 @@ def app_of_the_reader() -> App:
 @pytest.mark.anyio
 @pytest.mark.parametrize("path", [p for p in PAGES if blocks(read(p), "python")], ids=name_of)
 async def test_the_python_of_the_documentation_runs(
-    path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    path: Path, server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STREAMQ_URL", server.unix_url)
+    monkeypatch.chdir(tmp_path)
     # A reader's worker runs until Ctrl-C, and has the port to itself.
     monkeypatch.setattr(App, "worker", partialmethod(App.worker, burst=True))
     monkeypatch.setattr(Metrics, "serve", partialmethod(Metrics.serve, next_free=True))
