@@ -1,6 +1,6 @@
 """All benchmarks in order: `python benchmarks`.
 
-Each prints how long it will take at the most, and its tables at its end. One that fails does not
+Each prints how long it will take at most, and its tables at its end. One that fails does not
 keep the others from running.
 """
 

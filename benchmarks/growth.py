@@ -26,7 +26,7 @@ PARKED = "~retry"  # the consumer that holds what is parked
 
 JOBS = 100_000
 WAIT_MS = 10  # of the handlers that wait
-PAYLOAD_TOTAL = 200_000_000  # bytes of data in the backlog of one run, at the most
+PAYLOAD_TOTAL = 200_000_000  # bytes of data in the backlog of one run, at most
 HOUR_MS = 3_600_000
 
 # Delivers entries to a consumer, and leaves them as if that had been a while ago, or parked as

@@ -13,9 +13,9 @@ hooks = app.group("hooks", retries=3, backoff=Backoff(base=0.01, cap=0.05))
 async def send(job: Job, url: str) -> str:
     """What it raises decides."""
     if url == "gone":
-        raise Dead("nobody is there")  # to the dead letters, without another attempt
+        raise Dead("no such customer")  # to the dead letters, without another attempt
     if url == "busy" and job.attempt == 1:
-        raise Retry("told to wait", delay=0.05)  # another attempt, then
+        raise Retry("asked to wait", delay=0.05)  # another attempt, then
     if url == "broken":
         raise OSError("no answer")  # any other exception: another attempt after the backoff
     return "sent"

@@ -344,9 +344,9 @@ class App(Registry):
             groups: only these groups; all that the handlers name by default.
             streams: only these streams.
             settings: concurrency, lease and the like.
-            observers: told of what happens.
+            observers: called with each signal of what happens.
             burst: stop when nothing is left.
-            max_jobs: stop after so many deliveries.
+            max_jobs: stop after this many deliveries.
 
         Raises:
             ConfigError: something cannot work as given.

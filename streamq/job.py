@@ -48,7 +48,7 @@ class Job:
         consumer: the consumer (worker process) that holds it.
         type: the handler's name, ``""`` if the producer gave none.
         attempt: the delivery count; 1 is the first try.
-        retries: how many more tries follow a first failure.
+        retries: how many more attempts follow a first failure.
     """
 
     __slots__ = (

@@ -181,6 +181,6 @@ class Enqueued:
 
 
 def is_soon(due: tuple[str, int], within: int) -> bool:
-    """Whether a job is to be written within so many ms."""
+    """Whether a job is to be written within this many ms."""
     kind, ms = due
     return ms - (time.time() * 1000 if kind == "at" else 0) < within

@@ -1,4 +1,4 @@
-"""Whether and when to try again: what a handler may raise, and the backoff between attempts."""
+"""Another attempt, and when: what a handler may raise, and the backoff between attempts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamq.errors import ConfigError
 class Backoff:
     """Exponential backoff with full jitter, capped.
 
-    The wait before try ``n + 1`` is drawn evenly from zero to
+    The wait before attempt ``n + 1`` is drawn evenly from zero to
     ``min(cap, base * factor ** (n - 1))`` seconds; see "Exponential Backoff And
     Jitter" (Marc Brooker, AWS Architecture Blog, 2015).
 

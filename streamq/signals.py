@@ -1,4 +1,4 @@
-"""What happens in a worker, told to observers.
+"""What happens in a worker, as observers see it.
 
 What happens to jobs a worker tells to observers; the log and the metrics are two of
 them. An observer is any callable that takes an event and returns at once (it runs in the
@@ -36,7 +36,7 @@ class Refused:
     """The server did not apply a verdict, because the entry was no longer ours.
 
     Attributes:
-        holder: the consumer that holds the entry now, ``""`` for nobody.
+        holder: the consumer that holds the entry now, ``""`` for none.
     """
 
     verdict: Verdict
@@ -45,7 +45,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class LeaseLost:
-    """Entries in hand turned out to be somebody else's; their handlers are cancelled."""
+    """Entries in flight turned out to be another consumer's; their handlers are cancelled."""
 
     stream: str
     group: str
@@ -78,7 +78,7 @@ class DeadLettered:
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """Pending entries were deleted or trimmed from the stream by somebody else."""
+    """Pending entries were deleted or trimmed from the stream by another program."""
 
     stream: str
     group: str
@@ -90,7 +90,7 @@ class GroupCreated:
     """The group did not exist and was made.
 
     Attributes:
-        again: it had existed while this worker ran; somebody deleted it or its stream.
+        again: it had existed while this worker ran; it or its stream was deleted.
     """
 
     stream: str
@@ -144,7 +144,7 @@ Observer = Callable[[Signal], None]
 
 
 class Signals:
-    """Where the worker tells its observers. One that raises hurts nobody else."""
+    """Where the worker tells its observers. One that raises does not hurt the others."""
 
     def __init__(self, observers: Sequence[Observer] = ()) -> None:
         self._observers = tuple(observers)

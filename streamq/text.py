@@ -18,7 +18,7 @@ def _escape(match: re.Match[str]) -> str:
 def _text_of(value: object) -> str:
     try:
         return str(value)
-    except Exception:  # somebody else's __str__, or nested too deeply to be shown
+    except Exception:  # a stranger's __str__, or nested too deeply to be shown
         return f"<{type(value).__name__}>"
 
 

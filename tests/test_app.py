@@ -81,8 +81,8 @@ def test_a_type_has_one_handler_in_a_group_on_a_stream() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stream": ""}, "cannot name a stream"),
-        ({"type": "\n"}, "cannot be a job type"),
+        ({"stream": ""}, "is not a valid stream name"),
+        ({"type": "\n"}, "is not a valid job type"),
         ({"retries": -1}, "retries=-1"),
         ({"timeout": 0}, "timeout=0"),
     ],
@@ -97,7 +97,7 @@ def test_what_cannot_be_registered(options: dict[str, Any], message: str) -> Non
 
 @pytest.mark.parametrize("stream", ["", "\n", "\ud800"])
 def test_an_app_needs_a_stream_that_can_be_named(stream: str) -> None:
-    with pytest.raises(ConfigError, match="cannot name a stream"):
+    with pytest.raises(ConfigError, match="is not a valid stream name"):
         App(stream=stream)
 
 
@@ -141,7 +141,7 @@ def test_what_nobody_handles_is_said() -> None:
         app.subscriptions(groups=["images", "audit"])
     with pytest.raises(ConfigError, match="no handler for the stream 'mails'"):
         app.subscriptions(streams=["mails"])
-    with pytest.raises(ConfigError, match="cannot name a group"):
+    with pytest.raises(ConfigError, match="is not a valid group name"):
         app.subscriptions(groups=["a b"])
     with pytest.raises(ConfigError, match="no handlers"):
         App().subscriptions()

@@ -149,7 +149,7 @@ def run(
         axes or {},
     )
     limit = _time_limit(arguments, session.rounds * len(chosen) * seconds)
-    upto = "" if limit is None else f", {limit / 60:.1f} min at the most"
+    upto = "" if limit is None else f", {limit / 60:.1f} min at most"
     print(f"{benchmark}: {session.rounds} rounds{upto}", file=sys.stderr)
     for number in _rounds(session.rounds, limit):
         # Every other round backwards, so that a drift of the machine cancels out.
@@ -189,7 +189,7 @@ def _choose(arguments: argparse.Namespace) -> list[System]:
 
 
 def _time_limit(arguments: argparse.Namespace, planned: float) -> float | None:
-    """Seconds that all rounds may take; None where nobody can know."""
+    """Seconds that all rounds may take; None where it cannot be known."""
     if arguments.minutes is not None:
         return 60.0 * float(arguments.minutes)
     if arguments.quick or arguments.jobs is not None:

@@ -206,7 +206,7 @@ class Admin:
         return await retry_now(self._server, stream, group, ids, self._lease)
 
     async def dead_letter(
-        self, stream: str, group: str, ids: Iterable[str], error: str = "given up by hand"
+        self, stream: str, group: str, ids: Iterable[str], error: str = "made a dead letter by hand"
     ) -> Mapping[str, bool]:
         """Make pending jobs dead letters, even while they run; the worker's verdict is refused.
 

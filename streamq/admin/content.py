@@ -1,4 +1,4 @@
-"""What is in an entry, as far as it can be told, whatever its fields hold."""
+"""What is in an entry, as far as it can be read, whatever its fields hold."""
 
 from __future__ import annotations
 

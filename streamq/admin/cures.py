@@ -29,7 +29,7 @@ class RetryNow(StrEnum):
     DUE = "due"
     """The next worker with room takes it."""
     RUNNING = "running"
-    """A live worker has it in hand; it was left alone."""
+    """A live worker is running it; it was left alone."""
     NOT_PENDING = "not_pending"
     """It is not pending in this group."""
     DELETED = "deleted"

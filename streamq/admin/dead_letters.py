@@ -135,7 +135,7 @@ class DeadLetters:
             What became of each, in the order asked for.
 
         Raises:
-            GroupNotFound: the group no longer exists, so nobody would process them.
+            GroupNotFound: the group no longer exists, so no worker would process them.
         """
         await require_group(self._server, self.stream, self.group)
         found = await self._resolve(ids)

@@ -26,7 +26,7 @@ PREVIEW = 120
 """Characters of a job's data that a row shows."""
 
 _CUT = 4 * PREVIEW
-"""The bytes that so many characters can take."""
+"""The bytes that this many characters can take."""
 
 
 @dataclass(frozen=True, slots=True)

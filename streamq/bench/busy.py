@@ -28,7 +28,7 @@ async def observed(server: Server, draining: Awaitable[tuple[int, float]]) -> Dr
 
 
 async def _server_cpu(server: Server) -> float | None:
-    """Seconds that the server's main thread has worked; of all, where it is not told."""
+    """Seconds that the server's main thread has worked, or all of its threads."""
     fields = parse_info(await server.call("INFO", "cpu"))
     for suffix in ("_main_thread", ""):
         user, system = (fields.get(f"used_cpu_{kind}{suffix}") for kind in ("user", "sys"))

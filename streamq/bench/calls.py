@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 CALLS = 2_000
-"""Calls at the most, for :data:`CALL_FOR` seconds."""
+"""The most calls, for :data:`CALL_FOR` seconds."""
 
 CALL_FOR = 0.7
 

@@ -64,7 +64,7 @@ class Bench:
 
         Raises:
             ServerRefused: the server has too little memory left, or is read-only.
-            StreamqError: the server failed, or somebody else changed the streams.
+            StreamqError: the server failed, or another program changed the streams.
         """
         with self._running:
             return await self._measure()

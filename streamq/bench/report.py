@@ -36,7 +36,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """How a backlog was processed, or so much of it as there was time for.
+    """How a backlog was processed, or as much of it as there was time for.
 
     Attributes:
         jobs_per_second: from the first job to the last settled one.

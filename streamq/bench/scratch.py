@@ -16,7 +16,7 @@ from streamq.wire.keys import group_keys, stream_keys
 GROUP = "bench"
 
 EXPIRES = 900.0
-"""Seconds after which a stream goes by itself if nobody removed it."""
+"""Seconds after which a stream goes by itself if it was not removed."""
 
 REMOVED_AT_ONCE = 500
 
@@ -83,6 +83,6 @@ class Scratch:
     def changed(self) -> StreamqError:
         """The error for jobs that were not processed once each."""
         return StreamqError(
-            f"the benchmark's stream {self.name} was changed by somebody else: "
-            "measure again while nobody does"
+            f"the benchmark's stream {self.name} was changed by another program: "
+            "measure again when nothing else uses it"
         )

@@ -21,7 +21,7 @@ from streamq.verdict import Outcome
 from streamq.worker import Handlers, Settings, Subscription, Worker
 
 LATENCIES = 400
-"""Jobs for an idle worker at the most, for :data:`LATENCIES_FOR` seconds."""
+"""The most jobs for an idle worker, for :data:`LATENCIES_FOR` seconds."""
 
 LATENCIES_FOR = 1.5
 

@@ -10,10 +10,10 @@ from streamq.server import ServerInfo
 from streamq.worker import Settings
 
 JOBS = 50_000
-"""Jobs of a backlog at the most, unless more are asked for."""
+"""The most jobs of a backlog, unless more are asked for."""
 
 MOST_BYTES = 1 << 30
-"""Bytes of a backlog's payloads at the most; by default, a sixteenth of it."""
+"""The most bytes of a backlog's payloads; by default, a sixteenth of it."""
 
 MIN_PAYLOAD = 16
 """Bytes of the smallest data: ``{"n":1,"pad":""}``."""

@@ -37,7 +37,7 @@ VARIABLE = "_STREAMQ_COMPLETE"
 SHELLS = ("bash", "zsh", "fish")
 
 PATIENCE = 0.3
-"""Seconds that the server has. What it has told by then is proposed."""
+"""Seconds that the server has. What it has answered by then is proposed."""
 
 MOST = 100
 """Values that are proposed at once."""

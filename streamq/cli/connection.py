@@ -32,7 +32,7 @@ def run(main: Callable[[], Coroutine[Any, Any, T]], *, fast: bool = False) -> T:
 def run_or_refuse(main: Callable[[], Coroutine[Any, Any, bool]]) -> None:
     """Run a command's async part; unless it returns true, the exit code is 1.
 
-    It has told already what it could not do.
+    It has said already what it could not do.
     """
     if not run(main):
         raise Exit(ExitCode.REFUSED)

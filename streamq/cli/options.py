@@ -186,7 +186,7 @@ Limit = Annotated[
         "-n",
         metavar="N",
         parser=at_least(1),
-        help=f"Show so many at the most. [default: {SHOWN}; with --json all]",
+        help=f"Show at most N. [default: {SHOWN}; with --json all]",
         show_default=False,
     ),
 ]

@@ -126,7 +126,7 @@ def confirm(question: str, *, yes: bool) -> None:
         yes: the answer was given on the command line.
 
     Raises:
-        CommandError: the answer is no, or nobody is there to ask.
+        CommandError: the answer is no, or there is no terminal to ask at.
     """
     if yes:
         return

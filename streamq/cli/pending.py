@@ -205,7 +205,7 @@ def dead_letter(
     ids: Ids,
     reason: Annotated[
         str, Option("--reason", metavar="TEXT", help="Why; kept with the dead letter.")
-    ] = "given up by hand",
+    ] = "made a dead letter by hand",
     group: TheGroup = None,
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,

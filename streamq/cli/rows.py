@@ -16,7 +16,7 @@ from streamq.text import printable
 
 INDENT = 4
 LINES = 3
-"""Lines that a long column takes below its row at the most."""
+"""The most lines that a long column takes below its row."""
 
 
 class Row(NamedTuple):

@@ -17,7 +17,7 @@ from streamq.cli.output import note
 EXIT_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
 HINT_AFTER = 1.0
-"""Seconds after the signal that a silent server is told of."""
+"""Seconds after the signal until a silent server is mentioned."""
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def until_nobody_reads(stop: Callable[[ExitCode], None]) -> Iterator[None]:
             loop.remove_reader(output)
             stop(ExitCode.BROKEN_PIPE)
 
-    # Nothing can be read there; what is told is that the other end has been closed.
+    # Nothing can be read there; what shows is that the other end has been closed.
     loop.add_reader(output, look)
     try:
         yield
@@ -80,7 +80,7 @@ def until_nobody_reads(stop: Callable[[ExitCode], None]) -> Iterator[None]:
 
 
 def reader_has_gone() -> bool:
-    """Whether what is written to standard output reaches nobody."""
+    """Whether standard output has lost its reader."""
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))

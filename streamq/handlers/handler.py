@@ -24,7 +24,7 @@ ANY = "*"
 """The type of the handler that takes every job no other handler takes."""
 
 MOST_PROBLEMS = 10
-"""Arguments that do not fit, of which an error tells at the most."""
+"""The most arguments that do not fit that an error lists."""
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Binder = Callable[[Job], Arguments]
@@ -46,10 +46,10 @@ class Handler:
         type: the job type that it takes, or :data:`ANY`.
         function: what to call.
         mode: in the event loop, in a thread, or in a process.
-        retries: how many tries follow a first failure.
+        retries: how many attempts follow a first failure.
         backoff: when they follow.
         timeout: seconds that one delivery may run; ``None`` for no limit.
-        batch: how many jobs one call takes at the most, as a list; 0 for one at a time.
+        batch: the most jobs that one call takes, as a list; 0 for one at a time.
         bind: makes the arguments for a job, or raises :class:`InvalidArguments`.
         middleware: wraps the handling of each job, the first one outermost.
         direct: whether it can be awaited as it is: async, without middleware.

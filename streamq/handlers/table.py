@@ -11,7 +11,7 @@ from streamq.job import Job
 from streamq.wire.entry import decode
 
 UNSEEN = 10
-"""Deliveries of a job that no handler takes: not its fault, if it was in hand when a worker
+"""Deliveries of a job that no handler takes: not its fault, if it was in flight when a worker
 died; but one that is too large to be read has to end somewhere, too."""
 
 
@@ -46,7 +46,7 @@ class Handlers:
 
     @property
     def largest_batch(self) -> int:
-        """How many jobs one call takes at the most."""
+        """The most jobs that one call takes."""
         return max((handler.batch for handler in self._all), default=0) or 1
 
     @property

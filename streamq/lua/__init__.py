@@ -66,12 +66,12 @@ def reclaim(
     Args:
         most: how many at most.
         lease: ms of idle time after which an entry is stalled.
-        pause: ms for which no other sweep is needed.
+        pause: ms for which no other reclaim is needed.
         silence: ms after which a consumer without entries is removed.
         deliveries: how many a job may have, by default.
         deliveries_by_type: the same for certain types.
         last_chances: how many may be taken whose last delivery it would be; -1 for any.
-        heal_from: where the last sweep left off looking at parked entries.
+        heal_from: where the last reclaim left off looking at parked entries.
     """
     by_type = [part for pair in deliveries_by_type.items() for part in pair]
     return Call(

@@ -5,7 +5,7 @@
 -- KEYS[2]   retry set of the group
 -- ARGV[1]   group
 -- ARGV[2]   consumer
--- ARGV[3]   how many at the most
+-- ARGV[3]   how many at most
 --
 -- Returns {ms until the next one is due, or -1 for none,
 --          {{entry ID, {field, value, ...}, delivery count}, ...},
@@ -18,12 +18,12 @@ local claimed, deleted = {}, {}
 
 for _, id in ipairs(redis.call('ZRANGE', retry, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[3])) do
     local found = redis.pcall('XPENDING', stream, group, id, id, 1)
-    -- What is no entry ID, somebody has put there by hand: nobody is to suffer for it.
+    -- What is no entry ID was put there by hand: no other job is to suffer for it.
     if found.err and not string.find(found.err, 'Invalid stream ID', 1, true) then
         return found
     end
     local row = found[1]
-    -- An entry that somebody has taken out of the parked ones by hand is theirs.
+    -- An entry that was taken out of the parked ones by hand belongs to its taker.
     if row and row[1] == id and row[2] == '~retry' then
         local entry = redis.call('XCLAIM', stream, group, consumer, 0, id)[1]
         if entry then

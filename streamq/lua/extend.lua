@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Renew the leases of the entries in hand: their idle time starts at zero again.
+-- Renew the leases of the entries in flight: their idle time starts at zero again.
 --
 -- KEYS[1]   stream
 -- ARGV[1]   group

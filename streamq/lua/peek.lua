@@ -12,7 +12,7 @@
 -- Returns {the server's time in ms, then for each entry that was looked at:
 --          {consumer, idle ms, delivery count, due time in ms or '', last error or '',
 --           {field, value, ...}, empty when it is no longer in the stream,
---           deliveries that it may have, or '' where no failure has told},
+--           deliveries that it may have, or '' where no failure has said},
 --          or 0 when it is not pending in this group}.
 --@include clock
 --@include cut

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 -- Take over stalled entries: those whose lease has run out, because their consumer
 -- died, hangs or was cut off. One whose deliveries are used up goes to the dead
--- letters: a job that kills its worker must not kill every worker.
+-- letters: a job that crashes its worker must not crash every worker.
 --
--- Whoever was in hand with such a job has lost a delivery too. So an entry whose last
+-- Each job in flight beside such a one has lost a delivery too. So an entry whose last
 -- delivery it would be is taken with as few others of its kind as the caller says: by
--- then the killers are parted from their victims.
+-- then those that crash their workers are parted from the others.
 --
 -- They are looked for consumer by consumer, never among the parked ones, so that a
 -- million waiting retries cost nothing here; XAUTOCLAIM then takes each, and tells
@@ -14,17 +14,17 @@
 -- KEYS[1]   stream
 -- KEYS[2]   retry set of the group
 -- KEYS[3]   dead letters of the group
--- KEYS[4]   lock: one sweep of the group at a time
+-- KEYS[4]   lock: one reclaim of the group at a time
 -- ARGV[1]   group
 -- ARGV[2]   consumer
 -- ARGV[3]   lease, ms: the idle time after which an entry is stalled
--- ARGV[4]   how many at the most
--- ARGV[5]   how long no other sweep is needed, ms
+-- ARGV[4]   how many at most
+-- ARGV[5]   how long no other reclaim is needed, ms
 -- ARGV[6]   silence after which a consumer that holds nothing is removed, ms
 -- ARGV[7]   deliveries that a job may have, by default
 -- ARGV[8]   how many may be taken whose last delivery it would be, -1 for any number
 -- ARGV[9]   where to go on looking for parked entries without a time: what the last
---           sweep returned, or '-'
+--           reclaim returned, or '-'
 -- ARGV[10..] pairs: job type, deliveries that it may have
 --
 -- Returns {{{entry ID, {field, value, ...}, delivery count}, ...},
@@ -32,8 +32,8 @@
 --          {entry IDs that are no longer in the stream},
 --          {consumers removed},
 --          1 when more may be left, else 0,
---          where the next sweep is to go on looking for parked entries}
--- or nil when another sweep has just been.
+--          where the next reclaim is to go on looking for parked entries}
+-- or nil when another reclaim has just been.
 --@include after
 --@include clock
 --@include dead_letter
@@ -75,9 +75,9 @@ local function deliveries_allowed(id)
     return only_for_another and UNSEEN or allowed[job_type] or tonumber(ARGV[7]), job_type
 end
 
-local HEALED = 1000 -- parked entries looked at in one sweep
+local HEALED = 1000 -- parked entries looked at in one pass
 local heal_from = '-'
-local claimed, buried, acked, deleted, removed = {}, {}, {}, {}, {}
+local claimed, dead, acked, deleted, removed = {}, {}, {}, {}, {}
 local left, last_chances, waiting = most, tonumber(ARGV[8]), false
 
 -- Returns whether the entry has been dealt with.
@@ -93,9 +93,9 @@ local function take(row)
         dead_letter(stream, dlq, id, count, row[2], 'worker lost',
             'its worker stopped answering during delivery ' .. count .. ', the last one allowed')
         acked[#acked + 1] = id
-        buried[#buried + 1] = id
-        buried[#buried + 1] = count
-        buried[#buried + 1] = job_type
+        dead[#dead + 1] = id
+        dead[#dead + 1] = count
+        dead[#dead + 1] = job_type
         return true
     end
     local reply = redis.call('XAUTOCLAIM', stream, group, consumer, lease, id, 'COUNT', 1)
@@ -137,7 +137,7 @@ for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     local name, pending = fields['name'], fields['pending']
     if name == PARKED then
         -- Every parked entry has its time in the set, or the set was lost: give each
-        -- that lacks one a time, a bounded number at a sweep.
+        -- that lacks one a time, a bounded number in one pass.
         if pending > redis.call('ZCARD', retry) then
             local now = now_ms()
             local rows = redis.call('XPENDING', stream, group, ARGV[9], '+', HEALED, PARKED)
@@ -166,4 +166,4 @@ local more = (left == 0 or waiting) and 1 or 0
 if more == 1 then
     redis.call('DEL', lock)
 end
-return { claimed, buried, deleted, removed, more, heal_from }
+return { claimed, dead, deleted, removed, more, heal_from }

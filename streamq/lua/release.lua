@@ -6,7 +6,7 @@
 -- KEYS[2]   retry set of the group
 -- ARGV[1]   group
 -- ARGV[2]   consumer
--- ARGV[3]   how many at the most
+-- ARGV[3]   how many at most
 -- ARGV[4..] entry IDs to leave alone: the consumer knows of them
 --
 -- Returns {how many were given back, how many of the consumer's were looked at}.

@@ -20,7 +20,7 @@
 --   R state type data started finished result note
 --                          done, with a result or a note   [1 key: record]
 --   r delay_ms error deliveries
---                          failed, to be tried again; how many deliveries it may
+--                          failed, another attempt follows; how many deliveries it may
 --                          have is noted for those who look  [1 key: record]
 --   d reason error         dead                            [1 key: record, deleted]
 --   b                      given back: this delivery does not count

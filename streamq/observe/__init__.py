@@ -1,1 +1,1 @@
-"""What is told of a worker: log, metrics."""
+"""What a worker reports: log, metrics."""

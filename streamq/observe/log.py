@@ -43,7 +43,7 @@ class LogObserver:
                     _some(job_ids), stream, group,
                 )  # fmt: skip
             case signals.Reclaimed(stream, group, job_ids):
-                log.info("Took over %s stalled on %s/%s", _some(job_ids), stream, group)
+                log.info("Reclaimed %s, stalled on %s/%s", _some(job_ids), stream, group)
             case signals.DeadLettered(stream, group, job_id, deliveries):
                 log.error(
                     "Job %s moved to DLQ of %s/%s: worker lost (%d deliveries)",
@@ -51,22 +51,22 @@ class LogObserver:
                 )  # fmt: skip
             case signals.Vanished(stream, group, job_ids):
                 log.error(
-                    "%s of %s/%s deleted from the stream by somebody else while pending",
+                    "%s of %s/%s deleted from the stream by another program while pending",
                     _some(job_ids), stream, group,
                 )  # fmt: skip
             case signals.GroupCreated(stream, group, again):
                 if again:
-                    log.warning("The group %s of %s was gone and is made anew", group, stream)
+                    log.warning("The group %s of %s was deleted; created it again", group, stream)
                 else:
                     log.info("Created the group %s on %s", group, stream)
             case signals.ServerLost(ServerUnavailable() as error):
                 log.warning("Server lost: %s; waiting for it to come back", error)
             case signals.ServerLost(error):
-                log.error("Cannot go on: %s; trying again until that has changed", error)
+                log.error("Server rejected a command: %s; retrying", error)
             case signals.ServerBack(seconds):
-                log.warning("Going on after %.1f s", seconds)
+                log.warning("Server back after %.1f s", seconds)
             case signals.HandlerAbandoned(job):
-                log.error("Job %s: its handler ignores being cancelled, going on without", job.id)
+                log.error("Job %s: handler ignored cancellation; abandoned", job.id)
             case signals.Stopping(running, grace):
                 if running:
                     log.info(
@@ -77,8 +77,8 @@ class LogObserver:
                     log.info("Stopping")
             case signals.Leaving(running, lease):
                 log.warning(
-                    "Leaving at once: %s %s taken up again %g s from now",
-                    _running(running), "is" if running == 1 else "are", lease,
+                    "Leaving at once: another worker reclaims %s in %g s",
+                    _running(running), lease,
                 )  # fmt: skip
 
     def _settled(self, verdicts: Sequence[Verdict]) -> None:

@@ -11,10 +11,10 @@ YOUNG = 10_000
 def collect_less() -> None:
     """Spare the process rounds that find nothing.
 
-    Jobs in hand are many young objects without cycles: with Python's own threshold, made
+    Jobs in flight are many young objects without cycles: with Python's own threshold, made
     for other programs, the collector looks at each several times. What the imports have
-    left stays for good and is not looked at any more. Cycles that handlers leave are found
-    as before, a little later. A threshold that somebody has raised, or a collector switched
+    left stays for good and is no longer looked at. Cycles that handlers leave are found
+    as before, a little later. A threshold that was raised before, or a collector switched
     off, is left as it is.
     """
     young, *older = gc.get_threshold()

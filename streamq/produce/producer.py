@@ -150,7 +150,7 @@ class Producer:
                 if self._replication is None:
                     reply = await self._server.run(call)
                 else:
-                    # By its text: that a digest is unknown would be told after the wait.
+                    # By its text: that a digest is unknown would be said after the wait.
                     reply = await self._replicated(self._replication, pack(call.eval()))
             except NotReplicated:
                 raise

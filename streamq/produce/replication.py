@@ -16,7 +16,7 @@ class Replication:
 
     Args:
         replicas: how many.
-        timeout: seconds until the writer is told that they did not.
+        timeout: seconds until the writer learns that they did not.
 
     Raises:
         ConfigError: these are no such numbers.

@@ -1,6 +1,6 @@
 """Programs must not outlive the worker that runs them, even if it is killed with SIGKILL.
 
-Such a worker can end nothing any more. So a shell keeps watch beside it: it reads which
+Such a worker can no longer end anything. So a shell keeps watch beside it: it reads which
 programs run, out of a pipe that only the worker holds open, and when the pipe ends, as it
 does with the worker however that ends, it ends those that are left.
 """

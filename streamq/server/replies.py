@@ -130,7 +130,7 @@ def out_of_memory(address: Address, limit: int) -> ServerRefused:
 
 
 def wrong_key_type(keys: Sequence[str], kinds: Sequence[object]) -> WrongKeyType | None:
-    """Which of the keys holds another type than it must, as far as can be told.
+    """Which of the keys holds another type than it must, as far as it can be seen.
 
     Args:
         kinds: what ``TYPE`` answered for each.

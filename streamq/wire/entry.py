@@ -36,11 +36,11 @@ def check_id(job_id: str) -> str:
 
 @lru_cache(maxsize=1024)
 def check_type(type: str) -> str:
-    """Return ``type`` if it can name a job type, else raise :class:`ConfigError`."""
+    """Return ``type`` if it is a valid job type, else raise :class:`ConfigError`."""
     if len(type) > MAX_TYPE or printable(type) != type:
         raise ConfigError(
-            f"{printable(type, 60)!r} cannot be a job type: "
-            f"use at most {MAX_TYPE} characters, none of them control"
+            f"{printable(type, 60)!r} is not a valid job type: "
+            f"use at most {MAX_TYPE} characters, no control characters"
         )
     return type
 

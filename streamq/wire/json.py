@@ -85,7 +85,7 @@ def _floats(value: Any, path: str, depth: int) -> Iterator[tuple[str, float]]:
     if isinstance(value, float):
         yield path, value
     elif depth > 200:
-        return  # beyond it nobody has put a number by mistake
+        return  # beyond it no number stands by mistake
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _floats(inner, f"{path}.{key}", depth + 1)

@@ -28,25 +28,27 @@ _KINDS = {  # an idempotency key, which comes first, may look like any of the ot
 
 @lru_cache(maxsize=1024)
 def check_stream(name: str) -> str:
-    """Return ``name`` if it can name a stream, else raise :class:`ConfigError`."""
+    """Return ``name`` if it is a valid stream name, else raise :class:`ConfigError`."""
     if not 0 < len(name) <= 512 or printable(name) != name:
         raise ConfigError(
-            f"{name[:60]!r} cannot name a stream: use 1 to 512 characters, none of them control"
+            f"{name[:60]!r} is not a valid stream name: "
+            "use 1 to 512 characters, no control characters"
         )
     if "}" in name and not _has_tag(name):
         # What stands between braces cannot have a '}' in it: no other key has its slot.
         raise ConfigError(
-            f"{name[:60]!r} cannot name a stream: without a hash tag such as {{eu}}, which has to "
-            "be its first braces, a name cannot have a '}'"
+            f"{name[:60]!r} is not a valid stream name: '}}' may stand only in a name whose "
+            "first braces hold a hash tag, such as {{eu}}"
         )
     return name
 
 
 def check_group(name: str) -> str:
-    """Return ``name`` if it can name a group, else raise :class:`ConfigError`."""
+    """Return ``name`` if it is a valid group name, else raise :class:`ConfigError`."""
     if not _GROUP.fullmatch(name):
         raise ConfigError(
-            f"{name[:60]!r} cannot name a group: use letters, digits, '_', '-' and '.', 128 at most"
+            f"{name[:60]!r} is not a valid group name: "
+            "use at most 128 letters, digits, '_', '-' and '.'"
         )
     return name
 

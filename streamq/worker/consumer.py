@@ -142,7 +142,7 @@ class Consumer:
                 await self._drain()
                 background.cancel_scope.cancel()
         finally:
-            # Also when cancelled: nobody would settle what they went on with.
+            # Also when cancelled: what they went on with would never be settled.
             with anyio.CancelScope(shield=True):
                 await self.runners.close()
         await self._retire()

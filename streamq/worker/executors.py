@@ -17,7 +17,7 @@ from streamq.retry import Dead, Retry
 from streamq.text import printable
 
 UNDONE = (CoroutineType, GeneratorType, AsyncGeneratorType, asyncio.Future)
-"""Results that are work which nobody has done."""
+"""Results that are work not yet done."""
 
 
 class Executors:
@@ -39,7 +39,7 @@ class Executors:
         """Call a handler and return its result, or raise what it raised.
 
         When cancelled, a handler in a process is killed; one in a thread cannot be
-        stopped, and runs on with nobody waiting for it.
+        stopped, and runs on with nothing waiting for it.
 
         Args:
             begun: called when there is a thread or a process for it.
@@ -70,7 +70,7 @@ class Executors:
 
 
 def undone(result: Any) -> TypeError:
-    """The failure of a handler that returned work which nobody has done.
+    """The failure of a handler that returned work not yet done.
 
     Args:
         result: one of :data:`UNDONE`.

@@ -34,7 +34,7 @@ HANDFUL = 8
 
 
 class Fetcher:
-    """Fetches for one consumer until told to stop.
+    """Fetches for one consumer until it is stopped.
 
     Args:
         context: the consumer; its connection is closed by the owner.

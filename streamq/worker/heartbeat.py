@@ -1,4 +1,4 @@
-"""The heartbeat: as long as this process lives, what it has in hand stays its own."""
+"""The heartbeat: as long as this process lives, what it has in flight stays its own."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Heartbeat:
 
     @property
     def alive(self) -> bool:
-        """Whether what is in hand has been renewed so lately that it cannot have stalled."""
+        """Whether what is in flight has been renewed so lately that it cannot have stalled."""
         return time.monotonic() - self._renewed_at < self._lease * 2 / 3
 
     async def run(self) -> None:

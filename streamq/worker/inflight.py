@@ -31,7 +31,7 @@ class InFlight:
         batch: how many entries one handler takes.
         waits: whether an entry may wait for a handler. If not, the prefetch is only for those
             whose handlers have ended and that are not yet settled.
-        ended: how many these are, told only where no entry waits.
+        ended: how many these are, given only where no entry waits.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class InFlight:
         self._waiting.extend(deliveries)
 
     def hold(self, id: str, attempt: int) -> None:
-        """Have one in flight again whose settling must be tried once more."""
+        """Have one in flight again whose settling must be repeated."""
         self._held[id] = attempt
 
     def next(self) -> Delivery | None:

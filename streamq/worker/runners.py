@@ -261,11 +261,11 @@ class Runners:
         if isinstance(error, KeyboardInterrupt) or (cancelled and self._closed):
             return False
         # Where it is cancelled now, the handler has cancelled its own task, or awaited what
-        # somebody else cancelled.
+        # something else cancelled.
         if not slot.abandoned and slot.handler is not None:
             for job in slot.jobs:
                 self._put(verdict.failed(job, slot.handler, slot.started, error))
-        # A task that was told to end does, and another one takes over.
+        # A task that is to end does, and another one takes over.
         return not (cancelled and slot.task is not None and slot.task.cancelling())
 
     def _leave(self, slot: Slot) -> None:

@@ -33,7 +33,7 @@ from streamq.worker.reconnect import Reconnect
 from streamq.worker.settle_call import emitted, settle_call
 
 MOST = 500
-"""Verdicts in one call at the most; Lua's ``unpack`` takes a few thousand values."""
+"""The most verdicts in one call; Lua's ``unpack`` takes a few thousand values."""
 
 FULL = 250
 """Verdicts that are worth one more call while another is in flight: those of a whole read."""

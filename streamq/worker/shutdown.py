@@ -24,7 +24,7 @@ _log = logging.getLogger("streamq")
 async def stop_on_signals(stop: Callable[[], None], leave: Callable[[], None]) -> None:
     """Call ``stop`` at the first signal; at the second, ``leave``, and leave the process.
 
-    Nothing is lost even then: what was in hand comes back when its lease has run out.
+    Nothing is lost even then: what was in flight comes back when its lease has run out.
     Only the main thread can receive signals.
     """
     loop = asyncio.get_running_loop()

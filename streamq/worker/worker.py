@@ -48,9 +48,9 @@ class Worker:
         server: where.
         subscriptions: what, and with which handlers.
         settings: how.
-        observers: told of what happens.
-        burst: stop when no group has anything queued, retrying or pending any more.
-        max_jobs: stop after so many deliveries.
+        observers: called with each signal of what happens.
+        burst: stop when no group has anything left queued, retrying or pending.
+        max_jobs: stop after this many deliveries.
         lifespan: entered before the first job and left after the last.
 
     Raises:
@@ -146,7 +146,7 @@ class Worker:
 
     @property
     def stopping(self) -> bool:
-        """Whether the worker has been told to stop."""
+        """Whether the worker has been asked to stop."""
         return self._stop.is_set()
 
     @property

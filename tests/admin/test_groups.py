@@ -38,7 +38,7 @@ async def test_a_new_group_starts_where_it_is_told(
 
 
 async def test_what_cannot_be_a_group(client: redis.Redis, admin: Admin, app: App) -> None:
-    with pytest.raises(ConfigError, match="cannot name a group"):
+    with pytest.raises(ConfigError, match="is not a valid group name"):
         await admin.create_group("jobs", "my group")
     with pytest.raises(ConfigError, match="not a valid start"):
         await admin.create_group("jobs", "images", "yesterday")

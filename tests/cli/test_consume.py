@@ -210,8 +210,8 @@ def test_debug_logs_where_a_handler_failed(worker: Start, client: redis.Redis) -
         (["--app", "worker:app", "--stream", "other"], "no handler for the stream 'other'"),
         (["--app", "nothing:app"], "no module named nothing"),
         (["--exec", "no-such-program {file}"], "no program 'no-such-program'"),
-        (["--group", "a b"], "'a b' cannot name a group"),
-        (["--stream", "a\nb"], "cannot name a stream"),
+        (["--group", "a b"], "'a b' is not a valid group name"),
+        (["--stream", "a\nb"], "is not a valid stream name"),
         (["--timeout", "0"], "streamq: --timeout 0: give more than zero"),
         (["--metrics-host", "nowhere.invalid", "--metrics-port", "1"], "cannot serve metrics at"),
     ],
@@ -404,7 +404,7 @@ def test_a_second_signal_leaves_at_once(consume: Start, client: redis.Redis) -> 
 
     code, out, err = program.end()
     assert code == 130
-    assert " Leaving at once: 1 running job is taken up again 30 s from now" in err
+    assert " Leaving at once: another worker reclaims 1 running job in 30 s" in err
     assert pending(client)[0][0] == job_id
     while not has_ended(int(out.split()[1])):
         time.sleep(0.01)

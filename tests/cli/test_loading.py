@@ -86,7 +86,7 @@ def test_what_names_no_app(name: str, problem: str) -> None:
         ("from json import nothing", r"ImportError: .* \(bad.py, line 1\)"),
         (
             "from streamq import App\napp = App(stream='')",
-            r"'' cannot name a stream: .* \(bad.py, line 2\)",
+            r"'' is not a valid stream name: .* \(bad.py, line 2\)",
         ),
     ],
 )

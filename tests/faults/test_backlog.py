@@ -48,7 +48,7 @@ def test_the_pending_list_of_a_thousand_dead_consumers(rig: Rig) -> None:
 
 
 def test_a_hundred_thousand_wait_for_their_retry(rig: Rig) -> None:
-    # They cost the sweeps nothing, and new jobs pass them by.
+    # They cost reclaiming nothing, and new jobs pass them by.
     rig.client.xgroup_create("jobs", "alpha", "0", mkstream=True)
     parked = rig.produce(100_000, "quiet")
     while rig.client.xreadgroup("alpha", "~retry", {"jobs": ">"}, count=10_000):

@@ -31,7 +31,7 @@ def test_it_is_dead_after_its_deliveries_and_others_are_unharmed(rig: Rig, how: 
     assert deaths == 4
     assert (report.handled, report.dead) == (57, 1)
     assert rig.recorder.attempts(poison[0]) == [1, 2, 3, 4]
-    assert rig.recorder.told("buried")[0]["job"] == poison[0]
+    assert rig.recorder.told("dead lettered")[0]["job"] == poison[0]
 
 
 def test_two_of_them_among_others_that_may_be_tried_twice(rig: Rig) -> None:

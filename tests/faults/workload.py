@@ -243,7 +243,7 @@ class Workload:
             case signals.Reclaimed(_, group, jobs):
                 pen.write_many("reclaimed", "jobs", jobs, group=group)
             case signals.DeadLettered(_, group, job, deliveries):
-                pen.write("buried", group=group, job=job, deliveries=deliveries)
+                pen.write("dead lettered", group=group, job=job, deliveries=deliveries)
             case signals.Vanished(_, group, jobs):
                 pen.write_many("vanished", "jobs", jobs, group=group)
             case signals.GroupCreated(_, group, again):

@@ -127,11 +127,11 @@ class Model:
                 if not self._park(state, id, due=True, count=count - 1):
                     refused[id] = "!deleted"
             elif verdict == "dead":
-                self._bury(state, id, count, consumer, "gave up")
+                self._dead_letter(state, id, count, consumer, "gave up")
                 acked.append(id)
             elif verdict.startswith("skip "):
                 if verdict.removeprefix("skip ") not in self.groups and id in self.entries:
-                    self._bury(state, id, count, consumer, "no such group", drop=False)
+                    self._dead_letter(state, id, count, consumer, "no such group", drop=False)
                     del self.entries[id]
                 acked.append(id)
             else:
@@ -179,7 +179,7 @@ class Model:
     ) -> tuple[list[tuple[str, int]], list[str], list[str], int]:
         state = self.groups[group]
         claimed: list[tuple[str, int]] = []
-        buried: list[str] = []
+        dead: list[str] = []
         deleted: list[str] = []
         left, waiting = most, False
         by_consumer: dict[str, list[str]] = {}
@@ -207,9 +207,11 @@ class Model:
                         waiting = True
                         continue
                     elif line.count >= limit:
-                        self._bury(state, id, line.count, line.consumer, "worker lost", drop=False)
+                        self._dead_letter(
+                            state, id, line.count, line.consumer, "worker lost", drop=False
+                        )
                         state.end(id, "worker lost")
-                        buried.append(id)
+                        dead.append(id)
                     else:
                         last_chances -= line.count + 1 == limit
                         self._claim(state, id, consumer)
@@ -220,8 +222,8 @@ class Model:
                 looked_at += len(page)
                 if not full:
                     break
-        self._remove(buried)
-        return claimed, buried, deleted, int(left == 0 or waiting)
+        self._remove(dead)
+        return claimed, dead, deleted, int(left == 0 or waiting)
 
     def release(self, group: str, consumer: str, known: Iterable[str]) -> tuple[int, int]:
         state = self.groups[group]
@@ -257,7 +259,7 @@ class Model:
             line = state.held.get(id)
             answers.append(-1 if line is None else 1)
             if line is not None:
-                self._bury(state, id, line.count, line.consumer, "by hand")
+                self._dead_letter(state, id, line.count, line.consumer, "by hand")
                 state.retry.pop(id, None)
                 state.end(id, "killed")
                 acked.append(id)
@@ -271,7 +273,7 @@ class Model:
             return None
         return state.letters.pop(position)
 
-    def sweep(self) -> int:
+    def prune(self) -> int:
         if not self.groups:
             return 0
         return self._remove(list(self.entries))
@@ -295,7 +297,7 @@ class Model:
         state.retry[id] = due
         return True
 
-    def _bury(
+    def _dead_letter(
         self, state: ModelGroup, id: str, count: int, consumer: str, reason: str,
         *, drop: bool = True,
     ) -> None:  # fmt: skip
@@ -309,7 +311,7 @@ class Model:
 
     def _remove(self, ids: Iterable[str]) -> int:
         """Delete those of the entries that every group has been given and holds no more."""
-        doomed = [
+        removable = [
             id
             for id in ids
             if id in self.entries
@@ -317,6 +319,6 @@ class Model:
                 id_key(id) <= state.last and id not in state.held for state in self.groups.values()
             )
         ]
-        for id in doomed:
+        for id in removable:
             del self.entries[id]
-        return len(doomed)
+        return len(removable)

@@ -100,7 +100,7 @@ class Machine(RuleBasedStateMachine):
         while start:
             more, start = run(self.client, lua.prune("jobs", start, 5))
             deleted += more
-        assert deleted == self.model.sweep()
+        assert deleted == self.model.prune()
 
     @precondition(lambda self: self.model.entries)
     @rule(data=st.data())
@@ -187,10 +187,10 @@ class Machine(RuleBasedStateMachine):
     def reclaim(self, data: st.DataObject, consumer: str, most: int, chances: int) -> None:
         group = self._group(data)
         self.client.delete(self.real[group].keys.reclaim_lock)
-        claimed, buried, deleted, removed, more, _ = self.real[group].reclaim(
+        claimed, dead, deleted, removed, more, _ = self.real[group].reclaim(
             consumer, most, lease=HOUR, deliveries=ALLOWED, last_chances=chances
         )
-        found = ([(id, n) for id, _, n in claimed], buried[::3], deleted, more)
+        found = ([(id, n) for id, _, n in claimed], dead[::3], deleted, more)
         assert found == self.model.reclaim(group, consumer, most, ALLOWED, chances)
         assert removed == []
         self._remember(group)

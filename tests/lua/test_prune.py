@@ -13,7 +13,7 @@ from tests.lua.support import AWKWARD, Group, add, add_at, ids_of, run, succeede
 from tests.servers import RedisServer
 
 
-def sweep(client: redis.Redis, start: str = "-", count: int = 100) -> Any:
+def prune(client: redis.Redis, start: str = "-", count: int = 100) -> Any:
     return run(client, lua.prune("jobs", start, count))
 
 
@@ -25,9 +25,9 @@ def test_what_only_a_deleted_group_had_kept_goes(client: redis.Redis) -> None:
     second.read(count=5)
     first.settle("a", *map(succeeded, ids[:4]))
     second.settle("a", *map(succeeded, ids[:3]))
-    assert sweep(client) == [0, ""]
+    assert prune(client) == [0, ""]
     client.xgroup_destroy("jobs", "gone")
-    assert sweep(client) == [3, ""]
+    assert prune(client) == [3, ""]
     assert ids_of(client) == ids[3:]
 
 
@@ -41,7 +41,7 @@ def test_a_chunk_at_a_call(client: redis.Redis, count: int) -> None:
     client.xgroup_destroy("jobs", "gone")
     deleted, start, calls = 0, "-", 0
     while start:
-        more, start = sweep(client, start, count)
+        more, start = prune(client, start, count)
         deleted += more
         calls += 1
     assert deleted == 5
@@ -56,20 +56,20 @@ def test_ids_of_different_lengths(client: redis.Redis) -> None:
     group.read(count=5)
     group.settle("a", *map(succeeded, AWKWARD[:3]))
     client.xgroup_destroy("jobs", "gone")
-    assert sweep(client, count=2) == [2, "(" + AWKWARD[1]]
-    assert sweep(client, "(" + AWKWARD[1]) == [1, ""]
+    assert prune(client, count=2) == [2, "(" + AWKWARD[1]]
+    assert prune(client, "(" + AWKWARD[1]) == [1, ""]
     assert ids_of(client) == AWKWARD[3:]
 
 
 def test_without_groups_everything_is_still_queued(client: redis.Redis) -> None:
     ids = add(client, 3)
-    assert sweep(client) == [0, ""]
+    assert prune(client) == [0, ""]
     assert ids_of(client) == ids
 
 
 def test_a_missing_stream_is_an_error(client: redis.Redis) -> None:
     with pytest.raises(redis.ResponseError, match="no such key"):
-        sweep(client)
+        prune(client)
     assert client.keys("*") == []
 
 
@@ -82,4 +82,4 @@ def test_it_works_when_memory_is_short(make_server: Callable[..., RedisServer]) 
         group.settle("a", succeeded(id))
         client.xgroup_destroy("jobs", "gone")
         client.config_set("maxmemory", "1")
-        assert sweep(client) == [1, ""]
+        assert prune(client) == [1, ""]

@@ -1,4 +1,4 @@
-"""reclaim.lua: take over what stalled, bury what has used up its deliveries."""
+"""reclaim.lua: take over what stalled; what has used up its deliveries is a dead letter."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def group(client: redis.Redis) -> Group:
     return Group(client)
 
 
-def sweep(group: Group, consumer: str = "b", most: int = 100, **options: Any) -> Any:
-    """One sweep, whatever the last one was."""
+def reclaim(group: Group, consumer: str = "b", most: int = 100, **options: Any) -> Any:
+    """One reclaim, whatever the last one was."""
     group.client.delete(group.keys.reclaim_lock)
     return group.reclaim(consumer, most, lease=LEASE, pause=60_000, **options)
 
 
 def test_nothing_is_pending(group: Group) -> None:
-    assert sweep(group) == [[], [], [], [], 0, "-"]
+    assert reclaim(group) == [[], [], [], [], 0, "-"]
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 100])
@@ -48,10 +48,10 @@ def test_stalled_entries_are_claimed_and_counted(
     ids = group.read("a")
     for id in ids:
         group.age(id, STALLED)
-    claimed, buried, deleted, removed, *_ = sweep(group)
+    claimed, dead, deleted, removed, *_ = reclaim(group)
     assert [(id, count) for id, _, count in claimed] == [(id, 2) for id in ids]
     assert claimed[0][1] == ["type", "t", "data", '{"n":0}']
-    assert (buried, deleted, removed) == ([], [], [])
+    assert (dead, deleted, removed) == ([], [], [])
     assert group.pending() == dict.fromkeys(ids, ("b", 2))
     assert max(map(group.idle, ids)) < LEASE
 
@@ -63,7 +63,7 @@ def test_live_leases_and_parked_entries_are_left_alone(group: Group, client: red
     group.age(parked, STALLED)
     group.age(stalled, STALLED)
     group.age(live, LEASE - 5_000)
-    [[claimed, _, _]], *_ = sweep(group)
+    [[claimed, _, _]], *_ = reclaim(group)
     assert claimed == stalled
     assert group.pending() == {live: ("a", 1), stalled: ("b", 2), parked: (PARKED, 1)}
 
@@ -78,9 +78,9 @@ def test_a_deleted_entry_is_reported_and_no_other_claimed_for_it(
     for id in (gone, parked, stalled, also_gone):
         group.age(id, STALLED)
     client.xdel("jobs", gone, also_gone)
-    claimed, buried, deleted, *_ = sweep(group)
+    claimed, dead, deleted, *_ = reclaim(group)
     assert [(id, count) for id, _, count in claimed] == [(stalled, 2)]
-    assert (buried, deleted) == ([], [gone, also_gone])
+    assert (dead, deleted) == ([], [gone, also_gone])
     assert group.pending() == {parked: (PARKED, 1), stalled: ("b", 2)}
 
 
@@ -95,9 +95,9 @@ def test_used_up_deliveries_mean_death(group: Group, client: redis.Redis) -> Non
         group.take_by_hand(spent, "a")
     group.age(spent, STALLED)
     group.age(fresh, STALLED)
-    claimed, buried, deleted, *_ = sweep(group, deliveries=4)
+    claimed, dead, deleted, *_ = reclaim(group, deliveries=4)
     assert [id for id, _, _ in claimed] == [fresh]
-    assert (buried, deleted) == ([spent, 4, "t"], [])
+    assert (dead, deleted) == ([spent, 4, "t"], [])
     [(_, fields)] = group.letters()
     assert fields[0] == ("id", spent)
     assert fields[1] == ("reason", "worker lost")
@@ -113,7 +113,7 @@ def test_a_buried_entry_stays_for_other_groups(group: Group, client: redis.Redis
     [id] = add(client)
     group.read("a")
     group.age(id, STALLED)
-    assert sweep(group, deliveries=1)[1] == [id, 1, "t"]
+    assert reclaim(group, deliveries=1)[1] == [id, 1, "t"]
     assert ids_of(client) == [id]
     assert other.read() == [id]
 
@@ -123,7 +123,7 @@ def test_a_deleted_entry_is_not_buried(group: Group, client: redis.Redis) -> Non
     group.read("a")
     group.age(gone, STALLED)
     client.xdel("jobs", gone)
-    assert sweep(group, deliveries=1)[:3] == [[], [], [gone]]
+    assert reclaim(group, deliveries=1)[:3] == [[], [], [gone]]
     assert group.letters() == []
     assert group.pending() == {}
 
@@ -137,9 +137,9 @@ def test_deliveries_by_type(group: Group, client: redis.Redis) -> None:
     for id in (once, often, other, foreign):
         group.take_by_hand(id, "a")
         group.age(id, STALLED)
-    claimed, buried, *_ = sweep(group, deliveries=2, by_type={"once": 1, "often": 9})
+    claimed, dead, *_ = reclaim(group, deliveries=2, by_type={"once": 1, "often": 9})
     assert [id for id, _, _ in claimed] == [often]
-    assert buried == [once, 2, "once", other, 2, "", foreign, 2, ""]
+    assert dead == [once, 2, "once", other, 2, "", foreign, 2, ""]
 
 
 def test_deliveries_of_entries_without_a_type(group: Group, client: redis.Redis) -> None:
@@ -147,9 +147,9 @@ def test_deliveries_of_entries_without_a_type(group: Group, client: redis.Redis)
     [id] = [str(client.xadd("jobs", {"x": "1"}))]
     group.read("a")
     group.age(id, STALLED)
-    claimed, buried, *_ = sweep(group, deliveries=1, by_type={"": 2})
+    claimed, dead, *_ = reclaim(group, deliveries=1, by_type={"": 2})
     assert [(id, count) for id, _, count in claimed] == [(id, 2)]
-    assert buried == []
+    assert dead == []
 
 
 def test_entries_for_another_group_killed_no_worker(group: Group, client: redis.Redis) -> None:
@@ -162,9 +162,9 @@ def test_entries_for_another_group_killed_no_worker(group: Group, client: redis.
     group.read("a")
     for id in (theirs, ours, foreign):
         group.age(id, STALLED)
-    claimed, buried, *_ = sweep(group, by_type={"t": 1})
+    claimed, dead, *_ = reclaim(group, by_type={"t": 1})
     assert [id for id, _, _ in claimed] == [theirs]
-    assert buried == [ours, 1, "t", foreign, 1, "t"]
+    assert dead == [ours, 1, "t", foreign, 1, "t"]
 
 
 @pytest.mark.parametrize("chances", [0, 1, 2])
@@ -180,11 +180,11 @@ def test_so_many_last_chances_and_no_more(group: Group, client: redis.Redis, cha
         group.take_by_hand(id, "a")
     for id in ids:
         group.age(id, STALLED)
-    claimed, buried, *_, more, _ = sweep(group, deliveries=3, last_chances=chances)
+    claimed, dead, *_, more, _ = reclaim(group, deliveries=3, last_chances=chances)
     assert {id: count for id, _, count in claimed} == {
         **dict.fromkeys(last[:chances], 3), **dict.fromkeys(fresh, 2),
     }  # fmt: skip
-    assert buried[::3] == spent
+    assert dead[::3] == spent
     assert more == 1
     assert not client.exists(group.keys.reclaim_lock)
     assert {id for id, (name, _) in group.pending().items() if name == "a"} == set(last[chances:])
@@ -197,7 +197,7 @@ def test_those_who_wait_do_not_hide_the_others(group: Group, client: redis.Redis
         group.take_by_hand(id, "a")
     for id in ids:
         group.age(id, STALLED)
-    claimed, *_, more, _ = sweep(group, most=10, deliveries=3, last_chances=0)
+    claimed, *_, more, _ = reclaim(group, most=10, deliveries=3, last_chances=0)
     assert [id for id, _, _ in claimed] == ids[5:15]
     assert more == 1
 
@@ -235,7 +235,7 @@ def test_ids_of_different_lengths(group: Group, client: redis.Redis) -> None:
     group.read("a")
     for id in AWKWARD:
         group.age(id, STALLED)
-    claimed, *_ = sweep(group)
+    claimed, *_ = reclaim(group)
     assert [id for id, _, _ in claimed] == AWKWARD
 
 
@@ -244,8 +244,8 @@ def test_silent_consumers_without_entries_are_removed(group: Group, client: redi
     group.read("holds")
     for name in ("idle", "b", PARKED):
         client.xgroup_createconsumer("jobs", "g", name)
-    assert sweep(group, silence=60_000)[3] == []
-    removed = sweep(group, silence=-1)[3]
+    assert reclaim(group, silence=60_000)[3] == []
+    removed = reclaim(group, silence=-1)[3]
     assert removed == ["idle"]
     assert group.consumers() == {"holds", "b", PARKED}
     assert group.pending() == {id: ("holds", 1)}
@@ -258,10 +258,10 @@ def test_a_partly_lost_retry_set_is_looked_through_in_steps(
     client.xgroup_createconsumer("jobs", group.name, PARKED)
     client.xreadgroup(group.name, PARKED, {"jobs": ">"}, count=1500)
     client.zadd(group.keys.retry, dict.fromkeys(ids[:1200], 9e15))
-    *_, heal_from = sweep(group)
+    *_, heal_from = reclaim(group)
     assert heal_from == f"({ids[999]}"
     assert len(group.parked()) == 1200
-    *_, heal_from = sweep(group, heal_from=heal_from)
+    *_, heal_from = reclaim(group, heal_from=heal_from)
     assert heal_from == "-"
     assert set(group.parked()) == set(ids)
 
@@ -271,12 +271,12 @@ def test_a_lost_retry_set_is_made_anew(group: Group, client: redis.Redis) -> Non
     ids = group.read("a")
     group.settle("a", *(failed(id, delay=60_000) for id in ids))
     client.zrem(group.keys.retry, ids[1])
-    sweep(group)
+    reclaim(group)
     parked = group.parked()
     assert parked.keys() == set(ids)
     assert parked[ids[1]] <= int(client.time()[0]) * 1000 + 1000 < parked[ids[0]]
     client.delete(group.keys.retry)
-    sweep(group)
+    reclaim(group)
     assert sorted(id for id, _, _ in group.due("b")[1]) == ids
 
 
@@ -311,9 +311,9 @@ def test_it_works_when_memory_is_short(make_server: Callable[..., RedisServer]) 
         for id in (first, second):
             group.age(id, STALLED)
         client.config_set("maxmemory", "1")
-        claimed, buried, *_ = sweep(group, deliveries=2)
+        claimed, dead, *_ = reclaim(group, deliveries=2)
         assert [id for id, _, _ in claimed] == [second]
-        assert buried == [first, 2, "t"]
+        assert dead == [first, 2, "t"]
         assert len(group.letters()) == 1
 
 
@@ -324,13 +324,13 @@ def test_an_entry_with_too_many_fields_for_a_command_of_lua(
     id = write(client, *own)
     group.read("a")
     group.age(id, STALLED)
-    assert sweep(group, deliveries=1)[1] == [id, 1, ""]
+    assert reclaim(group, deliveries=1)[1] == [id, 1, ""]
     assert len(group.letters()) == 1
 
 
 @pytest.mark.parametrize("parked", [100, 20_000])
 def test_parked_entries_cost_nothing(client: redis.Redis, group: Group, parked: int) -> None:
-    """However many wait for their retry time, a sweep does the same few commands."""
+    """However many wait for their retry time, a reclaim does the same few commands."""
     add(client, parked)
     ids = group.read("a", count=parked)
     pipe = client.pipeline(transaction=False)
@@ -343,7 +343,7 @@ def test_parked_entries_cost_nothing(client: redis.Redis, group: Group, parked: 
     group.read("a")
     group.age(stalled, STALLED)
     client.config_resetstat()
-    [[claimed, _, _]], *_ = sweep(group)
+    [[claimed, _, _]], *_ = reclaim(group)
     stats: Any = client.info("commandstats")
     calls = {name: stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in COUNTED}
     assert claimed == stalled

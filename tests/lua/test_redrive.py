@@ -35,7 +35,7 @@ def write_pairs(client: redis.Redis, fields: Fields) -> str:
     return write(client, *(part for pair in fields for part in pair))
 
 
-def bury(group: Group, *ids: str) -> list[str]:
+def make_dead_letters(group: Group, *ids: str) -> list[str]:
     """Let entries die, and return the IDs of their letters."""
     group.read("a")
     assert group.settle("a", *map(dead, ids)) == {}
@@ -45,7 +45,7 @@ def bury(group: Group, *ids: str) -> list[str]:
 @pytest.mark.parametrize("size", [1, 8, 100])
 def test_letters_become_entries_for_the_group(group: Group, client: redis.Redis, size: int) -> None:
     ids = add(client, size)
-    letters = bury(group, *ids)
+    letters = make_dead_letters(group, *ids)
     new = group.redrive(*letters)
     assert new == ids_of(client)
     assert not set(new) & set(ids)
@@ -61,7 +61,7 @@ def test_it_can_die_and_be_sent_again(group: Group, client: redis.Redis) -> None
     id = write_pairs(client, [("type", "t"), ("data", "{}"), ("key", "k"), ("expires", "7")])
     again = id
     for _ in range(3):
-        [letter] = bury(group, again)
+        [letter] = make_dead_letters(group, again)
         [again] = group.redrive(letter)
     [(_, fields)] = raw_entries(client, "jobs")
     assert fields == [
@@ -78,7 +78,7 @@ def test_other_groups_settle_it_unseen(group: Group, client: redis.Redis) -> Non
     [id] = add(client)
     other.read()
     other.settle("a", succeeded(id))
-    [letter] = bury(group, id)
+    [letter] = make_dead_letters(group, id)
     [new] = group.redrive(letter)
     assert other.read() == [new]
     assert other.settle("a", not_ours(new, "g")) == {}
@@ -115,7 +115,7 @@ def test_a_foreign_entry_is_the_same_job_again(
     group: Group, client: redis.Redis, own: Fields
 ) -> None:
     id = write_pairs(client, own)
-    [letter] = bury(group, id)
+    [letter] = make_dead_letters(group, id)
     [new] = group.redrive(letter)
     [(found, fields)] = raw_entries(client, "jobs")
     assert found == new
@@ -137,7 +137,7 @@ def test_a_foreign_entry_is_the_same_job_again(
 )
 def test_a_native_entry_keeps_its_fields(group: Group, client: redis.Redis, own: Fields) -> None:
     id = write_pairs(client, own)
-    [letter] = bury(group, id)
+    [letter] = make_dead_letters(group, id)
     group.redrive(letter)
     [(_, fields)] = raw_entries(client, "jobs")
     assert fields == [*own, ("for", "g"), ("origin", id)]
@@ -160,7 +160,7 @@ def test_an_entry_with_too_many_fields_for_a_command_of_lua(
     group: Group, client: redis.Redis
 ) -> None:
     id = write_pairs(client, [(f"f{n}", str(n)) for n in range(10_000)])
-    [letter] = bury(group, id)
+    [letter] = make_dead_letters(group, id)
     assert len(group.redrive(letter)) == 1
     [(_, fields)] = raw_entries(client, "jobs")
     assert len(orjson.loads(dict(fields)["data"])) == 10_000
@@ -170,7 +170,7 @@ def test_unknown_and_empty_letters_are_said(group: Group, client: redis.Redis) -
     gone, kept = add(client, 2)
     group.read("a")
     client.xdel("jobs", gone)
-    empty, full = bury(group, gone, kept)
+    empty, full = make_dead_letters(group, gone, kept)
     answers = group.redrive("1-1", empty, full, full)
     assert answers[:2] == ["", "!empty"]
     assert answers[3] == ""
@@ -186,7 +186,7 @@ def test_no_letters_at_all(group: Group, client: redis.Redis) -> None:
 @pytest.mark.parametrize("key", ["stream", "dlq"])
 def test_wrong_key_types_are_refused(group: Group, client: redis.Redis, key: str) -> None:
     [id] = add(client)
-    [letter] = bury(group, id)
+    [letter] = make_dead_letters(group, id)
     name = getattr(group.keys, key)
     client.delete(name)
     client.set(name, "x")
@@ -202,7 +202,7 @@ def test_it_writes_so_it_is_refused_when_memory_is_short(
     with make_server().client() as client:
         group = Group(client)
         [id] = add(client)
-        [letter] = bury(group, id)
+        [letter] = make_dead_letters(group, id)
         client.config_set("maxmemory", "1")
         with pytest.raises(redis.ResponseError, match=r"OOM|maxmemory"):
             group.redrive(letter)

@@ -462,11 +462,11 @@ def test_a_batch_sent_again_does_nothing(group: Group, client: redis.Redis, size
     """As after a reply that was lost."""
     add(client, 3 * size)
     ids = group.read()
-    done, retried, buried = ids[:size], ids[size : 2 * size], ids[2 * size :]
+    done, retried, given_up = ids[:size], ids[size : 2 * size], ids[2 * size :]
     verdicts = [
         *(succeeded(id).emitting(("next", EVENT)) for id in done),
         *(failed(id, delay=60_000) for id in retried),
-        *map(dead, buried),
+        *map(dead, given_up),
     ]
     assert group.settle("a", *verdicts) == {}
     state = (group.pending(), group.parked(), group.letters(), ids_of(client, "next"))
@@ -474,7 +474,7 @@ def test_a_batch_sent_again_does_nothing(group: Group, client: redis.Redis, size
     assert refused == {
         **dict.fromkeys(done, ""),
         **dict.fromkeys(retried, "=" + PARKED),
-        **dict.fromkeys(buried, ""),
+        **dict.fromkeys(given_up, ""),
     }
     assert (group.pending(), group.parked(), group.letters(), ids_of(client, "next")) == state
     assert len(state[3]) == size

@@ -22,8 +22,8 @@ from streamq.signals import Leaving, Signal, Stopping
             Stopping(2, 0.5),
             "Stopping: waiting up to 0.5 s for 2 running jobs; a second signal leaves at once",
         ),
-        (Leaving(1, 30), "Leaving at once: 1 running job is taken up again 30 s from now"),
-        (Leaving(2, 30), "Leaving at once: 2 running jobs are taken up again 30 s from now"),
+        (Leaving(1, 30), "Leaving at once: another worker reclaims 1 running job in 30 s"),
+        (Leaving(2, 30), "Leaving at once: another worker reclaims 2 running jobs in 30 s"),
     ],
 )
 def test_a_worker_that_stops(event: Signal, line: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -79,7 +79,7 @@ async def test_a_handler_that_blocks_the_event_loop_does_not_rob_its_own_worker(
         await together(begun)
         await app.produce("blocks")
         await watch.until(lambda: watch.verdicts)
-        await asyncio.sleep(SHORT.lease)  # time for a sweep
+        await asyncio.sleep(SHORT.lease)  # time for a reclaim
         go_on.set()
         await watch.until(lambda: len(watch.verdicts) == 2)
     assert sorted(attempts) == [("blocks", 1), ("waits", 1)]

@@ -39,7 +39,7 @@ async def test_deleted_while_it_runs(
     if fails:
         assert watch.outcomes == [Outcome.SUCCEEDED]
         assert watch.of(Vanished) == [Vanished("jobs", "default", [id])]
-        assert "deleted from the stream by somebody else" in caplog.text
+        assert "deleted from the stream by another program" in caplog.text
     else:
         assert watch.outcomes == [Outcome.SUCCEEDED] * 2
         assert watch.of(Vanished) == []

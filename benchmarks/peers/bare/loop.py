@@ -28,7 +28,7 @@ Reply = Any
 # KEYS[1] the stream; ARGV[1] the group, ARGV[2] the consumer, ARGV[3] how many jobs, ARGV[4] the
 # time to live of a status in ms, ARGV[5] the time of finishing in ms; then a pair for each job
 # (entry ID, delivery count), or with a status a five (and type, data, time of starting in ms).
-# Returns how many were settled: the others are not ours any more.
+# Returns how many were settled: the others are no longer ours.
 HEADER = """
 local stream, group, consumer, jobs = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 local ttl, finished = ARGV[4], ARGV[5]
@@ -236,4 +236,4 @@ async def consume(
 
 def check(settled: int, expected: int) -> None:
     if settled != expected:
-        raise RuntimeError(f"{expected - settled} of {expected} jobs were not ours any more")
+        raise RuntimeError(f"{expected - settled} of {expected} jobs were no longer ours")

@@ -2,7 +2,7 @@
 
 - Enqueued one after the other through `group(...).run()`: dramatiq has no other bulk interface.
 - 8 worker threads, its default, and a prefetch of 64, its `dramatiq_queue_prefetch` (twice the
-  threads by default): a consumer that has its prefetch in hand sleeps before it looks again, so
+  threads by default): a consumer that has its prefetch in flight sleeps before it looks again, so
   the default caps no-op jobs at a quarter of what the worker can do.
 - The default middleware. No result backend, as by default. hiredis is installed.
 """

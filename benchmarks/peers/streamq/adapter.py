@@ -5,7 +5,7 @@
   default: `prefetch` 1,000, arguments validated, and a status record of each job for five minutes.
 - The worker logs, counts for its metrics and sees to its garbage as `streamq consume` does.
 - With `--set result_ttl=0` it keeps no records.
-- With `--set batch=N` its handler takes a list of up to so many jobs, and reads the data of each.
+- With `--set batch=N` its handler takes a list of up to N jobs, and reads the data of each.
 
 For `growth.py`: with `--set groups=N` it consumes the stream for N groups, and with
 `--set sleep_ms=N` handlers wait.

@@ -1,4 +1,4 @@
-"""Mail: what customers are told."""
+"""Mail: what customers read."""
 
 from examples.shop.mail import rejected, sent
 from examples.shop.mail.group import mail

@@ -26,7 +26,7 @@ def set_up_logging(level: LogLevel, process: int | None = None) -> None:
     Args:
         process: which of several processes this is, for every line to say.
     """
-    logging.raiseExceptions = False  # a log that nobody reads any more is no reason to fail
+    logging.raiseExceptions = False  # a log that nothing reads is no reason to fail
     root = logging.getLogger()
     if not root.handlers:
         time_format = "%H:%M:%S" if is_terminal(sys.stderr) else "%Y-%m-%dT%H:%M:%S%z"

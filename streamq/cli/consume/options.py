@@ -10,7 +10,9 @@ from streamq.cli.command import Option
 from streamq.cli.consume.logs import LogLevel
 from streamq.cli.options import (
     Url,
+    among,
     at_least,
+    from_server,
     one_of,
     port,
     seconds,
@@ -56,6 +58,7 @@ class ConsumeOptions:
             metavar="NAME",
             help="The consumer group; may be repeated. [default: those of the App, else default]",
             show_default=False,
+            complete=from_server("groups"),
         ),
     ] = None
     streams: Annotated[
@@ -66,6 +69,7 @@ class ConsumeOptions:
             metavar="NAME",
             help="The stream; may be repeated. [default: those of the App, else jobs]",
             show_default=False,
+            complete=from_server("streams"),
         ),
     ] = None
     concurrency: Annotated[
@@ -176,6 +180,7 @@ class ConsumeOptions:
             "--log-level",
             metavar="LEVEL",
             parser=one_of(LogLevel),
+            complete=among(LogLevel),
             help="What to log, to standard error: debug, info, warning or error. [default: info]",
             show_default=False,
         ),

@@ -20,7 +20,7 @@ class Output:
     """Standard output, written in whole lines at once.
 
     Attributes:
-        broken: why it cannot be written any more: as a rule, whoever read it has gone.
+        broken: why it can no longer be written: as a rule, its reader has gone.
         on_broken: called when that is noticed.
     """
 
@@ -74,7 +74,7 @@ def printing_handler(output: Output, *, retries: int, timeout: float | None) -> 
     async def show(job: Job) -> None:
         payload = printable(job.raw, limit)
         if not output.line(f"Processing job: {job.id} with payload {payload}"):
-            # Not done, and nobody's failure: wait to be given back when the worker stops.
+            # Not done, and no failure: wait to be given back when the worker stops.
             await asyncio.get_running_loop().create_future()
 
     def bind(job: Job) -> Arguments:

@@ -21,7 +21,7 @@ from streamq.worker import Subscription
 if TYPE_CHECKING:
     from streamq.cli.consume.plan import Plan
 
-# Another start would end the same way: an option or the App is wrong, nobody reads, or
+# Another start would end the same way: an option or the App is wrong, nothing reads the output, or
 # there is no room for what is printed.
 FINAL = frozenset({ExitCode.USAGE, ExitCode.AUTHENTICATION, ExitCode.BROKEN_PIPE, ExitCode.OUTPUT})
 
@@ -62,7 +62,7 @@ class Processes:
         server: asked for the gauges of the metrics.
         subscriptions: what each process consumes.
         burst: whether a process may end by itself.
-        url: the server's, if it was given: the processes get it where nobody else sees it.
+        url: the server's, if it was given: the processes get it where no other user sees it.
         lease: theirs, in seconds.
 
     Attributes:

@@ -29,7 +29,7 @@ async def work(plan: Plan, output: Output, place: Place | None = None) -> None:
     """Work until a signal, the end of a burst, or the last of the deliveries asked for.
 
     Args:
-        output: tells the worker when nobody reads it.
+        output: tells the worker when nothing reads it.
         place: that of this process among several; ``None`` for one that works alone.
     """
     async with plan.server() as server:

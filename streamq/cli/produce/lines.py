@@ -23,7 +23,7 @@ class Line(NamedTuple):
 class LineReader:
     """Reads lines in batches: each batch is what was there to be read.
 
-    So a file comes in large batches, and what somebody writes into a pipe line by line
+    So a file comes in large batches, and what a person writes into a pipe line by line
     comes line by line.
 
     Args:

@@ -127,7 +127,7 @@ class Report:
         """The last line."""
         seconds = time.monotonic() - self._started
         if self.stopped is ExitCode.BROKEN_PIPE:
-            complain(f"stopped, because nobody reads the output: {self.so_far()}")
+            complain(f"stopped, because nothing reads the output: {self.so_far()}")
             return
         if self.stopped is not None:
             complain(f"interrupted: {self.so_far()}")

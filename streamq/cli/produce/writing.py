@@ -1,4 +1,4 @@
-"""Jobs on their way to the stream: copies of one, told of as they are written."""
+"""Jobs on their way to the stream: copies of one, reported as they are written."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ async def write(
 async def stopping_in_good_order(
     report: Report, stop: Callable[[], None] = lambda: None
 ) -> AsyncIterator[None]:
-    """At a signal, or when nobody reads the output, finish the chunk on its way.
+    """At a signal, or when nothing reads the output, finish the chunk on its way.
 
     So the number of jobs that were written is exact.
 

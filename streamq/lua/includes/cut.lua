@@ -1,4 +1,4 @@
--- The strings of an entry, each cut to so many bytes (-1: whole), and how many bytes
+-- The strings of an entry, each cut to a number of bytes (-1: whole), and how many bytes
 -- they had.
 local function cut(fields, most)
     local kept, size = {}, 0

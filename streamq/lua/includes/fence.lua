@@ -1,7 +1,7 @@
 --@include ids
 
 -- The fence. For each entry: nil when this consumer holds it at the delivery that
--- it was given, else who holds it: a consumer's name, or '' for nobody.
+-- it was given, else who holds it: a consumer's name, or '' for none.
 --
 -- One XPENDING over the range answers for a whole batch, five times cheaper than
 -- one an entry; whatever it leaves open is asked for singly.

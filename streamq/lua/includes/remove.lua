@@ -31,20 +31,20 @@ local function remove_settled(stream, groups, own, ids)
     if #ids == 0 then
         return 0
     end
-    local doomed = ids
+    local removable = ids
     for _, group in ipairs(groups) do
-        if #doomed > 0 and group.name ~= own then
-            local kept, settled = {}, settled_by(stream, group, doomed)
-            for _, id in ipairs(doomed) do
+        if #removable > 0 and group.name ~= own then
+            local kept, settled = {}, settled_by(stream, group, removable)
+            for _, id in ipairs(removable) do
                 if settled(id) then
                     kept[#kept + 1] = id
                 end
             end
-            doomed = kept
+            removable = kept
         end
     end
-    if #doomed > 0 then
-        return redis.call('XDEL', stream, unpack(doomed))
+    if #removable > 0 then
+        return redis.call('XDEL', stream, unpack(removable))
     end
     return 0
 end

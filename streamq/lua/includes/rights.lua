@@ -2,7 +2,7 @@
 -- keys in their places. A script that was refused in its middle would leave half of its work
 -- behind, so it looks before its first write. Returns 'COMMAND key' of each, without repeats.
 local function lacking(needs)
-    local missing, told = {}, {}
+    local missing, seen = {}, {}
     for _, need in ipairs(needs) do
         if not redis.acl_check_cmd(unpack(need)) then
             local name = string.lower(need[1])
@@ -11,8 +11,8 @@ local function lacking(needs)
             else
                 name = name .. ' ' .. need[2]
             end
-            if not told[name] then
-                told[name] = true
+            if not seen[name] then
+                seen[name] = true
                 missing[#missing + 1] = name
             end
         end

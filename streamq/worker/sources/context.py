@@ -23,7 +23,7 @@ class Context:
         in_flight: what it has.
         handlers: which types are handled, and how often.
         lease: seconds without a heartbeat after which an entry counts as stalled.
-        signals: where observers are told.
+        signals: where observers are called.
         alive: whether its own leases have been renewed lately; without that, reclaiming
             could rob this very consumer.
     """
