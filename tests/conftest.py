@@ -31,7 +31,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def is_slow(item: pytest.Item) -> bool:
     """Whether it takes seconds by itself, or is the same once more on another server."""
-    kind = getattr(item, "callspec", None) and item.callspec.params.get("shared_server")
+    call = getattr(item, "callspec", None)
+    kind = call.params.get("shared_server") if call else None
     return (
         kind not in (None, next(iter(binaries()), None))
         or item.path.is_relative_to(FAULTS)

@@ -11,6 +11,8 @@ import pytest
 
 from tests.markdown import ROOT
 
+pytestmark = pytest.mark.slow
+
 SETS_UP = """\
 . scripts/_venv
 install_dev() {

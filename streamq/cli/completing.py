@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeAlias
 
 import click
 from click.shell_completion import (
@@ -47,7 +47,7 @@ Kind = Literal[
 ]
 """What can be asked of the server; ``waiting`` are pending jobs that do not run."""
 
-Proposal = CompletionItem[str]
+Proposal: TypeAlias = "CompletionItem[str]"
 
 
 def answer(app: click.Command, instruction: str) -> NoReturn:

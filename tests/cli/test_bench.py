@@ -20,6 +20,8 @@ from tests.cli.support import Program, Result
 from tests.markdown import ROOT, read
 from tests.servers import RedisServer, free_port
 
+pytestmark = pytest.mark.slow
+
 Streamq = Callable[..., Result]
 Start = Callable[..., Program]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -37,6 +38,8 @@ from tests.lua.support import (
     run,
     succeeded,
 )
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = int(os.environ.get("STREAMQ_MODEL_EXAMPLES", "100"))
 HOUR = 3_600_000

@@ -18,7 +18,7 @@ from tests.lua.support import ids_of
 from tests.servers import RedisServer
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 PATIENCE = 30.0
 SHORT = 0.05

@@ -19,6 +19,8 @@ from streamq.errors import StreamqError
 from tests.cli.support import Program, Result
 from tests.servers import RedisServer, free_port
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "h0rse/b@ttery"
 PIECES = ("h0rse", "b@ttery", "b%40ttery")
 """What no output may have in it, so that no part of the password may be either."""
