@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import types
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-import streamq
+import streamq.admin
+import streamq.testing
 from streamq import App
 from tests.markdown import ROOT, blocks, read
 from tests.servers import RedisServer
+from tests.test_docs import PAGES, name_of
 from tests.waiting import eventually
 
 REFERENCE = read(ROOT / "docs/reference.md")
@@ -32,9 +35,37 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert "--older-than TIME" in commands, "the help of each command is in it"
 
 
-@pytest.mark.parametrize("name", streamq.__all__)
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{module.__name__}.{name}"
+        for module in (streamq, streamq.admin, streamq.testing)
+        for name in module.__all__
+        if name != "StreamqError"  # with all errors
+    ],
+)
 def test_everything_that_a_program_may_import_is_in_the_reference(name: str) -> None:
-    assert f":: streamq.{name}\n" in REFERENCE or name == "StreamqError"
+    assert f":: {name}\n" in REFERENCE
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_links_lead_somewhere(path: Path) -> None:
+    """To files that are there, and to headings that are in them."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", read(path)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, heading = target.partition("#")
+        page = (path.parent / file).resolve() if file else path
+        assert page.exists(), f"{target}: there is no {page}"
+        if heading:
+            assert heading in headings(page), f"{target}: there is no such heading"
+
+
+def headings(page: Path) -> set[str]:
+    """What a link to each heading of a page ends with."""
+    prose = re.sub(r"^```.*?^```$", "", read(page), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.anyio
