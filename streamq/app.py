@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
@@ -72,7 +72,7 @@ class App(Registry):
         max_payload: int = MAX_PAYLOAD,
         replicas: int = 0,
         replica_timeout: float = REPLICA_TIMEOUT,
-        lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
+        lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
     ) -> None:
         super().__init__(stream=stream, ignore=ignore, middleware=middleware)
         self.url = url
@@ -249,7 +249,7 @@ class App(Registry):
         *,
         stream: str | None = None,
         **options: Unpack[Options],
-    ) -> list[Enqueued]:
+    ) -> Sequence[Enqueued]:
         """Write many jobs, pipelined, and return what became of each, in order::
 
             await app.produce_many([("photo_added", {"file": name}) for name in names])

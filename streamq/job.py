@@ -16,9 +16,10 @@ from streamq.wire.entry import (
     Fields,
     check_type,
     created_at,
-    decode_data,
     encode,
+    not_json,
 )
+from streamq.wire.json import loads
 from streamq.wire.keys import check_stream
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Job:
     )  # fmt: skip
 
     codec: ClassVar[Codec | None] = None
-    decode = staticmethod(decode_data)
+    decode = staticmethod(loads)
 
     def __init__(
         self,
@@ -87,7 +88,10 @@ class Job:
         """
         data = self._data
         if data is None and self._raw is not None:
-            data = self._data = self.decode(self._raw)
+            try:
+                data = self._data = self.decode(self._raw)
+            except ValueError as error:
+                raise not_json(error) from None
         return data
 
     @property

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Never, TypedDict
+from typing import TYPE_CHECKING, Any, Never, TypedDict, overload
 
 from streamq.codec import Codec, encode_with
 from streamq.errors import ConfigError
@@ -178,6 +178,48 @@ class Enqueued:
     def of(cls, id: bytes, created: int, due: bytes | None = None) -> Enqueued:
         """Out of a script's reply; ``due`` is a Unix time in ms."""
         return cls(id.decode(), due, known=not created)
+
+
+class AllEnqueued(Sequence[Enqueued]):
+    """The jobs of one call, in order.
+
+    Each is made when it is looked at, of the server's reply: a million objects would cost more
+    than the writing of a million jobs.
+    """
+
+    __slots__ = ("_replies",)
+
+    def __init__(self, replies: Sequence[Any] = ()) -> None:
+        self._replies = list(replies)
+
+    def extend(self, others: AllEnqueued) -> None:
+        """Add those of the next chunk."""
+        self._replies += others._replies
+
+    def __len__(self) -> int:
+        return len(self._replies)
+
+    def __iter__(self) -> Iterator[Enqueued]:
+        return map(_enqueued, self._replies)
+
+    @overload
+    def __getitem__(self, place: int) -> Enqueued: ...
+    @overload
+    def __getitem__(self, place: slice) -> AllEnqueued: ...
+    def __getitem__(self, place: int | slice) -> Enqueued | AllEnqueued:
+        if isinstance(place, slice):
+            return AllEnqueued(self._replies[place])
+        return _enqueued(self._replies[place])
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} jobs enqueued>"
+
+
+def _enqueued(reply: Any) -> Enqueued:
+    """Out of the reply to ``XADD``, or to a script that returns more than an ID."""
+    if reply.__class__ is bytes:
+        return Enqueued(reply.decode())
+    return reply if isinstance(reply, Enqueued) else Enqueued.of(*reply)
 
 
 def is_soon(due: tuple[str, int], within: int) -> bool:

@@ -119,7 +119,7 @@ def succeeded(job: Job, started: float, result: Any, keep: bool) -> Verdict:
 
 
 def failed(job: Job, handler: Handler, started: float, error: BaseException) -> Verdict:
-    """The verdict on a job whose handler raised ``error``: another try, or dead."""
+    """The verdict on a job whose handler raised ``error``: another attempt, or dead."""
     job.emitted = None
     verdict = Verdict(job, Outcome.RETRY, started, time.time())
     verdict.error, verdict.exception = _describe(error), error

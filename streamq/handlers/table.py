@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from streamq.errors import InvalidEntry
@@ -33,12 +33,10 @@ class Handlers:
         by_type = {handler.type: handler for handler in handlers}
         self.rest = by_type.pop(ANY, None)
         self.by_type: Mapping[str, Handler] = by_type
+        self.find = _finder(by_type, self.rest)
+        """The handler for a job type, or ``None``."""
         self._ignored = tuple(ignored)
         self.job = job
-
-    def find(self, type: str) -> Handler | None:
-        """The handler for a job type."""
-        return self.by_type.get(type, self.rest)
 
     def ignores(self, type: str) -> bool:
         """Whether jobs of that type are none of this group's business."""
@@ -79,3 +77,11 @@ class Handlers:
         except InvalidEntry:
             type = ""
         return attempt >= self.deliveries_by_type.get(type, self.deliveries)
+
+
+def _finder(
+    by_type: Mapping[str, Handler], rest: Handler | None
+) -> Callable[[str], Handler | None]:
+    if rest is None:
+        return by_type.get  # it is asked for each job
+    return lambda job_type: by_type.get(job_type, rest)

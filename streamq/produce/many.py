@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from streamq.codec import Codec, encode_with
 from streamq.errors import StreamqError
-from streamq.new_job import Enqueued, NewJob, Options
+from streamq.new_job import AllEnqueued, NewJob, Options
 from streamq.produce.commands import plain, with_options
 from streamq.server.packing import pack
 from streamq.wire.entry import encode_data
@@ -89,7 +89,7 @@ def as_new_job(job: OneJob, options: Options) -> NewJob:
     return NewJob(type, data, **options)
 
 
-def enqueued(replies: Sequence[Any]) -> list[Enqueued]:
+def enqueued(replies: Sequence[Any]) -> AllEnqueued:
     """What became of the jobs of a chunk.
 
     Raises:
@@ -98,10 +98,7 @@ def enqueued(replies: Sequence[Any]) -> list[Enqueued]:
     for reply in replies:
         if isinstance(reply, StreamqError):
             raise reply
-    return [
-        Enqueued(str(reply, "ascii")) if reply.__class__ is bytes else Enqueued.of(*reply)
-        for reply in replies
-    ]
+    return AllEnqueued(replies)
 
 
 async def _as_async(jobs: Jobs) -> AsyncIterator[OneJob]:

@@ -14,7 +14,7 @@ from streamq.codec import Codec, encode_with
 from streamq.errors import NotReplicated, OutcomeUnknown, ServerError, ServerUnavailable
 from streamq.limits import MAX_PAYLOAD
 from streamq.middleware import ProduceMiddleware, around_producing
-from streamq.new_job import Enqueued, NewJob, Options
+from streamq.new_job import AllEnqueued, Enqueued, NewJob, Options
 from streamq.produce.commands import plain, with_options
 from streamq.produce.many import Jobs, enqueued, new_jobs, packed_chunks
 from streamq.produce.replication import Replication
@@ -76,7 +76,7 @@ class Producer:
 
     async def produce_many(
         self, stream: str, jobs: Jobs, options: Options | None = None
-    ) -> list[Enqueued]:
+    ) -> AllEnqueued:
         """Write many jobs, pipelined, in order.
 
         They are written one by one, not as a transaction: when an error stops it,
@@ -85,10 +85,10 @@ class Producer:
         Args:
             options: for every job that is no :class:`NewJob` with options of its own.
         """
-        written: list[Enqueued] = []
+        written = AllEnqueued()
         try:
             async for chunk in self.stream_jobs(stream, jobs, options):
-                written += chunk
+                written.extend(chunk)
         except NotReplicated as error:
             error.job_ids[:0] = [job.id for job in written]
             raise
@@ -96,7 +96,7 @@ class Producer:
 
     async def stream_jobs(
         self, stream: str, jobs: Jobs, options: Options | None = None
-    ) -> AsyncIterator[list[Enqueued]]:
+    ) -> AsyncIterator[AllEnqueued]:
         """Write jobs as they come, and yield each chunk once it is written.
 
         At no time are more than two chunks of them in memory: one is on its way while the
@@ -106,7 +106,7 @@ class Producer:
         check_stream(stream)
         if self._middleware:
             async for job in new_jobs(jobs, options or Options()):
-                yield [await self.produce(stream, job)]
+                yield AllEnqueued([await self.produce(stream, job)])
             return
         faults: list[Exception] = []
         chunks = packed_chunks(

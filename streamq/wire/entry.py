@@ -16,7 +16,7 @@ from typing import Any
 from streamq.errors import ConfigError, InvalidEntry, PayloadError, PayloadTooLarge
 from streamq.limits import MAX_PAYLOAD, MAX_TYPE
 from streamq.text import printable
-from streamq.wire import json
+from streamq.wire.json import dumps, loads
 
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 
@@ -72,7 +72,7 @@ def encode_data(data: Any, limit: int = MAX_PAYLOAD) -> bytes:
         PayloadTooLarge: it takes more than ``limit`` bytes.
     """
     try:
-        raw = json.dumps(data)
+        raw = dumps(data)
     except ValueError as error:
         raise PayloadError(f"the data cannot be written as JSON: {printable(error, 200)}") from None
     if len(raw) > limit:
@@ -150,6 +150,11 @@ def decode_data(raw: bytes) -> Any:
         InvalidEntry: it is not JSON.
     """
     try:
-        return json.loads(raw)
+        return loads(raw)
     except ValueError as error:
-        raise InvalidEntry(f"the data is not JSON: {error}") from None
+        raise not_json(error) from None
+
+
+def not_json(error: ValueError) -> InvalidEntry:
+    """The error for data that cannot be decoded."""
+    return InvalidEntry(f"the data is not JSON: {error}")

@@ -100,5 +100,5 @@ class Heartbeat:
         if deliveries:
             ids = [id for id, _ in deliveries]
             self._lost(ids)
-            self._in_flight.let_go(deliveries)
+            self._in_flight.lose(deliveries)
             self._signals.send(event(self._keys.stream, self._keys.group, ids))

@@ -67,38 +67,30 @@ class InFlight:
 
     def take(self, deliveries: Sequence[Delivery]) -> None:
         """Add what was fetched."""
+        before = len(self._held)
         self._held.update([(id, attempt) for id, _, attempt in deliveries])
         self._waiting.extend(deliveries)
+        if len(self._held) - before < len(deliveries):
+            self._sift()
 
     def hold(self, id: str, attempt: int) -> None:
         """Have one in flight again whose settling must be repeated."""
         self._held[id] = attempt
 
     def next(self) -> Delivery | None:
-        """The next one that no runner has begun and whose lease is not lost."""
-        waiting, held = self._waiting, self._held
-        while waiting:
-            delivery = waiting.popleft()
-            if held.get(delivery[0]) == delivery[2]:
-                return delivery
-        return None
+        """The next one that no runner has begun."""
+        return self._waiting.popleft() if self._waiting else None
 
     def peek(self) -> Delivery | None:
         """What :meth:`next` would return."""
-        waiting = self._waiting
-        while waiting:
-            id, _, attempt = waiting[0]
-            if self._held.get(id) == attempt:
-                return waiting[0]
-            waiting.popleft()
-        return None
+        return self._waiting[0] if self._waiting else None
 
     def forget_waiting(self) -> None:
         """Begin none of those that no runner has begun. They stay in flight."""
         self._waiting.clear()
 
     def let_go(self, deliveries: Sequence[tuple[str, int]]) -> None:
-        """Remove what is settled or lost: pairs of entry ID and delivery count."""
+        """Remove what is settled: pairs of entry ID and delivery count."""
         held = self._held
         before = len(held)
         for id, attempt in deliveries:
@@ -111,6 +103,16 @@ class InFlight:
             for waiter in self._empty_waiters:
                 _wake(waiter)
             self._empty_waiters.clear()
+
+    def lose(self, deliveries: Sequence[tuple[str, int]]) -> None:
+        """Remove what is another consumer's by now; none of it is begun."""
+        self.let_go(deliveries)
+        self._sift()
+
+    def _sift(self) -> None:
+        """Drop what waits and is no longer held, or is held at a later delivery."""
+        held = self._held
+        self._waiting = deque(one for one in self._waiting if held.get(one[0]) == one[2])
 
     # -- looking --------------------------------------------------------------
 

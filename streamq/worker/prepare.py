@@ -53,7 +53,10 @@ class Preparer:
     def prepare(self, delivery: Delivery) -> Prepared | None:
         """What to call for a delivery; ``None`` when its verdict is clear without."""
         try:
-            job = self._job(delivery)
+            id, fields, attempt = delivery
+            job = self._make_job(
+                id, self._stream, self._group, self._consumer, attempt, decode(fields)
+            )
         except InvalidEntry as error:
             self._put(verdict.dead(self.empty_job(delivery), "invalid entry", error))
             return None

@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,7 @@ from streamq.wire.keys import GroupKeys
 from streamq.worker.deadlines import NEVER, Deadlines
 from streamq.worker.executors import UNDONE, Executors, undone
 from streamq.worker.inflight import Delivery, InFlight
-from streamq.worker.prepare import Preparer
+from streamq.worker.prepare import Prepared, Preparer
 from streamq.worker.slot import Cause, Slot
 
 TURNS = 64
@@ -140,6 +140,7 @@ class Runners:
 
     async def _serve(self, slot: Slot) -> None:
         in_flight, prepare = self._in_flight, self._preparer.prepare
+        next_delivery = in_flight.next
         clean = copy_context()
         turns = 0
         self._waking = False
@@ -148,7 +149,7 @@ class Runners:
                 if turns >= TURNS:
                     turns = 0
                     await asyncio.sleep(0)
-                delivery = in_flight.next()
+                delivery = next_delivery()
                 if delivery is None:
                     await self._until_woken()
                     continue
@@ -164,7 +165,7 @@ class Runners:
                     continue
                 # Awaited here, not in a coroutine of its own, which would be one more a job.
                 try:
-                    result = await self._enter(slot, *prepared)
+                    result = await self._enter(slot, prepared)
                 except BaseException as error:
                     if not self._failed(slot, error):
                         raise
@@ -172,8 +173,14 @@ class Runners:
                     self._succeeded(slot, result)
                     del result  # it would be kept until the next one
                 finally:
-                    self._leave(slot)
-                if _has_changed(clean):
+                    slot.jobs, slot.deadline = (), NEVER
+                    if slot.cause is not None:
+                        _forget_cause(slot)
+                try:
+                    changed = copy_context() != clean
+                except Exception:
+                    changed = True  # by a value that cannot be compared
+                if changed:
                     # The next job must not find there what another has left. A context of its
                     # own for every job would cost each of them what now only these pay.
                     return
@@ -199,26 +206,21 @@ class Runners:
         job = self._preparer.empty_job(delivery)
         self._put(verdict.dead(job, "internal error", repr(error)))
 
-    def _enter(
-        self, slot: Slot, handler: Handler, jobs: Sequence[Job],
-        args: tuple[Any, ...], kwargs: dict[str, Any],
-    ) -> Awaitable[Any]:  # fmt: skip
+    def _enter(self, slot: Slot, prepared: Prepared) -> Awaitable[Any]:
         """Call the handler; what is returned is to be awaited."""
+        handler, slot.jobs, args, kwargs = prepared
         slot.handler = handler
-        slot.jobs = jobs
         if not handler.direct:
-            return self._enter_indirectly(slot, handler, jobs, args, kwargs)
+            return self._enter_indirectly(slot, prepared)
         slot.started = time.time()
         if handler.timeout is not None:
             self._limit(slot, handler.timeout)
         call: Awaitable[Any] = handler.function(*args, **kwargs)
         return call
 
-    def _enter_indirectly(
-        self, slot: Slot, handler: Handler, jobs: Sequence[Job],
-        args: tuple[Any, ...], kwargs: dict[str, Any],
-    ) -> Awaitable[Any]:  # fmt: skip
+    def _enter_indirectly(self, slot: Slot, prepared: Prepared) -> Awaitable[Any]:
         """Call a handler in a thread or a process, or one with middleware around it."""
+        handler, jobs, args, kwargs = prepared
 
         def call(*_: Job) -> Awaitable[Any]:
             if handler.mode is _ASYNC:
@@ -268,14 +270,6 @@ class Runners:
         # A task that is to end does, and another one takes over.
         return not (cancelled and slot.task is not None and slot.task.cancelling())
 
-    def _leave(self, slot: Slot) -> None:
-        slot.jobs = ()
-        slot.deadline = NEVER
-        if slot.cause is not None:
-            slot.cause = None
-            if slot.task is not None:
-                slot.task.uncancel()
-
     def _begun(self, slot: Slot, handler: Handler) -> None:
         slot.started = time.time()
         if handler.timeout is not None:
@@ -323,9 +317,8 @@ class Runners:
                 self._put(verdict.timed_out(job, slot.handler, slot.started))
 
 
-def _has_changed(clean: Context) -> bool:
-    """Whether the current context is another one."""
-    try:
-        return copy_context() != clean
-    except Exception:
-        return True  # by a value that cannot be compared
+def _forget_cause(slot: Slot) -> None:
+    """The handler has ended: its task is not being cancelled any longer."""
+    slot.cause = None
+    if slot.task is not None:
+        slot.task.uncancel()

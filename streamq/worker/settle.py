@@ -84,7 +84,7 @@ class Settler:
         """Those whose settling may have been carried out, by a call whose reply was lost."""
 
     def put(self, verdict: Verdict) -> None:
-        """InFlight in a verdict; it goes with the next call."""
+        """Hand in a verdict; it goes with the next call."""
         self._gathered.append(verdict)
         if len(self._gathered) >= self._enough:
             self._begin()

@@ -66,7 +66,7 @@ class Worker:
         observers: Sequence[Observer] = (),
         burst: bool = False,
         max_jobs: int | None = None,
-        lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
+        lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
     ) -> None:
         settings = settings or Settings()
         _check(subscriptions, max_jobs)
@@ -74,7 +74,7 @@ class Worker:
         self.settings = settings
         self.name = consumer_name()
         self._burst = burst
-        self._lifespan = lifespan
+        self._lifespan = lifespan or nullcontext
         self._signals = Signals(observers)
         self._stop = anyio.Event()
         self._error: Exception | None = None

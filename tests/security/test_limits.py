@@ -35,7 +35,7 @@ def limit(what: str) -> int:
         ("data of a job, as JSON", limits.MAX_PAYLOAD),
         ("data of an emitted event", limits.MAX_PAYLOAD),
         ("type of a job", limits.MAX_TYPE),
-        ("idempotency key", limits.MAX_KEY),
+        ("`unique=`, `key=`", limits.MAX_KEY),
         ("result that is kept", limits.MAX_RESULT),
         ("data that a record keeps", limits.KEEP_DATA),
         ("error that is kept", limits.MAX_ERROR),

@@ -1,4 +1,4 @@
-"""What is in hand, and the room for more; deadlines under one timer."""
+"""What is in flight, and the room for more; deadlines under one timer."""
 
 from __future__ import annotations
 
@@ -40,6 +40,23 @@ async def test_a_later_delivery_is_not_let_go_with_an_earlier() -> None:
     assert in_flight.deliveries() == []
 
 
+async def test_what_is_lost_is_not_begun() -> None:
+    in_flight = InFlight(4, 0)
+    in_flight.take(deliveries("1-0", "2-0", "3-0"))
+    in_flight.lose([("1-0", 1), ("3-0", 1)])
+    assert in_flight.deliveries() == [("2-0", 1)]
+    assert in_flight.next() == ("2-0", [], 1)
+    assert in_flight.next() is None
+
+
+async def test_of_two_deliveries_only_the_later_is_begun() -> None:
+    in_flight = InFlight(4, 0)
+    in_flight.take(deliveries("1-0", "2-0"))
+    in_flight.take(deliveries("1-0", attempt=2))
+    assert in_flight.peek() == ("2-0", [], 1)
+    assert [in_flight.next() for _ in range(3)] == [("2-0", [], 1), ("1-0", [], 2), None]
+
+
 async def test_room_is_waited_for() -> None:
     in_flight = InFlight(1, 0)
     await in_flight.room()
@@ -51,7 +68,7 @@ async def test_room_is_waited_for() -> None:
     await waiting
 
 
-async def test_a_closed_hand_lets_nobody_wait() -> None:
+async def test_once_closed_nothing_waits() -> None:
     in_flight = InFlight(1, 0)
     in_flight.take(deliveries("1-0"))
     waiting = asyncio.ensure_future(in_flight.room())
@@ -61,7 +78,7 @@ async def test_a_closed_hand_lets_nobody_wait() -> None:
     await in_flight.room()
 
 
-async def test_several_can_wait_for_an_empty_hand() -> None:
+async def test_several_can_wait_until_nothing_is_in_flight() -> None:
     in_flight = InFlight(2, 0)
     await in_flight.empty()
     in_flight.take(deliveries("1-0", "2-0"))
