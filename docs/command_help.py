@@ -25,7 +25,7 @@ class CommandHelp(SphinxDirective):
                 nodes.literal_block(text := context.get_help(), text, language="text"),
                 ids=[nodes.make_id(context.command_path)],
             )
-            for context in commands(Context(app, info_name="streamq", max_content_width=80))
+            for context in commands(Context(app, info_name="streamq", **app.context_settings))
         ]
 
 

@@ -27,6 +27,7 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
 
 autodoc_typehints = "signature"
+autodoc_type_aliases = {"Jobs": "Jobs", "OneJob": "OneJob"}
 autodoc_member_order = "bysource"
 autodoc_class_signature = "separated"
 napoleon_google_docstring = True
