@@ -57,7 +57,7 @@ class Supervisor:
     started again, after a pause that grows while it keeps crashing. One that ends with
     a code of ``final`` other than 0 would end so again: all are stopped then.
 
-    Each finds a pipe to watch, see :data:`LIFELINE` and
+    Each finds a pipe to watch, see :data:`~streamq.process.child.LIFELINE` and
     :func:`streamq.process.child.stop_with_supervisor`. They are not stopped by a
     signal, because a service manager may signal them as well, and the second one a
     worker gets means something else.
