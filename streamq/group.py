@@ -134,8 +134,8 @@ class Group(Registry):
         retries: further attempts after a first one that failed; 3 by default.
         backoff: when they follow; exponential from 1 s to 300 s with full jitter by default.
         timeout: seconds that one attempt may take; no limit by default.
-        concurrency: how many of its jobs run at once in one worker process; what the
-            worker is told by default.
+        concurrency: how many of its jobs run at once in one worker process; that of
+            the worker by default.
         middleware: wraps the handling of each job, inside the app's own; the first is outermost.
 
     Raises:

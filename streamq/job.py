@@ -48,7 +48,7 @@ class Job:
         group: the group that processes it.
         consumer: the consumer (worker process) that holds it.
         type: the handler's name, ``""`` if the producer gave none.
-        attempt: the delivery count; 1 is the first try.
+        attempt: the delivery count; 1 is the first attempt.
         retries: how many more attempts follow a first failure.
     """
 

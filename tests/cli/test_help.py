@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from streamq.cli.command import Context, Family
 from streamq.cli.commands import COMMANDS, app
 from streamq.cli.exits import ExitCode
 from tests.cli.support import run_here
-from tests.markdown import ROOT, read
+from tests.markdown import ROOT, blocks, read
+from tests.test_docs import PAGES, name_of
 
 
 def commands(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
@@ -82,6 +84,22 @@ def test_the_documentation_knows_every_command() -> None:
     families = {path[0] for path in ALL if len(path) == 2} - {"pending"}
 
     assert named == {" ".join(path) for path in ALL if path} - families
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name_of
+)
+def test_the_documentation_names_no_other_command(page: Path) -> None:
+    """``streamq`` and the lower-case words after it, in the text and in blocks to copy."""
+    text = read(page)
+    code = re.findall(r"`(streamq [^`\n]+)`", text)
+    for block in (*blocks(text, "sh"), *blocks(text, "console")):
+        code += re.findall(r"^(?:\$ )?(streamq .+)$", block.text, re.MULTILINE)
+    families = {path[0] for path in ALL if len(path) == 2}
+    for line in code:
+        path = tuple(re.match(r"streamq((?: [a-z][a-z-]+(?![\w=:.]))*)", line)[1].split())  # type: ignore[index]  # each begins so
+        assert path[:1] in ALL, line
+        assert len(path) < 2 or path[0] not in families or path[:2] in ALL, line
 
 
 def test_the_documentation_knows_every_exit_code() -> None:

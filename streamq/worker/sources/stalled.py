@@ -22,7 +22,7 @@ class StalledEntries:
     """Reclaims stalled entries, and sends those without an attempt left to the dead letters.
 
     Those on their last attempt are taken one at a time: one of them may be the job that
-    kills its worker.
+    crashes its worker.
     """
 
     def __init__(self, context: Context) -> None:
