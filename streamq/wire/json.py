@@ -51,6 +51,13 @@ def dumps(value: Any) -> bytes:
 
 
 def _loads_exactly(raw: bytes) -> Any:
+    # Most long runs of digits stand in strings. What is written back the same has lost nothing.
+    try:
+        value = orjson.loads(raw)
+        if orjson.dumps(value) == raw:
+            return value
+    except (ValueError, TypeError):
+        pass  # a number that no float can hold, or nested too deeply to be written
     from pydantic_core import from_json  # hardly any data needs it, and it takes long to import
 
     value = from_json(raw, allow_inf_nan=False)
