@@ -4,7 +4,7 @@ import asyncio
 from contextvars import ContextVar
 from typing import Any
 
-from streamq import App, Enqueued, Job, NewJob
+from streamq import App, Enqueued, Job, NewJob, Settings
 from streamq.middleware import CallNext, ProduceNext
 
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
@@ -44,7 +44,8 @@ async def main() -> None:
         await app.produce("greet", {"name": "ann"})
         await app.produce("greet", {"name": "eve"})
         tenant.set("nobody")
-        await app.worker(burst=True, max_jobs=2).run()
+        one_by_one = Settings(concurrency=1)
+        await app.worker(burst=True, max_jobs=2, settings=one_by_one).run()
 
 
 if __name__ == "__main__":

@@ -81,9 +81,9 @@ class InFlight:
         """The next one that no runner has begun."""
         return self._waiting.popleft() if self._waiting else None
 
-    def peek(self) -> Delivery | None:
-        """What :meth:`next` would return."""
-        return self._waiting[0] if self._waiting else None
+    def put_back(self, delivery: Delivery) -> None:
+        """Let one that :meth:`next` has returned be the next again."""
+        self._waiting.appendleft(delivery)
 
     def forget_waiting(self) -> None:
         """Begin none of those that no runner has begun. They stay in flight."""

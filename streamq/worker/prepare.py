@@ -93,16 +93,17 @@ class Preparer:
         """Further jobs for the same batch handler, as far as they come next."""
         jobs, in_flight = [first], self._in_flight
         while len(jobs) < handler.batch:
-            delivery = in_flight.peek()
+            delivery = in_flight.next()
             if delivery is None:
                 break
             try:
                 job = self._job(delivery)
             except InvalidEntry:
+                in_flight.put_back(delivery)
                 break
             if job.meta is not None or self._handlers.find(job.type) is not handler:
+                in_flight.put_back(delivery)
                 break
-            in_flight.next()
             job.retries = handler.retries
             jobs.append(job)
         return jobs

@@ -53,7 +53,8 @@ async def test_of_two_deliveries_only_the_later_is_begun() -> None:
     in_flight = InFlight(4, 0)
     in_flight.take(deliveries("1-0", "2-0"))
     in_flight.take(deliveries("1-0", attempt=2))
-    assert in_flight.peek() == ("2-0", [], 1)
+    assert in_flight.next() == ("2-0", [], 1)
+    in_flight.put_back(("2-0", [], 1))
     assert [in_flight.next() for _ in range(3)] == [("2-0", [], 1), ("1-0", [], 2), None]
 
 
