@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -32,12 +33,14 @@ app = App()
 
 @app.group("images").handler("greet")
 async def greet(name: str) -> str:
-    print("hello", name, flush=True)
+    sys.stdout.write(f"hello {name}\\n")  # in one piece: a thread prints beside us
+    sys.stdout.flush()
     return name
 
 @app.group("audit").handler("greet")
 def audit(job: Job) -> None:
-    print("audited", job.data["name"], flush=True)
+    sys.stdout.write(f"audited {job.data['name']}\\n")
+    sys.stdout.flush()
 
 @app.group("images").handler("fail", retries=3, backoff=Backoff(base=0, cap=0))
 async def fail() -> None:
@@ -349,13 +352,13 @@ def test_without_a_port_the_next_free_one_is_taken(start: Start) -> None:
     try:
         taken = socket.create_server(("127.0.0.1", 8000))
     except OSError:
-        taken = socket.socket()  # somebody else has it, which is as good
-    with taken:
+        taken = None  # somebody else has it, and may let it go at any moment
+    with taken or contextlib.nullcontext():
         err = start("consume", "--burst").end().err
 
     found = re.search(r"metrics: http://127.0.0.1:(\d+)/metrics", err)
     assert found is not None
-    assert 8000 < int(found[1]) < 8100
+    assert (8001 if taken else 8000) <= int(found[1]) < 8100
 
 
 # -- stopping -----------------------------------------------------------------
