@@ -16,7 +16,7 @@ from streamq.job import job_class
 from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, MAX_PAYLOAD, REPLICA_TIMEOUT
 from streamq.middleware import Middleware, ProduceMiddleware
 from streamq.new_job import Enqueued, NewJob, Options
-from streamq.options import refuse_options
+from streamq.option_checks import refuse_options
 from streamq.process.eventloop import run_async
 from streamq.process.gc import collect_less
 from streamq.produce.many import Jobs
@@ -362,7 +362,7 @@ class App(Registry):
         Raises:
             StreamqError: the server cannot be used at the start.
         """
-        from streamq.observe.log import LogObserver
+        from streamq.observe.log_lines import LogObserver
 
         async def main() -> None:
             async with self:

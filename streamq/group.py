@@ -173,7 +173,7 @@ def name_of(function: Callable[..., Any]) -> str:
 
 
 def _type_of(function: Callable[..., Any]) -> str:
-    from streamq.handlers.handler import event_of
+    from streamq.handlers.binding import event_of
 
     event = event_of(function)
     if event is not None:

@@ -10,7 +10,7 @@ import orjson
 
 from streamq.codec import Codec, decode_with, encode_with
 from streamq.errors import InvalidEntry
-from streamq.options import check_key, check_text, milliseconds, refuse_options, taken
+from streamq.option_checks import check_key, check_text, milliseconds, refuse_options, taken
 from streamq.text import printable
 from streamq.wire.entry import (
     Fields,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Never, TypedDict, overload
 from streamq.codec import Codec, encode_with
 from streamq.errors import ConfigError
 from streamq.limits import UNIQUE_FOR
-from streamq.options import check_key, check_text, milliseconds, refuse_options, taken
+from streamq.option_checks import check_key, check_text, milliseconds, refuse_options, taken
 from streamq.wire.entry import encode
 
 if TYPE_CHECKING:

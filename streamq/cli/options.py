@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from streamq.cli.command import BadParameter, Completer, Context, Family, Option
 from streamq.errors import ConfigError
-from streamq.limits import MAX_PORT
+from streamq.limits import LEASE, MAX_PORT
 from streamq.text import printable
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ def seconds(text: str | float) -> float:
     if match is None:
         raise BadParameter(f"{printable(text, 60)!r} is not a duration: give 30, 30s, 5m, 2h or 1d")
     return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def as_typed(span: float) -> str:
+    """A duration in seconds as a person would type it: ``30s``, ``5m``, ``1d``."""
+    unit = next(u for u in ("d", "h", "m", "s", "ms") if u == "ms" or span % _UNITS[u] == 0)
+    return f"{span / _UNITS[unit]:g}{unit}"
 
 
 def seconds_within(least: float, most: float, said: str) -> Callable[[str | float], float]:
@@ -175,7 +181,7 @@ Lease = Annotated[
         metavar="TIME",
         parser=seconds,
         help="The workers' lease: a consumer silent for longer is gone, its jobs are stalled. "
-        "[default: 30s]",
+        f"[default: {as_typed(LEASE)}]",
         show_default=False,
     ),
 ]

@@ -9,7 +9,7 @@
 --
 -- Returns for each: the ID of the new entry, or '' when there is no such dead letter,
 -- or '!empty' when the entry had been deleted before it became one.
---@include native
+--@include dead_letter
 --@include rights
 
 local denied = not_permitted({
@@ -20,7 +20,6 @@ if denied then
     return denied
 end
 
-local LETTER = 10 -- strings that streamq wrote in front of the entry's own fields
 local answers = {}
 for i = 2, #ARGV do
     local letter = redis.call('XRANGE', KEYS[2], ARGV[i], ARGV[i])[1]

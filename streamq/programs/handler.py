@@ -27,7 +27,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from streamq.handlers.handler import ANY, Arguments, Handler, make_handler
+from streamq.handlers.binding import Arguments
+from streamq.handlers.handler import ANY, Handler, make_handler
 from streamq.job import Job
 from streamq.limits import RETRIES
 from streamq.programs import process

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 NAMES = [b"id", b"reason", b"error", b"attempts", b"consumer"]
-"""The fields in front, each with its value. A new one is added here and in the script."""
+"""The fields in front, each with its value. A new one is added here, in ``dead_letter.lua`` (where
+``LETTER`` counts them) and in :mod:`streamq.admin.dead_letter`, and letters that were written
+without it must still be read."""
 
 
 def split(id: str, fields: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:

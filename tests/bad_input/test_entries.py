@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from streamq import App, Job
-from streamq.observe.log import LogObserver
+from streamq.observe.log_lines import LogObserver
 from streamq.signals import Refused
 from tests.bad_input.support import DLQ, ESCAPE, assert_safe, letters
 from tests.lua.support import command, ids_of, write

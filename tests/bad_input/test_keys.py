@@ -10,7 +10,7 @@ import redis
 
 from streamq import App
 from streamq.errors import WrongKeyType
-from streamq.observe.log import LogObserver
+from streamq.observe.log_lines import LogObserver
 from streamq.signals import GroupCreated, Refused, ServerBack, ServerLost
 from tests.bad_input.support import DLQ, assert_safe
 from tests.lua.support import raw_entries

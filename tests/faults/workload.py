@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from streamq import App, Backoff, Dead, Job, Settings, signals
-from streamq.observe.log import LogObserver
+from streamq.observe.log_lines import LogObserver
 from streamq.process.eventloop import run_async
 from streamq.worker import consumer, runners
 from streamq.worker.shutdown import end_with_main

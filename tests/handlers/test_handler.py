@@ -20,7 +20,8 @@ from typing_extensions import TypedDict
 
 from streamq import Job
 from streamq.errors import ConfigError, InvalidArguments, InvalidEntry
-from streamq.handlers.handler import Arguments, Handler, Mode, make_handler
+from streamq.handlers.binding import Arguments
+from streamq.handlers.handler import Handler, Mode, make_handler
 from streamq.wire.entry import decode
 
 P = ParamSpec("P")

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from streamq.observe.log import LogObserver
+from streamq.observe.log_lines import LogObserver
 from streamq.signals import Leaving, Signal, Stopping
 
 

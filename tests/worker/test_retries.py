@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from streamq import App, Backoff, Dead, Job, Retry, Settings
-from streamq.observe.log import LogObserver
+from streamq.observe.log_lines import LogObserver
 from streamq.wire.keys import PARKED
 from tests.lua.support import raw_entries
 from tests.waiting import for_ever

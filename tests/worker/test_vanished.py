@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from streamq import App, Job, Settings
-from streamq.observe.log import LogObserver
+from streamq.observe.log_lines import LogObserver
 from streamq.signals import LeaseLost, Vanished
 from tests.lua.support import Group
 from tests.waiting import for_ever

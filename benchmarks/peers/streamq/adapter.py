@@ -17,7 +17,7 @@ from typing import Any
 
 from peers.adapter import Adapter, Pace, Payload, Timer, tally
 from streamq import App, Job, Settings
-from streamq.observe.log import LogObserver
+from streamq.observe.log_lines import LogObserver
 from streamq.observe.prometheus import Metrics
 from streamq.process.eventloop import run_async
 from streamq.process.gc import collect_less

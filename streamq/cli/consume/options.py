@@ -11,6 +11,7 @@ from streamq.cli.consume.logs import LogLevel
 from streamq.cli.options import (
     Url,
     among,
+    as_typed,
     at_least,
     from_server,
     one_of,
@@ -108,7 +109,7 @@ class ConsumeOptions:
             metavar="TIME",
             parser=seconds_within(MIN_LEASE, math.inf, "50ms or more"),
             help="Another worker takes a job over after this time without a heartbeat. "
-            "[default: 30s]",
+            f"[default: {as_typed(LEASE)}]",
             show_default=False,
         ),
     ] = LEASE
@@ -118,7 +119,7 @@ class ConsumeOptions:
             "--grace",
             metavar="TIME",
             parser=seconds,
-            help="Time for running jobs when the worker stops. [default: 30s]",
+            help=f"Time for running jobs when the worker stops. [default: {as_typed(GRACE)}]",
             show_default=False,
         ),
     ] = GRACE
@@ -128,7 +129,8 @@ class ConsumeOptions:
             "--result-ttl",
             metavar="TIME",
             parser=seconds,
-            help="How long records of finished jobs are kept; 0 keeps none. [default: 5m]",
+            help="How long records of finished jobs are kept; 0 keeps none. "
+            f"[default: {as_typed(RESULT_TTL)}]",
             show_default=False,
         ),
     ] = RESULT_TTL

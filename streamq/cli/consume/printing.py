@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from streamq.cli.output import cannot_write, is_terminal
-from streamq.handlers.handler import ANY, Arguments, Handler, make_handler
+from streamq.handlers.binding import Arguments
+from streamq.handlers.handler import ANY, Handler, make_handler
 from streamq.job import Job
 from streamq.text import printable
 

@@ -11,7 +11,7 @@ from streamq.cli.consume.place import NUMBER, SHEET, URL
 from streamq.cli.consume.start import announce, prepare, warn
 from streamq.cli.consume.tally import Tally
 from streamq.cli.exits import ExitCode
-from streamq.observe.log import LogObserver
+from streamq.observe.log_lines import LogObserver
 from streamq.observe.prometheus.merge import MergedMetrics, Scoreboard
 from streamq.observe.prometheus.series import outcomes
 from streamq.process.supervisor import Equipment, Supervisor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from streamq.cli.consume.start import announce, prepare, warn
 from streamq.cli.consume.tally import Tally
-from streamq.observe.log import LogObserver
+from streamq.observe.log_lines import LogObserver
 from streamq.process.gc import collect_less
 from streamq.programs.process import end_programs
 

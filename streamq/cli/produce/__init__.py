@@ -20,6 +20,7 @@ from streamq.cli.options import (
     Json,
     Stream,
     Url,
+    as_typed,
     at_least,
     examples,
     files,
@@ -36,6 +37,7 @@ from streamq.limits import (
     MAX_REPLICA_TIMEOUT,
     MIN_REPLICA_TIMEOUT,
     REPLICA_TIMEOUT,
+    UNIQUE_FOR,
 )
 from streamq.text import printable
 
@@ -127,7 +129,7 @@ def produce(
             "--unique-for",
             metavar="TIME",
             parser=seconds,
-            help="How long it is remembered. [default: 1d]",
+            help=f"How long it is remembered. [default: {as_typed(UNIQUE_FOR)}]",
         ),
     ] = None,
     delay: Annotated[
@@ -174,7 +176,7 @@ def produce(
             "--replica-timeout",
             metavar="TIME",
             parser=seconds_within(MIN_REPLICA_TIMEOUT, MAX_REPLICA_TIMEOUT, "1ms to 1h"),
-            help="How long to wait for them. [default: 1s]",
+            help=f"How long to wait for them. [default: {as_typed(REPLICA_TIMEOUT)}]",
             show_default=False,
         ),
     ] = REPLICA_TIMEOUT,

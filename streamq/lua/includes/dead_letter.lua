@@ -23,6 +23,8 @@ local function condense(fields)
     return kept
 end
 
+local LETTER = 10 -- strings that stand in front of the entry's own fields
+
 -- Write a dead letter: why the job is one, then the fields that the
 -- entry had. Reading it by position keeps the two apart whatever those are called.
 -- The entry's data may be gone already; then the letter says so by having none.

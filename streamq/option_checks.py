@@ -1,4 +1,4 @@
-"""The options of a new job, wherever it is made: produced, or emitted by a handler."""
+"""Checks of the options of a new job, wherever it is made: produced, or emitted by a handler."""
 
 from __future__ import annotations
 
