@@ -156,6 +156,17 @@ def dead(job: Job, reason: str, error: object) -> Verdict:
     return verdict
 
 
+def unsent(verdict: Verdict, why: str) -> Verdict:
+    """The verdict on a job whose events could not be written: dead, and it says why."""
+    targets = ", ".join(sorted({event.stream for event in verdict.job.emitted or ()}))
+    verdict.job.emitted = None
+    unsent = Verdict(verdict.job, Outcome.DEAD, verdict.started, verdict.finished)
+    unsent.reason = "emit failed"
+    why = printable(why, 300) or f"one of the keys {targets} is not a stream"
+    unsent.error = f"an event could not be written: {why}"
+    return unsent
+
+
 def _backoff(backoff: Backoff, attempt: int) -> float:
     try:
         delay = float(backoff.delay(attempt))

@@ -29,6 +29,15 @@ MOST = 250
 A quarter of what is usually in flight: while one lot is read, another is handled and a third
 settled. With halves, the server and the worker wait for each other."""
 
+READ_BYTES = 8 * 1024 * 1024
+"""Bytes that one read is meant to take."""
+
+HELD_BYTES = 64 * 1024 * 1024
+"""Bytes that the entries in flight are meant to take."""
+
+UNKNOWN_SIZE = READ_BYTES / 16
+"""Bytes that an entry may have as long as none has been seen: reads grow from 16 entries on."""
+
 HANDFUL = 8
 """Entries up to which latency counts for more than a busy connection."""
 
@@ -55,6 +64,7 @@ class Fetcher:
         self._stop = asyncio.Event()
         self._suspect = False
         self._most = self._room = MOST
+        self._size = UNKNOWN_SIZE
 
     async def run(self) -> None:
         """Fetch until :meth:`stop`."""
@@ -97,7 +107,8 @@ class Fetcher:
             self._most = min(self._most + 1, MOST)
 
     async def _fetch_from_all(self) -> None:
-        self._room = room = min(self._budget.allow(self._in_flight.free), self._most)
+        most = min(self._most, int(READ_BYTES / self._size) or 1)
+        self._room = room = min(self._budget.allow(self._in_flight.free), most)
         time = now()
         taken = 0
         for source in self._sources:
@@ -119,9 +130,17 @@ class Fetcher:
             *block, "STREAMS", context.keys.stream, ">", block=wait,
         )  # fmt: skip
         if not reply:
+            self._size = UNKNOWN_SIZE  # what comes next may be anything
             return ()
+        entries = reply[0][1]
+        self._weigh(context.link.received / len(entries))
         # An entry deleted between two reads comes without fields.
-        return [(id.decode(), fields or [], 1) for id, fields in reply[0][1]]
+        return [(id.decode(), fields or [], 1) for id, fields in entries]
+
+    def _weigh(self, size: float) -> None:
+        """Take note of how many bytes an entry has; small ones are believed slowly."""
+        self._size = max(size, self._size / 2)
+        self._in_flight.afford(int(HELD_BYTES / self._size))
 
     def _give(self, deliveries: Sequence[Delivery]) -> int:
         if deliveries:

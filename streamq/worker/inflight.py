@@ -48,6 +48,7 @@ class InFlight:
         """How many have been settled or lost, ever."""
         self.trip = 0.0
         """Seconds that a call to the server took lately."""
+        self._memory = concurrency + prefetch
         self._prefetch = prefetch
         self._waits = waits
         self._ended = ended
@@ -140,9 +141,13 @@ class InFlight:
         """For how many there is room."""
         count = len(self._held)
         if self._waits:
-            return max(self._limit - count, 0)
-        room = self.concurrency + self._prefetch - count
+            return max(min(self._limit, self._memory) - count, 0)
+        room = min(self.concurrency + self._prefetch, self._memory) - count
         return max(min(self._limit - count + self._ended(), room), 0)
+
+    def afford(self, count: int) -> None:
+        """Have no more than ``count`` in flight, for they are large; but one for each handler."""
+        self._memory = max(count, self.concurrency)
 
     async def room(self) -> None:
         """Wait until there is room, or :meth:`close` is called."""

@@ -26,17 +26,23 @@ from streamq.errors import (
 from streamq.server import Clock, Link
 from streamq.signals import Refused, Settled, Signals, Vanished
 from streamq.text import printable
-from streamq.verdict import Outcome, Verdict
+from streamq.verdict import Outcome, Verdict, unsent
 from streamq.wire.keys import GroupKeys
 from streamq.worker.inflight import InFlight
 from streamq.worker.reconnect import Reconnect
-from streamq.worker.settle_call import emitted, settle_call
+from streamq.worker.settle_call import TooLarge, emitted, settle_call, weight
 
 MOST = 500
 """The most verdicts in one call; Lua's ``unpack`` takes a few thousand values."""
 
 FULL = 250
 """Verdicts that are worth one more call while another is in flight: those of a whole read."""
+
+LOSSES = 3
+"""Connections lost at the same large call after which it is not sent again as it is."""
+
+SUSPECT = 1024 * 1024
+"""Bytes of a call at which its size may be the reason: no server's limit is smaller."""
 
 _PARKED = (Outcome.RETRY, Outcome.RELEASED)
 
@@ -139,27 +145,33 @@ class Settler:
         in_flight = len(self._links) - len(self._idle)
         self._enough = inf if not self._idle else FULL if in_flight else 1
 
-    async def _settle(self, batch: Sequence[Verdict], number: int) -> None:
-        call = settle_call(self._keys, self._consumer, self._record_ttl, self._clock.ahead, batch)
+    async def _settle(self, batch: list[Verdict], number: int) -> None:
+        batch, call = self._call(batch)
         deliveries = [(verdict.job.id, verdict.job.attempt) for verdict in batch]
         self._in_flight[number] = deliveries
 
+        losses = 0
+
         async def send() -> list[Any] | None:
+            nonlocal losses
             sent = time.monotonic()
             try:
                 reply = await self._run(call, number)
             except GroupNotFound:
                 # The group is gone, and with it every claim to these entries.
                 return [part for i in range(len(batch)) for part in (i + 1, b"")]
-            except OutcomeUnknown:
+            except OutcomeUnknown as error:
                 self._in_doubt.update(deliveries)
-                raise
+                losses += 1
+                if losses < LOSSES or not await self._too_large(batch, number):
+                    raise
+                return _refused_one(error) if len(batch) == 1 else None
             except (AuthenticationFailed, ServerRefused) as error:
                 if error.passing or not any(map(emitted, batch)):
                     raise
                 # A target out of reach, by the ACL or in another slot of a Cluster, has
                 # the whole call refused: one job must not hold up all others for ever.
-                return [1, f"!emit{error}".encode()] if len(batch) == 1 else None
+                return _refused_one(error) if len(batch) == 1 else None
             self._taken.trip = time.monotonic() - sent
             return reply
 
@@ -190,6 +202,34 @@ class Settler:
         if batch:
             self._signals.send(Settled(batch))
 
+    def _call(self, batch: list[Verdict]) -> tuple[list[Verdict], lua.Call]:
+        """The call for as much of a batch as it may carry; the rest is for the next one."""
+        try:
+            call, taken = settle_call(
+                self._keys, self._consumer, self._record_ttl, self._clock.ahead, batch
+            )
+        except TooLarge as error:
+            place = batch.index(error.verdict)
+            return self._call(
+                [*batch[:place], unsent(error.verdict, str(error)), *batch[place + 1 :]]
+            )
+        if taken < len(batch):
+            batch, self._gathered = batch[:taken], batch[taken:] + self._gathered
+        return batch, call
+
+    async def _too_large(self, batch: Sequence[Verdict], number: int) -> bool:
+        """Whether it seems to be the size of a call that the server does not take.
+
+        It answers a small one, and has closed the connection at this one again and again.
+        """
+        if sum(map(weight, batch)) < SUSPECT:
+            return False
+        try:
+            await self._links[number].call("PING")
+        except ServerUnavailable:
+            return False
+        return True
+
     async def _run(self, call: lua.Call, number: int) -> list[Any]:
         try:
             reply: list[Any] = await self._links[number].run(call)
@@ -207,7 +247,7 @@ class Settler:
                 job_ids = [verdict.job.id]
                 self._signals.send(Vanished(self._keys.stream, self._keys.group, job_ids))
             elif why.startswith("!emit"):
-                self.put(_unsent(verdict, why.removeprefix("!emit")))
+                self.put(unsent(verdict, why.removeprefix("!emit")))
                 self._taken.hold(verdict.job.id, verdict.job.attempt)
             else:
                 self._signals.send(Refused(verdict, printable(why.removeprefix("="))))
@@ -221,12 +261,6 @@ def _applied(verdict: Verdict, why: str) -> bool:
     return why == ""
 
 
-def _unsent(verdict: Verdict, why: str) -> Verdict:
-    """The verdict on a job whose events could not be written: dead, and it says why."""
-    targets = ", ".join(sorted({event.stream for event in verdict.job.emitted or ()}))
-    verdict.job.emitted = None
-    dead = Verdict(verdict.job, Outcome.DEAD, verdict.started, verdict.finished)
-    dead.reason = "emit failed"
-    why = printable(why, 300) or f"one of the keys {targets} is not a stream"
-    dead.error = f"an event could not be written: {why}"
-    return dead
+def _refused_one(error: Exception) -> list[Any]:
+    """The reply to a call of a single verdict whose events cannot be written."""
+    return [1, f"!emit{error}".encode()]
