@@ -108,7 +108,7 @@ async def test_large_entries_are_taken_over_in_several_calls(
     client.xgroup_create("jobs", "default", "0")
     client.xreadgroup("default", "gone", {"jobs": ">"})
     if how == "due":
-        client.xclaim("jobs", "default", "~retry", 0, tuple(ids), justid=True)
+        client.xclaim("jobs", "default", "~retry", 0, [*ids], justid=True)
         client.zadd("{jobs}:group:default:retry", dict.fromkeys(ids, 0))
     watch = Watch()
     await drain(app, settings=Settings(result_ttl=0, lease=0.2), observers=[watch])
