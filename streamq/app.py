@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from streamq.codec import Codec
 from streamq.errors import ConfigError
+from streamq.flow.rules import OnFailure, Rules, merged
 from streamq.group import Group, Registry, name_of
 from streamq.handlers.handler import ANY, Handler
 from streamq.job import job_class
@@ -98,6 +99,14 @@ class App(Registry):
         timeout: float | None = None,
         concurrency: int | None = None,
         middleware: Sequence[Middleware] = (),
+        order: bool = False,
+        limit_per_key: int | None = None,
+        rate: str | None = None,
+        rate_per_key: str | None = None,
+        max_in_flight: int | None = None,
+        key_from: str | None = None,
+        on_failure: OnFailure = "block",
+        max_held: int | None = None,
     ) -> Group:
         """Make a consumer group of this app; see :class:`~streamq.Group` for the rules.
 
@@ -109,7 +118,10 @@ class App(Registry):
         """
         group = Group(
             name, stream=stream, ignore=ignore, retries=retries, backoff=backoff,
-            timeout=timeout, concurrency=concurrency, middleware=middleware,
+            timeout=timeout, concurrency=concurrency, middleware=middleware, order=order,
+            limit_per_key=limit_per_key, rate=rate, rate_per_key=rate_per_key,
+            max_in_flight=max_in_flight, key_from=key_from, on_failure=on_failure,
+            max_held=max_held,
         )  # fmt: skip
         self._groups.append(group)
         return group
@@ -148,7 +160,8 @@ class App(Registry):
             for group in dict.fromkeys(wanted or named or [DEFAULT_GROUP]):
                 handlers = self._handlers_of(stream, group)
                 if handlers is not None:
-                    found.append(Subscription(stream, group, handlers, self._concurrency(group)))
+                    concurrency, rules = self._concurrency(group), self._rules(group)
+                    found.append(Subscription(stream, group, handlers, concurrency, rules))
         self._check_found(found, wanted, streams)
         return found
 
@@ -172,6 +185,9 @@ class App(Registry):
             return None
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
         return Handlers(own.values(), ignored, job_class(self.codec))
+
+    def _rules(self, group: str) -> Rules:
+        return merged(group, [g.rules for g in self._groups if g.name == group])
 
     def _concurrency(self, group: str) -> int | None:
         return max(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from streamq.errors import ConfigError
+from streamq.flow.rules import OnFailure, Rules
 from streamq.handlers.handler import Handler, make_handler
 from streamq.limits import RETRIES
 from streamq.middleware import Middleware
@@ -137,6 +138,18 @@ class Group(Registry):
         concurrency: how many of its jobs run at once in one worker process; that of
             the worker by default.
         middleware: wraps the handling of each job, inside the app's own; the first is outermost.
+        order: run jobs of one key one by one, in the order in which they were written.
+        limit_per_key: how many jobs of one key may be in flight, over all workers.
+        rate: how fast its jobs may start, over all workers: ``100/s``, ``5/min``, ``1000/h burst
+            50``. Evenly spread; after a rest, ``burst`` of them at once.
+        rate_per_key: how fast jobs of one key may start.
+        max_in_flight: how many of its jobs may be in flight, over all workers.
+        key_from: the field of the data that is the key, such as ``customer.id``; by default the
+            key that the job was produced with. Jobs without a key wait for no other.
+        on_failure: with ``order``, ``block`` lets the key wait for a job's retry, ``skip`` lets the
+            next one run meanwhile.
+        max_held: how many jobs may be held back before the group reads no more; a million by
+            default.
 
     Raises:
         ConfigError: the name or a rule cannot be used.
@@ -153,6 +166,14 @@ class Group(Registry):
         timeout: float | None = None,
         concurrency: int | None = None,
         middleware: Sequence[Middleware] = (),
+        order: bool = False,
+        limit_per_key: int | None = None,
+        rate: str | None = None,
+        rate_per_key: str | None = None,
+        max_in_flight: int | None = None,
+        key_from: str | None = None,
+        on_failure: OnFailure = "block",
+        max_held: int | None = None,
     ) -> None:
         super().__init__(
             stream=stream, ignore=ignore, retries=retries, backoff=backoff, timeout=timeout,
@@ -162,6 +183,14 @@ class Group(Registry):
         if concurrency is not None and concurrency < 1:
             raise ConfigError(f"the group {name}: concurrency={concurrency}: give one or more")
         self.concurrency = concurrency
+        try:
+            self.rules = Rules.make(
+                order=order, limit_per_key=limit_per_key, rate=rate, rate_per_key=rate_per_key,
+                max_in_flight=max_in_flight, key_from=key_from, on_failure=on_failure,
+                max_held=max_held,
+            )  # fmt: skip
+        except ConfigError as error:
+            raise ConfigError(f"the group {name}: {error}") from None
 
     def __repr__(self) -> str:
         return f"<Group {self.name!r}>"

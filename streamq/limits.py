@@ -35,6 +35,9 @@ KEEP_DATA = 1024
 RETRIES = 3
 """Further attempts after a first one that failed, by default."""
 
+MAX_HELD = 1_000_000
+"""Jobs of a group that may be held back by its rules before it reads no more, by default."""
+
 # -- a worker -----------------------------------------------------------------
 
 CONCURRENCY = 16

@@ -26,7 +26,7 @@ LAYERS = (
     "limits", "errors", "text", "version", "main_guard", "retry",
     "wire", "lua", "server",
     "codec", "event", "option_checks", "job", "new_job", "middleware",
-    "handlers", "verdict", "signals",
+    "handlers", "verdict", "signals", "flow",
     "produce", "worker", "admin",
     "observe", "programs", "process",
     "group", "app",

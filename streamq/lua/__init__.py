@@ -34,13 +34,49 @@ def settle(
     )
 
 
+def settle_and_admit(
+    rules: str, room: int, keys: GroupKeys, consumer: str, record_ttl: int, count: int,
+    more_keys: Sequence[str], pairs: Sequence[Arg], verdicts: Sequence[Arg],
+) -> Call:  # fmt: skip
+    """Settle, and let those run next that waited for it.
+
+    Args:
+        rules: as JSON; see ``includes/flow.lua``.
+        room: for how many deliveries the consumer has room.
+    """
+    return Call(
+        load("settle_and_admit"),
+        (keys.stream, keys.retry, keys.dlq, *keys.flow, *more_keys),
+        (keys.group, consumer, record_ttl, count, *pairs, *verdicts, rules, room),
+    )
+
+
+def admit(keys: GroupKeys, consumer: str, most: int, rules: str) -> Call:
+    """Read for a group with rules: what may run now."""
+    return Call(
+        load("admit"),
+        (keys.stream, keys.retry, *keys.flow),
+        (keys.group, consumer, most, rules),
+    )
+
+
+def sweep(keys: GroupKeys, rules: str, places: Sequence[str]) -> Call:
+    """Put right what other hands have left of a group's flow control.
+
+    Args:
+        rules: as JSON, empty for none.
+        places: where the last sweep left off: three of them.
+    """
+    return Call(load("sweep"), (keys.stream, keys.retry, *keys.flow), (keys.group, rules, *places))
+
+
 def rights(keys: GroupKeys, stream_keys: StreamKeys) -> Call:
     """What a worker's user lacks of all that the scripts of a worker do."""
     return Call(
         load("rights"),
         (
             keys.stream, keys.retry, keys.dlq, keys.reclaim_lock, keys.job("0-1"),
-            stream_keys.scheduled, stream_keys.scheduled_jobs,
+            stream_keys.scheduled, stream_keys.scheduled_jobs, keys.state, *keys.flow,
         ),
         (keys.group,),
     )  # fmt: skip
@@ -198,6 +234,6 @@ def destroy(keys: GroupKeys, silence: int, *, dead_letters: bool) -> Call:
     """
     return Call(
         load("destroy"),
-        (keys.stream, keys.retry, keys.reclaim_lock, keys.dlq),
+        (keys.stream, keys.retry, keys.reclaim_lock, keys.dlq, keys.state, *keys.flow),
         (keys.group, silence, int(dead_letters)),
     )

@@ -155,12 +155,12 @@ for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
                 heal_from = after(rows[HEALED][1]) or '-'
             end
         end
-    elseif pending == 0 then
+    elseif name ~= HELD and pending == 0 then
         if fields['idle'] > tonumber(ARGV[6]) and name ~= consumer then
             redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
             removed[#removed + 1] = name
         end
-    elseif left > 0 then
+    elseif name ~= HELD and left > 0 then -- a sweep looks after what is held
         take_from(name)
     end
 end

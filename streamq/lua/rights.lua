@@ -9,6 +9,8 @@
 -- KEYS[5]   a status record
 -- KEYS[6]   scheduled set of the stream
 -- KEYS[7]   scheduled jobs of the stream
+-- KEYS[8]   the group's state
+-- KEYS[9..14] its flow control: keys, busy, lines, due, queue, rates
 -- ARGV[1]   group
 --
 -- Returns a list of 'command key', empty when nothing is missing.
@@ -16,6 +18,7 @@
 
 local stream, retry, dlq, lock, record = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local scheduled, jobs, group = KEYS[6], KEYS[7], ARGV[1]
+local keys, busy, lines, due, queue, rates = unpack(KEYS, 9, 14)
 
 return lacking({
     -- settle, extend, release
@@ -42,6 +45,29 @@ return lacking({
     { 'ZCARD', retry },
     { 'SET', lock, 'a' },
     { 'DEL', lock },
+    -- flow control
+    { 'HGETALL', KEYS[8] },
+    { 'XREADGROUP', 'GROUP', group, 'c', 'STREAMS', stream, '>' },
+    { 'EXISTS', keys },
+    { 'HGET', keys, 'a' },
+    { 'HSET', keys, 'a', 'b' },
+    { 'HDEL', keys, 'a' },
+    { 'HSCAN', keys, '0' },
+    { 'HGET', busy, 'a' },
+    { 'HINCRBY', busy, 'a', '1' },
+    { 'HDEL', busy, 'a' },
+    { 'ZADD', lines, '0', 'a' },
+    { 'ZREM', lines, 'a' },
+    { 'ZCARD', lines },
+    { 'ZSCORE', lines, 'a' },
+    { 'ZLEXCOUNT', lines, '-', '+' },
+    { 'ZRANGEBYLEX', lines, '-', '+' },
+    { 'ZADD', due, '0', 'a' },
+    { 'ZADD', queue, '0', 'a' },
+    { 'ZPOPMIN', queue },
+    { 'ZADD', rates, '0', 'a' },
+    { 'ZREMRANGEBYSCORE', rates, '0', '1' },
+    { 'DEL', rates },
     -- jobs for later
     { 'ZRANGE', scheduled, '0', '1' },
     { 'ZREM', scheduled, 'a' },

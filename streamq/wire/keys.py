@@ -17,12 +17,19 @@ from streamq.text import printable
 PARKED = "~retry"
 """The consumer that holds entries waiting for their retry time."""
 
+HELD = "~held"
+"""The consumer that holds entries which flow control does not let run yet."""
+
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others
     "string": re.compile(r".*\{[^}]+\}.*:(unique:.+|group:[^:]+:reclaim)", re.DOTALL),
-    "zset": re.compile(r".*\{[^}]+\}.*:(scheduled|group:[^:]+:retry)", re.DOTALL),
-    "hash": re.compile(r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:job:[^:]+)", re.DOTALL),
+    "zset": re.compile(
+        r".*\{[^}]+\}.*:(scheduled|group:[^:]+:(retry|flow:(lines|due|queue|rates)))", re.DOTALL
+    ),
+    "hash": re.compile(
+        r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:(job:[^:]+|state|flow:(keys|busy)))", re.DOTALL
+    ),
 }
 
 
@@ -86,7 +93,9 @@ class StreamKeys:
 class GroupKeys:
     """The keys that belong to one consumer group of one stream."""
 
-    __slots__ = ("dlq", "group", "job_prefix", "reclaim_lock", "retry", "stream")
+    __slots__ = (
+        "dlq", "flow", "group", "job_prefix", "reclaim_lock", "retry", "state", "stream",
+    )  # fmt: skip
 
     def __init__(self, stream: str, group: str) -> None:
         self.stream = check_stream(stream)
@@ -95,6 +104,10 @@ class GroupKeys:
         self.retry = f"{base}:retry"
         self.dlq = f"{base}:dlq"
         self.reclaim_lock = f"{base}:reclaim"
+        self.state = f"{base}:state"
+        self.flow = tuple(
+            f"{base}:flow:{name}" for name in ("keys", "busy", "lines", "due", "queue", "rates")
+        )
         self.job_prefix = f"{base}:job:"
 
     def job(self, job_id: str) -> str:

@@ -13,6 +13,7 @@ import anyio
 
 from streamq import lua
 from streamq.errors import GroupNotFound, OutcomeUnknown, StreamqError
+from streamq.flow.rules import Rules
 from streamq.handlers.table import Handlers
 from streamq.server import Server
 from streamq.server.group import create_group
@@ -22,6 +23,7 @@ from streamq.signals import GroupCreated, Signals
 from streamq.wire.entry import after
 from streamq.wire.keys import GroupKeys, group_keys, stream_keys
 from streamq.worker.budget import Budget
+from streamq.worker.control import Control
 from streamq.worker.executors import Executors
 from streamq.worker.fetch import BLOCK, Fetcher
 from streamq.worker.heartbeat import Heartbeat
@@ -61,6 +63,7 @@ class Consumer:
         name: str,
         *,
         handlers: Handlers,
+        rules: Rules,
         concurrency: int,
         settings: Settings,
         executors: Executors,
@@ -71,9 +74,10 @@ class Consumer:
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
+        control = Control(rules)
         self.in_flight = InFlight(
             concurrency, settings.prefetch, handlers.largest_batch,
-            waits=handlers.may_wait, ended=lambda: self.settler.unsettled,
+            waits=handlers.may_wait and not control.rules, ended=lambda: self.settler.unsettled,
         )  # fmt: skip
         self._settings = settings
         self._signals = signals
@@ -91,21 +95,24 @@ class Consumer:
             # slower side, and it would only be more to do.
             settling.append(server.link(name, timeout))
         self._links = (self._reading, *settling)
+        context = Context(
+            self.keys, name, self._reading, self.in_flight, handlers, settings.lease, control,
+            signals, alive=lambda: self._heartbeat.alive,
+        )  # fmt: skip
+        self.fetcher = Fetcher(
+            context, budget=budget, reconnect=reconnect,
+            wake=lambda: self.runners.wake(), release=lambda: self.runners.release_waiting(),
+        )  # fmt: skip
         self.settler = Settler(
             self.keys, name, links=settling, in_flight=self.in_flight,
             result_ttl=settings.result_ttl, clock=server.clock, reconnect=reconnect,
-            signals=signals, parked=lambda delay: self.fetcher.retries.due_in(delay),
+            signals=signals, control=control, fetcher=self.fetcher,
         )  # fmt: skip
         self.runners = Runners(
             self.keys, name, in_flight=self.in_flight, handlers=handlers, executors=executors,
             put=self.settler.put, keep_results=settings.result_ttl > 0, clock=server.clock,
             signals=signals, fatal=fatal,
         )  # fmt: skip
-        context = Context(
-            self.keys, name, self._reading, self.in_flight, handlers, settings.lease, signals,
-            alive=lambda: self._heartbeat.alive,
-        )  # fmt: skip
-        self.fetcher = Fetcher(context, budget=budget, reconnect=reconnect, wake=self.runners.wake)
         self._heartbeat = Heartbeat(
             self.keys, name, link=self._writing, in_flight=self.in_flight, lease=settings.lease,
             reconnect=reconnect, signals=signals,

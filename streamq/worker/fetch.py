@@ -16,8 +16,15 @@ from streamq.server.group import create_group
 from streamq.signals import GroupCreated
 from streamq.worker.budget import Budget
 from streamq.worker.inflight import Delivery
+from streamq.worker.reading import read, read_by_rules
 from streamq.worker.reconnect import Reconnect
-from streamq.worker.sources import Context, DueRetries, all_sources
+from streamq.worker.sources import (
+    Context,
+    DueRetries,
+    Source,
+    all_sources,
+    goes_on_when_paused,
+)
 from streamq.worker.sources.source import now
 
 BLOCK = 0.25
@@ -48,10 +55,17 @@ class Fetcher:
     Args:
         context: the consumer; its connection is closed by the owner.
         wake: called when there is something for a runner.
+        release: called when what no runner has begun is to be given back.
     """
 
     def __init__(
-        self, context: Context, *, budget: Budget, reconnect: Reconnect, wake: Callable[[], None]
+        self,
+        context: Context,
+        *,
+        budget: Budget,
+        reconnect: Reconnect,
+        wake: Callable[[], None],
+        release: Callable[[], None],
     ) -> None:
         self.retries = DueRetries(context)
         self._sources = all_sources(context, self.retries)
@@ -61,6 +75,7 @@ class Fetcher:
         self._budget = budget
         self._reconnect = reconnect
         self._wake = wake
+        self._release = release
         self._stop = asyncio.Event()
         self._suspect = False
         self._most = self._room = MOST
@@ -80,6 +95,19 @@ class Fetcher:
                 await self._reconnect.persist(self._stage, self._fetch, stop=self._stop)
             except StreamqError:
                 return  # only when stopping: whatever the server gave away comes back
+
+    def give(self, deliveries: Sequence[Delivery]) -> None:
+        """Take what a settling call has handed to this consumer."""
+        self._give(deliveries)
+
+    def suspect(self) -> None:
+        """Look for what the server may have given away unseen."""
+        self._suspect = True
+
+    @property
+    def takes(self) -> bool:
+        """Whether a settling call may hand out what may run next."""
+        return not self._stop.is_set() and self._budget.left is None
 
     def stop(self) -> None:
         """Fetch nothing more. A read under way ends within :data:`BLOCK` seconds."""
@@ -107,35 +135,40 @@ class Fetcher:
             self._most = min(self._most + 1, MOST)
 
     async def _fetch_from_all(self) -> None:
+        control = self._context.control
         most = min(self._most, int(READ_BYTES / self._size) or 1)
         self._room = room = min(self._budget.allow(self._in_flight.free), most)
         time = now()
         taken = 0
         for source in self._sources:
-            if time >= source.next_at:
+            if time >= source.next_at and self._asked(source):
                 taken += self._give(await source.take(room - taken))
         if taken < room and not self._stop.is_set():
-            next_at = min(source.next_at for source in self._sources)
+            next_at = min(source.next_at for source in self._sources if self._asked(source))
             wait = 0.0 if taken else min(BLOCK, max(next_at - time, 0))
-            taken += self._give(await self._read(room - taken, wait))
+            if control.paused:
+                self._release()
+                await _first(asyncio.sleep(wait), self._stop.wait())
+            elif control.rules:
+                taken += self._read(await read_by_rules(self._context, room - taken, wait))
+            else:
+                taken += self._read(await read(self._context, room - taken, wait))
         if 0 < taken < HANDFUL:
             await asyncio.sleep(0)  # let a runner begin before the next read is sent
 
-    async def _read(self, room: int, wait: float) -> Sequence[Delivery]:
-        """New entries."""
-        context = self._context
-        block = ("BLOCK", max(int(wait * 1000), 1)) if wait > 0 else ()
-        reply = await context.link.call(
-            "XREADGROUP", "GROUP", context.keys.group, context.consumer, "COUNT", room,
-            *block, "STREAMS", context.keys.stream, ">", block=wait,
-        )  # fmt: skip
-        if not reply:
+    def _asked(self, source: Source) -> bool:
+        """Whether a source is asked: with rules, retries come together with new entries."""
+        control = self._context.control
+        if control.paused:
+            return goes_on_when_paused(source)
+        return not control.rules or source is not self.retries
+
+    def _read(self, deliveries: Sequence[Delivery]) -> int:
+        if deliveries:
+            self._weigh(self._context.link.received / len(deliveries))
+        else:
             self._size = UNKNOWN_SIZE  # what comes next may be anything
-            return ()
-        entries = reply[0][1]
-        self._weigh(context.link.received / len(entries))
-        # An entry deleted between two reads comes without fields.
-        return [(id.decode(), fields or [], 1) for id, fields in entries]
+        return self._give(deliveries)
 
     def _weigh(self, size: float) -> None:
         """Take note of how many bytes an entry has; small ones are believed slowly."""

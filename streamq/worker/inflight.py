@@ -115,6 +115,10 @@ class InFlight:
         held = self._held
         self._waiting = deque(one for one in self._waiting if held.get(one[0]) == one[2])
 
+    def wait_for_handlers(self, waits: bool) -> None:
+        """Say whether entries may wait for a handler from now on."""
+        self._waits = waits
+
     # -- looking --------------------------------------------------------------
 
     def holds(self, id: str, attempt: int) -> bool:

@@ -114,6 +114,10 @@ class Runners:
     def give_back(self) -> None:
         """Release what no runner has begun, and whatever still comes: begin nothing more."""
         self._ending = True
+        self.release_waiting()
+
+    def release_waiting(self) -> None:
+        """Release what no runner has begun."""
         while (delivery := self._in_flight.next()) is not None:
             self._put(verdict.released(self._preparer.empty_job(delivery)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from streamq import lua
@@ -40,8 +40,9 @@ class TooLarge(Exception):
 
 
 def settle_call(
-    keys: GroupKeys, consumer: str, record_ttl: int, ahead: float, batch: Sequence[Verdict]
-) -> tuple[lua.Call, int]:
+    keys: GroupKeys, consumer: str, record_ttl: int, ahead: float, batch: Sequence[Verdict],
+    make: Callable[..., lua.Call] = lua.settle,
+) -> tuple[lua.Call, int]:  # fmt: skip
     """The call that applies a batch of verdicts, or as many of them as it may carry.
 
     Those that follow each other and are alike share their head.
@@ -50,6 +51,7 @@ def settle_call(
         record_ttl: how long status records are kept, ms; 0 leaves none.
         ahead: seconds by which the server's clock is ahead of ours: times in records are the
             server's, as those in entry IDs are.
+        make: makes the call; that of a group with rules also lets others run.
 
     Returns:
         The call, and how many verdicts of the batch it applies: at least one.
@@ -90,7 +92,7 @@ def settle_call(
                 more_keys.append(job_prefix + job.id)
     if run:
         verdicts[count_at] = count
-    return lua.settle(keys, consumer, record_ttl, taken, more_keys, pairs, verdicts), taken
+    return make(keys, consumer, record_ttl, taken, more_keys, pairs, verdicts), taken
 
 
 def weight(verdict: Verdict) -> int:

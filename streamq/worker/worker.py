@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import anyio
 
 from streamq.errors import ConfigError, StreamqError
+from streamq.flow.rules import NO_RULES, Rules
 from streamq.handlers.table import Handlers
 from streamq.server import Server
 from streamq.signals import Leaving, Observer, Signals, Stopping
@@ -33,12 +34,14 @@ class Subscription:
 
     Attributes:
         concurrency: how many of its handlers run at once; ``None`` for the worker's number.
+        rules: which of its jobs may run at the same time, and how fast.
     """
 
     stream: str
     group: str
     handlers: Handlers
     concurrency: int | None = None
+    rules: Rules = NO_RULES
 
 
 class Worker:
@@ -85,7 +88,8 @@ class Worker:
         self.consumers = [
             Consumer(
                 server, subscription.stream, subscription.group, self.name,
-                handlers=subscription.handlers, concurrency=concurrency, settings=settings,
+                handlers=subscription.handlers, rules=subscription.rules, concurrency=concurrency,
+                settings=settings,
                 executors=executors, budget=budget, reconnect=reconnect,
                 signals=self._signals, fatal=self._fail,
             )

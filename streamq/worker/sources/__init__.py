@@ -7,14 +7,27 @@ A new kind of delivery is a class with the two members of :class:`Source`, and a
 from __future__ import annotations
 
 from streamq.worker.sources.context import Context
+from streamq.worker.sources.held import HeldJobs
 from streamq.worker.sources.retries import DueRetries
 from streamq.worker.sources.scheduled import ScheduledJobs
 from streamq.worker.sources.source import Source
 from streamq.worker.sources.stalled import StalledEntries
+from streamq.worker.sources.state import StateOfGroup
 
-__all__ = ["Context", "DueRetries", "ScheduledJobs", "Source", "StalledEntries", "all_sources"]
+__all__ = [
+    "Context", "DueRetries", "HeldJobs", "ScheduledJobs", "Source", "StalledEntries",
+    "StateOfGroup", "all_sources", "goes_on_when_paused",
+]  # fmt: skip
 
 
 def all_sources(context: Context, retries: DueRetries) -> list[Source]:
     """Every source, in the order in which they are asked."""
-    return [ScheduledJobs(context), retries, StalledEntries(context)]
+    return [
+        StateOfGroup(context), ScheduledJobs(context), retries, StalledEntries(context),
+        HeldJobs(context),
+    ]  # fmt: skip
+
+
+def goes_on_when_paused(source: Source) -> bool:
+    """Whether a source is asked although the group is paused: it gives nothing to handle."""
+    return isinstance(source, StateOfGroup | ScheduledJobs)

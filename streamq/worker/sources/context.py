@@ -9,6 +9,7 @@ from streamq.handlers.table import Handlers
 from streamq.server import Link
 from streamq.signals import Signals, Vanished
 from streamq.wire.keys import GroupKeys
+from streamq.worker.control import Control
 from streamq.worker.inflight import InFlight
 
 
@@ -23,6 +24,7 @@ class Context:
         in_flight: what it has.
         handlers: which types are handled, and how often.
         lease: seconds without a heartbeat after which an entry counts as stalled.
+        control: the rules of the group, and whether it is paused.
         signals: where observers are called.
         alive: whether its own leases have been renewed lately; without that, reclaiming
             could rob this very consumer.
@@ -34,6 +36,7 @@ class Context:
     in_flight: InFlight
     handlers: Handlers
     lease: float
+    control: Control
     signals: Signals
     alive: Callable[[], bool]
 
