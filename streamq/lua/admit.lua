@@ -23,6 +23,7 @@
 --@include groups
 --@include size
 
+local READ = 250 -- entries, to find keys that are free
 local AHEAD = 1000 -- ms of a rate for which entries are read
 local stream, retry, group, consumer = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local due, queue, lines = KEYS[6], KEYS[7], KEYS[5]
@@ -87,20 +88,29 @@ for _, id in ipairs(flow.serve(left)) do
 end
 
 -- New entries: no more than may run by the rules of the group, for the others are better
--- off in the stream than held.
+-- off in the stream than held. Where keys have limits they are read ahead, or a key with
+-- many jobs would keep the others from being seen.
 local most = math.min(left, flow.room(), flow.allowed(AHEAD))
+if rules.limit and left > 0 and flow.allowed(AHEAD) >= 1 then
+    most = redis.call('ZCARD', queue) < READ and READ or 0
+end
 local held = redis.call('ZCARD', lines) + redis.call('ZCARD', due) + redis.call('ZCARD', queue)
+most = math.min(most, rules.max_held - held)
 local watch = '!'
-if most >= 1 and held < rules.max_held and read < ENOUGH then
+if most >= 1 and read < ENOUGH then
     local reply = redis.call(
         'XREADGROUP', 'GROUP', group, consumer, 'COUNT', most, 'STREAMS', stream, '>'
     )
     local entries = reply and reply[1] and reply[1][2] or {}
     local claim = { 'XCLAIM', stream, group, HELD, 0 }
     for _, entry in ipairs(entries) do
-        if flow.admit(entry[1], entry[2], false) then
+        if not flow.admit(entry[1], entry[2], false) then
+            claim[#claim + 1] = entry[1]
+        elseif left > 0 then
             given[#given + 1] = { entry[1], entry[2], 1 }
+            left = left - 1
         else
+            flow.offer(entry[1])
             claim[#claim + 1] = entry[1]
         end
     end

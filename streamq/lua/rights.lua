@@ -47,6 +47,7 @@ return lacking({
     { 'DEL', lock },
     -- flow control
     { 'HGETALL', KEYS[8] },
+    { 'XREAD', 'STREAMS', stream, '0-1' },
     { 'XREADGROUP', 'GROUP', group, 'c', 'STREAMS', stream, '>' },
     { 'EXISTS', keys },
     { 'HGET', keys, 'a' },
@@ -61,7 +62,7 @@ return lacking({
     { 'ZCARD', lines },
     { 'ZSCORE', lines, 'a' },
     { 'ZLEXCOUNT', lines, '-', '+' },
-    { 'ZRANGEBYLEX', lines, '-', '+' },
+    { 'ZRANGE', lines, '-', '+', 'BYLEX' },
     { 'ZADD', due, '0', 'a' },
     { 'ZADD', queue, '0', 'a' },
     { 'ZPOPMIN', queue },

@@ -2,11 +2,13 @@
 -- Settle as `settle.lua` does, for a group with rules; and let those run next that waited
 -- for what the settled jobs had: their key, or their room in the group.
 --
--- KEYS[1..3] as in settle.lua
+-- KEYS[1]   stream
+-- KEYS[2]   retry set of the group
+-- KEYS[3]   dead letters of the group
 -- KEYS[4..9] flow control: keys, busy, lines, due, queue, rates
 -- KEYS[10..] as KEYS[4..] in settle.lua
--- ARGV       as in settle.lua, then the rules, as JSON, and how many deliveries the consumer
---            has room for
+-- ARGV[1..] as in settle.lua; after these the rules, as JSON, and how many deliveries the
+--           consumer has room for
 --
 -- Returns {what settle.lua returns, {{entry ID, {field, value, ...}, delivery count}, ...}}.
 local FIRST_KEY = 10

@@ -82,7 +82,7 @@ end
 local token, looked_at = ARGV[5], 0
 while looked_at < LINES do
     local start = token == '' and '-' or '(' .. token .. ';'
-    local found = redis.call('ZRANGEBYLEX', lines, start, '+', 'LIMIT', 0, 1)[1]
+    local found = redis.call('ZRANGE', lines, start, '+', 'BYLEX', 'LIMIT', 0, 1)[1]
     if not found then
         token = ''
         break

@@ -239,7 +239,7 @@ local function flow_control(stream, group, names, packed, now)
     -- Take the first out of a line; nil when there is none. It keeps what it has.
     function flow.first_in(token)
         local first, last = line(token)
-        local found = redis.call('ZRANGEBYLEX', lines, first, last, 'LIMIT', 0, 1)[1]
+        local found = redis.call('ZRANGE', lines, first, last, 'BYLEX', 'LIMIT', 0, 1)[1]
         if not found then
             return nil
         end
