@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streamq.limits import LEASE
 from streamq.server import Server
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streamq.admin.schedules import ScheduledJob
     from streamq.admin.status import JobStatus
     from streamq.admin.streams import GroupInfo, StreamInfo
+    from streamq.flow.state import GroupState
 
 
 # Each question is imported when it is asked: a command line asks one, and starts quickly.
@@ -137,6 +138,45 @@ class Admin:
             self._server, stream, group, self._lease, force=force, dead_letters=dead_letters
         )
 
+    async def pause(self, stream: str, group: str, *, type: str | None = None) -> bool:
+        """Let a group begin no more jobs, or none of a type. Those that run go on.
+
+        It takes effect on all workers within a second, and lasts until :meth:`resume`,
+        whatever is restarted meanwhile.
+
+        Args:
+            type: only jobs of this type.
+
+        Returns:
+            Whether that is new; ``False`` when it was paused already.
+        """
+        from streamq.admin.control import pause
+
+        return await pause(self._server, stream, group, type)
+
+    async def resume(self, stream: str, group: str, *, type: str | None = None) -> bool:
+        """Let a group go on, or a type in it; ``False`` when it was not paused."""
+        from streamq.admin.control import resume
+
+        return await resume(self._server, stream, group, type)
+
+    async def set_rules(self, stream: str, group: str, **rules: Any) -> GroupState:
+        """Change rules of a group while it works, within a second and for all workers.
+
+        Args:
+            rules: by name, as :class:`~streamq.Group` takes them; ``None`` takes a rule away,
+                ``"default"`` goes back to what the program declares.
+
+        Returns:
+            What is set now.
+
+        Raises:
+            ConfigError: there is no such rule, or it cannot be used.
+        """
+        from streamq.admin.control import set_rules
+
+        return await set_rules(self._server, stream, group, rules)
+
     async def prune(self, stream: str) -> int:
         """Delete the entries that every group has settled, and return how many.
 
@@ -176,7 +216,7 @@ class Admin:
             group: only this one.
             consumer: only those that this consumer holds.
             min_idle: only those idle for this many seconds or longer.
-            states: only these of ``running``, ``retrying`` and ``stalled``.
+            states: only these of ``running``, ``retrying``, ``held`` and ``stalled``.
             limit: stop after this many.
         """
         from streamq.admin.pending import Wanted, check_states, pending_jobs

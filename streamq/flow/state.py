@@ -17,8 +17,8 @@ PAUSED = "paused"
 PAUSED_TYPE = "paused:"
 """What precedes a job type in the field that says since when that type is paused."""
 
-LIMITS = "limits"
-"""Field of the state: a JSON object of the rules that were changed."""
+LIMIT = "limit:"
+"""What precedes a rule's name in the field that holds what it was changed to, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,23 @@ class GroupState:
     paused_types: Mapping[str, float] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The state as plain data."""
+        return {
+            "paused_since": self.paused_since,
+            "paused_types": dict(self.paused_types),
+            "limits": dict(self.limits),
+        }
+
     def rules(self, declared: Rules) -> Rules:
         """The rules that hold. Changes that contradict the declared ones do not."""
         try:
             return declared.changed(self.limits)
         except ConfigError:
             return declared
+
+
+NOTHING_SET = GroupState()
 
 
 def parse_state(flat: Sequence[bytes]) -> GroupState:
@@ -59,13 +70,13 @@ def parse_state(flat: Sequence[bytes]) -> GroupState:
 
 
 def _limits(named: Mapping[str, bytes]) -> Mapping[str, Any]:
-    try:
-        limits = orjson.loads(named.get(LIMITS, b"{}"))
-    except ValueError:
-        return {}
-    if not isinstance(limits, dict):
-        return {}
-    return {name: value for name, value in limits.items() if name in NAMES}
+    limits = {}
+    for name in NAMES:
+        try:
+            limits[name] = orjson.loads(named[LIMIT + name])
+        except (KeyError, ValueError):
+            pass
+    return limits
 
 
 def _seconds(ms: bytes) -> float:

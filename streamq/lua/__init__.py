@@ -70,6 +70,12 @@ def sweep(keys: GroupKeys, rules: str, places: Sequence[str]) -> Call:
     return Call(load("sweep"), (keys.stream, keys.retry, *keys.flow), (keys.group, rules, *places))
 
 
+def set_state(keys: GroupKeys, fields: Mapping[str, str]) -> Call:
+    """Set what an operator says of a group; see the script for the values."""
+    flat = [part for pair in fields.items() for part in pair]
+    return Call(load("set_state"), (keys.stream, keys.state), (keys.group, *flat))
+
+
 def rights(keys: GroupKeys, stream_keys: StreamKeys) -> Call:
     """What a worker's user lacks of all that the scripts of a worker do."""
     return Call(
@@ -210,7 +216,7 @@ def peek(keys: GroupKeys, cut: int, ids: Sequence[str]) -> Call:
     """Look at pending entries; ``cut``: bytes of each value at most."""
     return Call(
         load("peek"),
-        (keys.stream, keys.retry, *map(keys.job, ids)),
+        (keys.stream, keys.retry, *keys.flow, *map(keys.job, ids)),
         (keys.group, cut, *ids),
     )
 

@@ -20,6 +20,9 @@ PARKED = "~retry"
 HELD = "~held"
 """The consumer that holds entries which flow control does not let run yet."""
 
+WAITING = frozenset({PARKED, HELD})
+"""Consumers that are no workers."""
+
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others

@@ -23,7 +23,7 @@ from streamq.worker.sources import (
     DueRetries,
     Source,
     all_sources,
-    goes_on_when_paused,
+    gives_nothing,
 )
 from streamq.worker.sources.source import now
 
@@ -38,6 +38,9 @@ settled. With halves, the server and the worker wait for each other."""
 
 READ_BYTES = 8 * 1024 * 1024
 """Bytes that one read is meant to take."""
+
+FULL_POLL = 0.5
+"""Seconds after which one that has no room looks whether its group was paused, and the like."""
 
 HELD_BYTES = 64 * 1024 * 1024
 """Bytes that the entries in flight are meant to take."""
@@ -84,7 +87,7 @@ class Fetcher:
     async def run(self) -> None:
         """Fetch until :meth:`stop`."""
         while not self._stop.is_set():
-            await self._in_flight.room()
+            await self._in_flight.room(FULL_POLL)
             if self._stop.is_set():
                 return
             if self._budget.spent:
@@ -103,6 +106,11 @@ class Fetcher:
     def suspect(self) -> None:
         """Look for what the server may have given away unseen."""
         self._suspect = True
+
+    @property
+    def paused(self) -> bool:
+        """Whether it fetches nothing because the group is paused."""
+        return self._context.control.paused
 
     @property
     def takes(self) -> bool:
@@ -141,13 +149,14 @@ class Fetcher:
         time = now()
         taken = 0
         for source in self._sources:
-            if time >= source.next_at and self._asked(source):
+            if time >= source.next_at and self._asked(source, room):
                 taken += self._give(await source.take(room - taken))
+        if control.paused:
+            self._release()
         if taken < room and not self._stop.is_set():
-            next_at = min(source.next_at for source in self._sources if self._asked(source))
+            next_at = min(source.next_at for source in self._sources if self._asked(source, room))
             wait = 0.0 if taken else min(BLOCK, max(next_at - time, 0))
             if control.paused:
-                self._release()
                 await _first(asyncio.sleep(wait), self._stop.wait())
             elif control.rules:
                 taken += self._read(await read_by_rules(self._context, room - taken, wait))
@@ -156,11 +165,11 @@ class Fetcher:
         if 0 < taken < HANDFUL:
             await asyncio.sleep(0)  # let a runner begin before the next read is sent
 
-    def _asked(self, source: Source) -> bool:
+    def _asked(self, source: Source, room: int) -> bool:
         """Whether a source is asked: with rules, retries come together with new entries."""
         control = self._context.control
-        if control.paused:
-            return goes_on_when_paused(source)
+        if control.paused or room == 0:
+            return gives_nothing(source)
         return not control.rules or source is not self.retries
 
     def _read(self, deliveries: Sequence[Delivery]) -> int:

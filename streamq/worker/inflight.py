@@ -13,6 +13,8 @@ Delivery = tuple[str, list[bytes], int]
 AHEAD = 0.05
 """Seconds of work to have fetched ahead of the runners, at the pace seen lately."""
 
+FOREVER = 1e6
+
 TRIPS = 3
 """Calls to the server between two reads of a room: to settle, to read, and one to spare.
 What they take comes on top of :data:`AHEAD`, or a distant server would starve a worker."""
@@ -153,17 +155,20 @@ class InFlight:
         """Have no more than ``count`` in flight, for they are large; but one for each handler."""
         self._memory = max(count, self.concurrency)
 
-    async def room(self) -> None:
-        """Wait until there is room, or :meth:`close` is called."""
-        while not self._closed:
-            self._adapt()
-            if self.free:
-                return
-            self._room_waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._room_waiter
-            finally:
-                self._room_waiter = None
+    async def room(self, timeout: float = FOREVER) -> None:
+        """Wait until there is room, or :meth:`close` is called, or some seconds have passed."""
+        self._adapt()
+        if self._closed or self.free:
+            return
+        loop = asyncio.get_running_loop()
+        waiter = self._room_waiter = loop.create_future()
+        timer = loop.call_later(timeout, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._room_waiter = None
+        self._adapt()
 
     def look_for_room(self) -> None:
         """Let whoever waits for room look again."""

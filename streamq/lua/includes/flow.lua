@@ -39,6 +39,44 @@ local function token_for(kind, name)
     return kind .. #name .. ':' .. name
 end
 
+local function type_and_target(fields)
+    local job_type, target = '', nil
+    for i = 1, #fields, 2 do
+        if fields[i] == 'type' then
+            job_type = fields[i + 1]
+        elseif fields[i] == 'for' and is_native(fields, 1) then
+            target = fields[i + 1]
+        end
+    end
+    return job_type, target
+end
+
+-- A function that tells what a held job waits for, and its place or time.
+local function waiting_in(names)
+    local keys, _, lines, due, queue = unpack(names)
+    return function(id, fields)
+        local noted = redis.call('HGET', keys, id)
+        if noted and string.sub(noted, 1, 1) == 'w' then
+            local line = string.sub(noted, 2) .. ':'
+            local ahead = redis.call('ZLEXCOUNT', lines, '[' .. line, '(' .. line .. place_of(id))
+            return 'key', ahead + 1
+        end
+        local at = redis.call('ZSCORE', due, id)
+        if at then
+            return 'rate', at
+        end
+        local rank = redis.call('ZRANK', queue, id)
+        if rank then
+            return 'room', rank + 1
+        end
+        local line = token_for('t', (type_and_target(fields))) .. ':'
+        if redis.call('ZSCORE', lines, line .. place_of(id)) then
+            return 'paused', 0
+        end
+        return '', 0
+    end
+end
+
 local function flow_control(stream, group, names, packed, now)
     local keys, busy, lines, due, queue, rates = unpack(names)
     local rules = cjson.decode(packed)
@@ -196,18 +234,6 @@ local function flow_control(stream, group, names, packed, now)
             return string.format('%.17g', value)
         end
         return type(value) == 'string' and value or nil
-    end
-
-    local function type_and_target(fields)
-        local job_type, target = '', nil
-        for i = 1, #fields, 2 do
-            if fields[i] == 'type' then
-                job_type = fields[i + 1]
-            elseif fields[i] == 'for' and is_native(fields, 1) then
-                target = fields[i + 1]
-            end
-        end
-        return job_type, target
     end
 
     -- Whether a job may run now; if not, it is noted where it waits. `rated`: a rate has

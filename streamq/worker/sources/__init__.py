@@ -16,7 +16,7 @@ from streamq.worker.sources.state import StateOfGroup
 
 __all__ = [
     "Context", "DueRetries", "HeldJobs", "ScheduledJobs", "Source", "StalledEntries",
-    "StateOfGroup", "all_sources", "goes_on_when_paused",
+    "StateOfGroup", "all_sources", "gives_nothing",
 ]  # fmt: skip
 
 
@@ -28,6 +28,7 @@ def all_sources(context: Context, retries: DueRetries) -> list[Source]:
     ]  # fmt: skip
 
 
-def goes_on_when_paused(source: Source) -> bool:
-    """Whether a source is asked although the group is paused: it gives nothing to handle."""
+def gives_nothing(source: Source) -> bool:
+    """Whether a source is asked although the group is paused, or there is no room: it gives
+    nothing to handle."""
     return isinstance(source, StateOfGroup | ScheduledJobs)
