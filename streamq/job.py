@@ -59,10 +59,12 @@ class Job:
         type: the handler's name, ``""`` if the producer gave none.
         attempt: the delivery count; 1 is the first attempt.
         retries: how many more attempts follow a first failure.
+        cancelled: whether it has been cancelled meanwhile. An ``async def`` handler is cancelled;
+            one in a thread looks here, and returns.
     """
 
     __slots__ = (
-        "_data", "_raw", "attempt", "consumer", "emitted", "group", "id",
+        "_data", "_raw", "attempt", "cancelled", "consumer", "emitted", "group", "id",
         "meta", "retries", "stream", "type",
     )  # fmt: skip
 
@@ -87,6 +89,7 @@ class Job:
         self.retries = retries
         self.type, self._raw, self._data, self.meta = wire
         self.emitted: list[Emitted] | None = None
+        self.cancelled = False
 
     @property
     def data(self) -> Any:

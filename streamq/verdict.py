@@ -27,6 +27,7 @@ class Outcome(Enum):
     RETRY = "retry"
     DEAD = "dead"
     EXPIRED = "expired"
+    CANCELLED = "cancelled"
     RELEASED = "released"
     """Given back: the delivery does not count."""
     SKIPPED = "skipped"
@@ -141,6 +142,15 @@ def timed_out(job: Job, handler: Handler, started: float) -> Verdict:
     """The verdict on a job that ran longer than its handler's timeout."""
     error = JobTimeout(f"ran longer than its timeout of {handler.timeout or 0:g} s")
     return failed(job, handler, started, error)
+
+
+def cancelled(job: Job, started: float = 0.0) -> Verdict:
+    """The verdict on a job that an operator or its producer has cancelled."""
+    job.emitted = None
+    ended = time.time()
+    verdict = Verdict(job, Outcome.CANCELLED, started or ended, ended)
+    verdict.error = "cancelled while it ran" if started else "cancelled before it ran"
+    return verdict
 
 
 def released(job: Job, started: float = 0.0) -> Verdict:

@@ -29,7 +29,7 @@ def settle(
     """
     return Call(
         load("settle"),
-        (keys.stream, keys.retry, keys.dlq, *more_keys),
+        (keys.stream, keys.retry, keys.dlq, keys.cancelled, *more_keys),
         (keys.group, consumer, record_ttl, count, *pairs, *verdicts),
     )
 
@@ -46,7 +46,7 @@ def settle_and_admit(
     """
     return Call(
         load("settle_and_admit"),
-        (keys.stream, keys.retry, keys.dlq, *keys.flow, *more_keys),
+        (keys.stream, keys.retry, keys.dlq, keys.cancelled, *keys.flow, *more_keys),
         (keys.group, consumer, record_ttl, count, *pairs, *verdicts, rules, room),
     )
 
@@ -55,7 +55,7 @@ def admit(keys: GroupKeys, consumer: str, most: int, rules: str) -> Call:
     """Read for a group with rules: what may run now."""
     return Call(
         load("admit"),
-        (keys.stream, keys.retry, *keys.flow),
+        (keys.stream, keys.retry, *keys.flow, keys.cancelled),
         (keys.group, consumer, most, rules),
     )
 
@@ -67,7 +67,20 @@ def sweep(keys: GroupKeys, rules: str, places: Sequence[str]) -> Call:
         rules: as JSON, empty for none.
         places: where the last sweep left off: three of them.
     """
-    return Call(load("sweep"), (keys.stream, keys.retry, *keys.flow), (keys.group, rules, *places))
+    return Call(
+        load("sweep"),
+        (keys.stream, keys.retry, *keys.flow, keys.cancelled),
+        (keys.group, rules, *places),
+    )
+
+
+def cancel(keys: GroupKeys, stalled_after: int, record_ttl: int, ids: Sequence[str]) -> Call:
+    """Cancel jobs in one group; both times are in ms."""
+    return Call(
+        load("cancel"),
+        (keys.stream, keys.retry, keys.cancelled, *keys.flow, *map(keys.job, ids)),
+        (keys.group, stalled_after, record_ttl, *ids),
+    )
 
 
 def set_state(keys: GroupKeys, fields: Mapping[str, str]) -> Call:
@@ -83,6 +96,7 @@ def rights(keys: GroupKeys, stream_keys: StreamKeys) -> Call:
         (
             keys.stream, keys.retry, keys.dlq, keys.reclaim_lock, keys.job("0-1"),
             stream_keys.scheduled, stream_keys.scheduled_jobs, keys.state, *keys.flow,
+            keys.cancelled,
         ),
         (keys.group,),
     )  # fmt: skip
@@ -240,6 +254,14 @@ def destroy(keys: GroupKeys, silence: int, *, dead_letters: bool) -> Call:
     """
     return Call(
         load("destroy"),
-        (keys.stream, keys.retry, keys.reclaim_lock, keys.dlq, keys.state, *keys.flow),
+        (
+            keys.stream,
+            keys.retry,
+            keys.reclaim_lock,
+            keys.dlq,
+            keys.state,
+            keys.cancelled,
+            *keys.flow,
+        ),
         (keys.group, silence, int(dead_letters)),
     )

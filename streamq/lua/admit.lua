@@ -8,6 +8,7 @@
 -- KEYS[1]   stream
 -- KEYS[2]   retry set of the group
 -- KEYS[3..8] flow control: keys, busy, lines, due, queue, rates
+-- KEYS[9]   cancelled jobs of the group
 -- ARGV[1]   group
 -- ARGV[2]   consumer
 -- ARGV[3]   how many at most
@@ -17,7 +18,8 @@
 --          {{entry ID, {field, value, ...}, delivery count}, ...},
 --          {entry IDs that are no longer in the stream},
 --          the entry ID after which new ones are to be waited for; '' when there are more
---          that may be read, '!' when none may be read now}
+--          that may be read, '!' when none may be read now,
+--          1 when any job of the group is cancelled, else 0}
 --@include clock
 --@include flow
 --@include groups
@@ -140,4 +142,4 @@ if watch == '!' and rules.rate and flow.allowed(AHEAD) < 1 then
     next_at = math.min(next_at, now + AHEAD / 2)
 end
 local next_in = next_at == math.huge and -1 or math.max(math.ceil(next_at - now), 0)
-return { next_in, given, deleted, watch }
+return { next_in, given, deleted, watch, redis.call('EXISTS', KEYS[9]) }

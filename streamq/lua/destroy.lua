@@ -6,7 +6,7 @@
 -- KEYS[2]   retry set of the group
 -- KEYS[3]   lock of the group's reclaiming
 -- KEYS[4]   dead letters of the group
--- KEYS[5..] its state and its flow control
+-- KEYS[5..] its state, its cancelled jobs and its flow control
 -- ARGV[1]   group
 -- ARGV[2]   silence after which a consumer counts as gone, ms; 0 to delete in any case
 -- ARGV[3]   1 to delete the dead letters too

@@ -11,6 +11,7 @@
 -- KEYS[7]   scheduled jobs of the stream
 -- KEYS[8]   the group's state
 -- KEYS[9..14] its flow control: keys, busy, lines, due, queue, rates
+-- KEYS[15]  its cancelled jobs
 -- ARGV[1]   group
 --
 -- Returns a list of 'command key', empty when nothing is missing.
@@ -45,6 +46,12 @@ return lacking({
     { 'ZCARD', retry },
     { 'SET', lock, 'a' },
     { 'DEL', lock },
+    -- cancelled jobs
+    { 'EXISTS', KEYS[15] },
+    { 'SISMEMBER', KEYS[15], 'a' },
+    { 'SMISMEMBER', KEYS[15], 'a' },
+    { 'SRANDMEMBER', KEYS[15], '1' },
+    { 'SREM', KEYS[15], 'a' },
     -- flow control
     { 'HGETALL', KEYS[8] },
     { 'XREAD', 'STREAMS', stream, '0-1' },

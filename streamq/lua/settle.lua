@@ -6,7 +6,8 @@
 -- KEYS[1]   stream
 -- KEYS[2]   retry set of the group
 -- KEYS[3]   dead letters of the group
--- KEYS[4..] in the order of use: the target of each emitted event, the status record
+-- KEYS[4]   cancelled jobs of the group
+-- KEYS[5..] in the order of use: the target of each emitted event, the status record
 --           of each verdict that has one
 --
 -- ARGV[1]   group
@@ -20,8 +21,9 @@
 --   R state type data started finished result note
 --                          done, with a result or a note   [1 key: record]
 --   r delay_ms error deliveries
---                          failed, another attempt follows; how many deliveries it may
---                          have is noted for those who look  [1 key: record]
+--                          failed, another attempt follows, unless it was cancelled; how
+--                          many deliveries it may have is noted for those who look
+--                                                          [1 key: record]
 --   d reason error         dead                            [1 key: record, deleted]
 --   b                      given back: this delivery does not count
 --   f for                  not for this group, but for another one; where there is none
@@ -32,7 +34,7 @@
 -- Returns a flat list of those refused: position (from 1), why. Why is '' (pending no
 -- more), '=' .. consumer (who holds it), '!deleted' (no longer in the stream), or
 -- '!emit' and what is known of it (a target takes no event).
-local FIRST_KEY = 4
+local FIRST_KEY = 5
 --@include settling
 
 return refused

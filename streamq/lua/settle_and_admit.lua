@@ -5,18 +5,19 @@
 -- KEYS[1]   stream
 -- KEYS[2]   retry set of the group
 -- KEYS[3]   dead letters of the group
--- KEYS[4..9] flow control: keys, busy, lines, due, queue, rates
--- KEYS[10..] as KEYS[4..] in settle.lua
+-- KEYS[4]   cancelled jobs of the group
+-- KEYS[5..10] flow control: keys, busy, lines, due, queue, rates
+-- KEYS[11..] as KEYS[5..] in settle.lua
 -- ARGV[1..] as in settle.lua; after these the rules, as JSON, and how many deliveries the
 --           consumer has room for
 --
 -- Returns {what settle.lua returns, {{entry ID, {field, value, ...}, delivery count}, ...}}.
-local FIRST_KEY = 10
+local FIRST_KEY = 11
 --@include settling
 --@include flow
 
 local now_flow = now or now_ms()
-local flow = flow_control(stream, group, { unpack(KEYS, 4, 9) }, ARGV[#ARGV - 1], now_flow)
+local flow = flow_control(stream, group, { unpack(KEYS, 5, 10) }, ARGV[#ARGV - 1], now_flow)
 local given, room = {}, tonumber(ARGV[#ARGV])
 for _, id in ipairs(acked) do
     flow.leave(id)

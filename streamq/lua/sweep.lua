@@ -6,6 +6,7 @@
 -- KEYS[1]   stream
 -- KEYS[2]   retry set of the group
 -- KEYS[3..8] flow control: keys, busy, lines, due, queue, rates
+-- KEYS[9]   cancelled jobs of the group
 -- ARGV[1]   group
 -- ARGV[2]   the rules, as JSON; '' for none
 -- ARGV[3]   where to go on in the held jobs: what the last pass returned, or '-'
@@ -15,6 +16,8 @@
 -- Returns {how many jobs may run now that could not before, and the three places}.
 --@include after
 --@include clock
+--@include groups
+--@include ids
 --@include flow
 
 local LOOK, LINES = 1000, 100
@@ -24,6 +27,18 @@ local now = now_ms()
 
 local function held(start)
     return redis.call('XPENDING', stream, group, start, '+', LOOK, HELD)
+end
+
+-- Jobs that were cancelled, and have ended in whatever way. SRANDMEMBER looks at others in the
+-- next pass.
+local last = nil
+for _, id in ipairs(redis.call('SRANDMEMBER', KEYS[9], LINES)) do
+    for _, one in ipairs(last and {} or groups_of(stream)) do
+        last = one.name == group and one.last or last
+    end
+    if last and not before(last, id) and #redis.call('XPENDING', stream, group, id, id, 1) == 0 then
+        redis.call('SREM', KEYS[9], id)
+    end
 end
 
 if redis.call('EXISTS', unpack(KEYS, 3, 8)) == 0 and #held('-') == 0 then

@@ -30,6 +30,7 @@ _KINDS = {  # an idempotency key, which comes first, may look like any of the ot
     "zset": re.compile(
         r".*\{[^}]+\}.*:(scheduled|group:[^:]+:(retry|flow:(lines|due|queue|rates)))", re.DOTALL
     ),
+    "set": re.compile(r".*\{[^}]+\}.*:group:[^:]+:cancelled", re.DOTALL),
     "hash": re.compile(
         r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:(job:[^:]+|state|flow:(keys|busy)))", re.DOTALL
     ),
@@ -97,7 +98,8 @@ class GroupKeys:
     """The keys that belong to one consumer group of one stream."""
 
     __slots__ = (
-        "dlq", "flow", "group", "job_prefix", "reclaim_lock", "retry", "state", "stream",
+        "cancelled", "dlq", "flow", "group", "job_prefix", "reclaim_lock", "retry", "state",
+        "stream",
     )  # fmt: skip
 
     def __init__(self, stream: str, group: str) -> None:
@@ -108,6 +110,7 @@ class GroupKeys:
         self.dlq = f"{base}:dlq"
         self.reclaim_lock = f"{base}:reclaim"
         self.state = f"{base}:state"
+        self.cancelled = f"{base}:cancelled"
         self.flow = tuple(
             f"{base}:flow:{name}" for name in ("keys", "busy", "lines", "due", "queue", "rates")
         )

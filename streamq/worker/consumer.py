@@ -98,6 +98,7 @@ class Consumer:
         context = Context(
             self.keys, name, self._reading, self.in_flight, handlers, settings.lease, control,
             signals, alive=lambda: self._heartbeat.alive,
+            cancel=lambda ids: self.runners.cancel(Cause.CANCELLED, ids),
         )  # fmt: skip
         self.fetcher = Fetcher(
             context, budget=budget, reconnect=reconnect,

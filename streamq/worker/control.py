@@ -14,6 +14,7 @@ class Control:
     Attributes:
         rules: as the scripts take them; empty for a group without.
         paused: whether nothing is to be fetched.
+        any_cancelled: whether jobs of the group are cancelled that have not ended yet.
         version: counts the changes.
     """
 
@@ -22,6 +23,7 @@ class Control:
         self._state = GroupState()
         self.rules = declared.pack()
         self.paused = False
+        self.any_cancelled = False
         self.version = 0
         self._freed = asyncio.Event()
 

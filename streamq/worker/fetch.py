@@ -150,7 +150,10 @@ class Fetcher:
         taken = 0
         for source in self._sources:
             if time >= source.next_at and self._asked(source, room):
-                taken += self._give(await source.take(room - taken))
+                deliveries = await source.take(room - taken)
+                if deliveries and control.any_cancelled:
+                    await self._context.note_cancelled([id for id, _, _ in deliveries])
+                taken += self._give(deliveries)
         if control.paused:
             self._release()
         if taken < room and not self._stop.is_set():

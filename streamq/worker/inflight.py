@@ -58,6 +58,8 @@ class InFlight:
         """Entry ID → delivery count, of all in flight."""
         self._waiting: deque[Delivery] = deque()
         """Those that no runner has begun."""
+        self.cancelled: set[str] = set()
+        """Those among them, and those before them, that have been cancelled."""
         self._closed = False
         # Handlers that take batches have them waiting, however slow they are.
         self._least = min(concurrency * (batch - 1), prefetch) if waits else 0

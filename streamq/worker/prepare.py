@@ -60,6 +60,9 @@ class Preparer:
         except InvalidEntry as error:
             self._put(verdict.dead(self.empty_job(delivery), "invalid entry", error))
             return None
+        if self._in_flight.cancelled and job.id in self._in_flight.cancelled:
+            self._put(verdict.cancelled(job))
+            return None
         handler = self._handlers.find(job.type)
         if handler is None or job.meta is not None:
             now = time.time() + self._clock.ahead
@@ -101,7 +104,11 @@ class Preparer:
             except InvalidEntry:
                 in_flight.put_back(delivery)
                 break
-            if job.meta is not None or self._handlers.find(job.type) is not handler:
+            if (
+                job.meta is not None
+                or job.id in in_flight.cancelled
+                or self._handlers.find(job.type) is not handler
+            ):
                 in_flight.put_back(delivery)
                 break
             job.retries = handler.retries

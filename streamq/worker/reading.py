@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streamq import lua
+from streamq.server.packing import pack
 from streamq.worker.inflight import Delivery
 from streamq.worker.sources.context import Context
 
@@ -18,15 +19,27 @@ async def read(context: Context, room: int, wait: float) -> Sequence[Delivery]:
     Args:
         wait: seconds for which there may be none.
     """
+    keys = context.keys
     block = ("BLOCK", max(int(wait * 1000), 1)) if wait > 0 else ()
-    reply = await context.link.call(
-        "XREADGROUP", "GROUP", context.keys.group, context.consumer, "COUNT", room,
-        *block, "STREAMS", context.keys.stream, ">", block=wait,
+    # Whether any are cancelled is asked after they were given, so that none that was cancelled
+    # before can begin.
+    reply, any_cancelled = await context.link.exchange(
+        pack(
+            ("XREADGROUP", "GROUP", keys.group, context.consumer, "COUNT", room,
+             *block, "STREAMS", keys.stream, ">")
+        ) + context.ask_cancelled,
+        2, block=wait,
     )  # fmt: skip
+    for one in (reply, any_cancelled):
+        if isinstance(one, Exception):
+            raise one
     if not reply:
         return ()
     # An entry deleted between two reads comes without fields.
-    return [(id.decode(), fields or [], 1) for id, fields in reply[0][1]]
+    deliveries = [(id.decode(), fields or [], 1) for id, fields in reply[0][1]]
+    if any_cancelled:
+        await context.note_cancelled([id for id, _, _ in deliveries])
+    return deliveries
 
 
 async def read_by_rules(context: Context, room: int, wait: float) -> Sequence[Delivery]:
@@ -38,10 +51,13 @@ async def read_by_rules(context: Context, room: int, wait: float) -> Sequence[De
         wait: seconds for which there may be nothing.
     """
     call = lua.admit(context.keys, context.consumer, room, context.control.rules)
-    next_in, given, deleted, after = await context.link.run(call)
+    next_in, given, deleted, after, any_cancelled = await context.link.run(call)
     context.vanished(deleted)
     if given or after == b"":
-        return [(id.decode(), fields, count) for id, fields, count in given]
+        deliveries = [(id.decode(), fields, count) for id, fields, count in given]
+        if any_cancelled:
+            await context.note_cancelled([id for id, _, _ in deliveries])
+        return deliveries
     if next_in >= 0:
         wait = min(wait, next_in / 1000)
     if wait <= 0:

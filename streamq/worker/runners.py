@@ -125,7 +125,13 @@ class Runners:
         """Cancel the handlers of these jobs, or all that are running."""
         wanted = None if ids is None else set(ids)
         for slot in list(self._slots):
-            if slot.jobs and (wanted is None or any(job.id in wanted for job in slot.jobs)):
+            meant = [job for job in slot.jobs if wanted is None or job.id in wanted]
+            if cause is Cause.CANCELLED:
+                for job in meant:
+                    job.cancelled = True
+                if len(meant) < len(slot.jobs):
+                    continue  # a batch goes on as long as one of its jobs is wanted
+            if meant:
                 self._cancel(slot, cause)
 
     async def close(self) -> None:
@@ -248,6 +254,9 @@ class Runners:
             self._failed(slot, undone(result))  # a forgotten await
             return
         for job in slot.jobs:
+            if job.cancelled:
+                self._put(verdict.cancelled(job, slot.started))
+                continue
             try:
                 self._put(verdict.succeeded(job, slot.started, result, self._keep_results))
             except Exception as error:
@@ -270,6 +279,9 @@ class Runners:
         # something else cancelled.
         if not slot.abandoned and slot.handler is not None:
             for job in slot.jobs:
+                if job.cancelled:
+                    self._put(verdict.cancelled(job, slot.started))
+                    continue
                 self._put(verdict.failed(job, slot.handler, slot.started, error))
         # A task that is to end does, and another one takes over.
         return not (cancelled and slot.task is not None and slot.task.cancelling())
@@ -315,10 +327,12 @@ class Runners:
         for job in slot.jobs:
             if not self._in_flight.holds(job.id, job.attempt):
                 continue  # lost
-            if slot.cause is not Cause.TIMEOUT:
-                self._put(verdict.released(job, slot.started))
-            else:
+            if slot.cause is Cause.TIMEOUT:
                 self._put(verdict.timed_out(job, slot.handler, slot.started))
+            elif job.cancelled:
+                self._put(verdict.cancelled(job, slot.started))
+            else:
+                self._put(verdict.released(job, slot.started))
 
 
 def _forget_cause(slot: Slot) -> None:

@@ -26,7 +26,11 @@ FOREVER = 1e10
 
 Words = tuple[Arg, ...]
 
-_STATES = {Outcome.SUCCEEDED: "succeeded", Outcome.EXPIRED: "expired"}
+_STATES = {
+    Outcome.SUCCEEDED: "succeeded",
+    Outcome.EXPIRED: "expired",
+    Outcome.CANCELLED: "cancelled",
+}
 _ACK: Words = ("s", 1)
 _SUCCEEDED = Outcome.SUCCEEDED  # Python 3.11 is slow to look a member up
 
@@ -115,7 +119,7 @@ def _words(verdict: Verdict, record_ttl: int, ahead: float) -> tuple[Words, Word
         What it may share with those that follow, the rest, and whether it has a record.
     """
     job, outcome = verdict.job, verdict.outcome
-    if outcome is _SUCCEEDED or outcome is Outcome.EXPIRED:
+    if outcome in _STATES:
         # A first delivery has left no record that would have to go.
         if record_ttl or job.attempt > 1:
             return _record(verdict, ahead)

@@ -53,7 +53,16 @@ def make_settler(
     signals = Signals([watch])
     reconnect, control = Reconnect(signals), Control(NO_RULES)
     context = Context(
-        KEYS, "me", links[0], in_flight, Handlers([]), 30.0, control, signals, alive=lambda: True
+        KEYS,
+        "me",
+        links[0],
+        in_flight,
+        Handlers([]),
+        30.0,
+        control,
+        signals,
+        alive=lambda: True,
+        cancel=lambda ids: None,
     )
     fetcher = Fetcher(
         context, budget=Budget(), reconnect=reconnect, wake=lambda: None, release=lambda: None

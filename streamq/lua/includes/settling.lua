@@ -8,7 +8,7 @@
 --@include dead_letter
 --@include park
 
-local stream, retry, dlq = KEYS[1], KEYS[2], KEYS[3]
+local stream, retry, dlq, cancelled = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, keep_ms, n = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local bad = wrong_type(retry, 'zset') or wrong_type(dlq, 'stream')
@@ -134,7 +134,10 @@ while i < n do
         if ours then
             now = now or now_ms()
             local delay, record = tonumber(ARGV[arg + 1]), KEYS[key]
-            if park(stream, retry, group, id, now + delay) then
+            if redis.call('SISMEMBER', cancelled, id) == 1 then
+                keep(KEYS[key], deliveries[i], 'cancelled', '', '', now, now)
+                acked[#acked + 1] = id
+            elseif park(stream, retry, group, id, now + delay) then
                 parked[#parked + 1] = id
                 redis.pcall(
                     'HSET', record, 'error', ARGV[arg + 2], 'failed_at', now,
@@ -158,7 +161,9 @@ while i < n do
         if ours then
             now = now or now_ms()
             local count = math.max(tonumber(deliveries[i]) - 1, 0)
-            if not park(stream, retry, group, id, now, count) then
+            if redis.call('SISMEMBER', cancelled, id) == 1 then
+                acked[#acked + 1] = id
+            elseif not park(stream, retry, group, id, now, count) then
                 refuse(i, '!deleted')
             end
         end
