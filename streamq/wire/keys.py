@@ -22,7 +22,7 @@ _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTA
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others
     "string": re.compile(r".*\{[^}]+\}.*:(unique:.+|group:[^:]+:reclaim)", re.DOTALL),
     "zset": re.compile(r".*\{[^}]+\}.*:(scheduled|group:[^:]+:retry)", re.DOTALL),
-    "hash": re.compile(r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:job:[^:]+)", re.DOTALL),
+    "hash": re.compile(r".*\{[^}]+\}.*:(scheduled:jobs|cron|group:[^:]+:job:[^:]+)", re.DOTALL),
 }
 
 
@@ -66,13 +66,14 @@ def _prefix(stream: str) -> str:
 class StreamKeys:
     """The keys that belong to one stream."""
 
-    __slots__ = ("prefix", "scheduled", "scheduled_jobs", "stream")
+    __slots__ = ("cron", "prefix", "scheduled", "scheduled_jobs", "stream")
 
     def __init__(self, stream: str) -> None:
         self.stream = check_stream(stream)
         self.prefix = _prefix(stream)
         self.scheduled = f"{self.prefix}:scheduled"
         self.scheduled_jobs = f"{self.prefix}:scheduled:jobs"
+        self.cron = f"{self.prefix}:cron"
 
     def unique(self, key: str) -> str:
         """The string that maps an idempotency key to the entry it made."""
