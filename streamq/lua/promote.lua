@@ -28,4 +28,5 @@ local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 if first[2] then
     next_in = math.max(tonumber(first[2]) - now, 0)
 end
-return { next_in, written, now, redis.call('HGET', KEYS[4], 'version') }
+local version = redis.pcall('HGET', KEYS[4], 'version')
+return { next_in, written, now, type(version) == 'string' and version }

@@ -13,9 +13,10 @@
 -- ARGV[7..] field, value, ... of one entry after the other; none where all ticks are left out
 --
 -- Returns {what became of it, the time after which its ticks are due now, or '',
---          entry IDs of the jobs}. What became of it is 'written', 'overlap' (the last job is
--- not settled: the ticks are noted, and there is no job), 'moved' (another worker was first),
--- 'changed' (the schedules are other ones now), or 'early' (by this server's clock).
+--          entry IDs of the jobs, or the server's time in ms when it is early}.
+-- What became of it is 'written', 'overlap' (the last job is not settled: the ticks are noted,
+-- and there is no job), 'moved' (another worker was first), 'changed' (the schedules are other
+-- ones now), or 'early'.
 --@include clock
 --@include remove
 
@@ -54,7 +55,7 @@ if redis.call('HGET', schedules, 'version') ~= ARGV[1] then
 elseif start ~= ARGV[3] then
     return { 'moved', start or '' }
 elseif tonumber(ARGV[4]) > now_ms() then
-    return { 'early', start }
+    return { 'early', start, now_ms() }
 end
 
 local reply = { 'written', ARGV[4] }

@@ -11,7 +11,7 @@ code was there last; times are Unix time in ms.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal, get_args
 
@@ -142,6 +142,8 @@ class Kept:
     Attributes:
         schedule: what was asked for; ``None`` where it cannot be read.
         problem: why not.
+        definition: what was asked for, as it was written.
+        raw: the data of its jobs.
         start: ticks after this time are due: that of the last one, or when its rule was set.
         tick: its last tick.
         job: the ID of its last job.
@@ -151,12 +153,18 @@ class Kept:
 
     name: str
     schedule: Schedule | None
-    problem: str | None = None
+    problem: str | None
+    definition: bytes
+    raw: bytes
     start: int = 0
     tick: int | None = None
     job: str | None = None
     paused: int | None = None
     seen: int | None = None
+
+    def is_as(self, schedule: Schedule) -> bool:
+        """Whether it is what a schedule would be written as."""
+        return self.definition == schedule.definition and self.raw == schedule.raw
 
     def has_worker(self, now: int) -> bool:
         """Whether a worker has it in its code, as far as is known at a time."""
@@ -194,13 +202,14 @@ def _read(raw_name: bytes, values: Mapping[bytes, bytes]) -> Kept:
         return int(raw) if raw is not None and raw.isdigit() and len(raw) < 16 else None
 
     schedule, problem = None, None
+    definition, raw = value(b"schedule") or b"", value(b"data") or b"{}"
     try:
-        schedule = _schedule(name, value(b"schedule") or b"", value(b"data") or b"{}")
+        schedule = _schedule(name, definition, raw)
     except (StreamqError, ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"it cannot be read: {printable(error, 200)}"
     job = value(b"job")
     return Kept(
-        name, schedule, problem, number(b"from") or 0, number(b"tick"),
+        name, schedule, problem, definition, raw, number(b"from") or 0, number(b"tick"),
         None if job is None else job.decode("utf-8", "backslashreplace"),
         number(b"paused"), number(b"seen"),
     )  # fmt: skip
@@ -208,7 +217,8 @@ def _read(raw_name: bytes, values: Mapping[bytes, bytes]) -> Kept:
 
 def _schedule(name: str, definition: bytes, raw: bytes) -> Schedule:
     values: dict[str, Any] = orjson.loads(definition)
-    for option in ("every", "expires"):
-        if option in values:
-            values[option] /= 1000
-    return make_schedule(name, raw=raw, **values)
+    if "every" in values:
+        values["every"] /= 1000
+    expires = values.pop("expires", None)
+    schedule = make_schedule(name, raw=raw, **values)
+    return schedule if expires is None else replace(schedule, expires=int(expires))

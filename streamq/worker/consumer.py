@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 
 from streamq import lua
 from streamq.errors import GroupNotFound, OutcomeUnknown, StreamqError
 from streamq.handlers.table import Handlers
+from streamq.produce.periodic import Schedule
 from streamq.server import Server
 from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
@@ -51,6 +52,7 @@ class Consumer:
     Args:
         name: the consumer's name, which no other process ever uses.
         fatal: called with an error that ends the worker.
+        schedules: the periodic jobs that are in the code.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Consumer:
         reconnect: Reconnect,
         signals: Signals,
         fatal: Callable[[Exception], None],
+        schedules: Sequence[Schedule] = (),
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
@@ -103,7 +106,7 @@ class Consumer:
         )  # fmt: skip
         context = Context(
             self.keys, name, self._reading, self.in_flight, handlers, settings.lease, signals,
-            alive=lambda: self._heartbeat.alive,
+            alive=lambda: self._heartbeat.alive, schedules=schedules,
         )  # fmt: skip
         self.fetcher = Fetcher(context, budget=budget, reconnect=reconnect, wake=self.runners.wake)
         self._heartbeat = Heartbeat(

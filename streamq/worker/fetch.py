@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from streamq import lua
@@ -17,7 +18,7 @@ from streamq.signals import GroupCreated
 from streamq.worker.budget import Budget
 from streamq.worker.inflight import Delivery
 from streamq.worker.reconnect import Reconnect
-from streamq.worker.sources import Context, DueRetries, all_sources
+from streamq.worker.sources import Context, DueRetries, Ticks, all_sources
 from streamq.worker.sources.source import now
 
 BLOCK = 0.25
@@ -45,7 +46,8 @@ class Fetcher:
         self, context: Context, *, budget: Budget, reconnect: Reconnect, wake: Callable[[], None]
     ) -> None:
         self.retries = DueRetries(context)
-        self._sources = all_sources(context, self.retries)
+        self._ticks = Ticks(context)
+        self._sources = all_sources(context, self.retries, self._ticks)
         self._context = context
         self._in_flight = context.in_flight
         self._stage = f"fetch {context.keys.stream} {context.keys.group}"
@@ -59,14 +61,16 @@ class Fetcher:
     async def run(self) -> None:
         """Fetch until :meth:`stop`."""
         while not self._stop.is_set():
-            await self._in_flight.room()
-            if self._stop.is_set():
-                return
-            if self._budget.spent:
-                # What was fetched is still to be run.
-                await _first(self._in_flight.empty(), self._stop.wait())
-                return
             try:
+                if self._ticks.active:
+                    await self._write_ticks_until_room()
+                await self._in_flight.room()
+                if self._stop.is_set():
+                    return
+                if self._budget.spent:
+                    # What was fetched is still to be run.
+                    await _first(self._in_flight.empty(), self._stop.wait())
+                    return
                 await self._reconnect.persist(self._stage, self._fetch, stop=self._stop)
             except StreamqError:
                 return  # only when stopping: whatever the server gave away comes back
@@ -75,6 +79,16 @@ class Fetcher:
         """Fetch nothing more. A read under way ends within :data:`BLOCK` seconds."""
         self._stop.set()
         self._in_flight.close()
+
+    async def _write_ticks_until_room(self) -> None:
+        """Let no tick be missed because this worker is busy: another one may have room."""
+        ticks = self._ticks
+        while not self._in_flight.free and not self._stop.is_set():
+            try:
+                async with asyncio.timeout_at(ticks.next_at if ticks.active else None):
+                    return await self._in_flight.room()
+            except TimeoutError:
+                await self._reconnect.persist(self._stage, partial(ticks.take, 0), stop=self._stop)
 
     async def _fetch(self) -> None:
         try:

@@ -14,6 +14,7 @@ import anyio
 
 from streamq.errors import ConfigError, StreamqError
 from streamq.handlers.table import Handlers
+from streamq.produce.periodic import Schedule
 from streamq.server import Server
 from streamq.signals import Leaving, Observer, Signals, Stopping
 from streamq.worker.budget import Budget
@@ -33,12 +34,14 @@ class Subscription:
 
     Attributes:
         concurrency: how many of its handlers run at once; ``None`` for the worker's number.
+        schedules: the periodic jobs that are in the code beside these handlers.
     """
 
     stream: str
     group: str
     handlers: Handlers
     concurrency: int | None = None
+    schedules: Sequence[Schedule] = ()
 
 
 class Worker:
@@ -87,7 +90,7 @@ class Worker:
                 server, subscription.stream, subscription.group, self.name,
                 handlers=subscription.handlers, concurrency=concurrency, settings=settings,
                 executors=executors, budget=budget, reconnect=reconnect,
-                signals=self._signals, fatal=self._fail,
+                signals=self._signals, fatal=self._fail, schedules=subscription.schedules,
             )
             for subscription, concurrency in zip(subscriptions, at_once, strict=True)
         ]  # fmt: skip

@@ -11,10 +11,13 @@ from streamq.worker.sources.retries import DueRetries
 from streamq.worker.sources.scheduled import ScheduledJobs
 from streamq.worker.sources.source import Source
 from streamq.worker.sources.stalled import StalledEntries
+from streamq.worker.sources.ticks import Ticks
 
-__all__ = ["Context", "DueRetries", "ScheduledJobs", "Source", "StalledEntries", "all_sources"]
+__all__ = [
+    "Context", "DueRetries", "ScheduledJobs", "Source", "StalledEntries", "Ticks", "all_sources",
+]  # fmt: skip
 
 
-def all_sources(context: Context, retries: DueRetries) -> list[Source]:
+def all_sources(context: Context, retries: DueRetries, ticks: Ticks) -> list[Source]:
     """Every source, in the order in which they are asked."""
-    return [ScheduledJobs(context), retries, StalledEntries(context)]
+    return [ScheduledJobs(context, ticks), ticks, retries, StalledEntries(context)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from streamq.handlers.table import Handlers
+from streamq.produce.periodic import Schedule
 from streamq.server import Link
 from streamq.signals import Signals, Vanished
 from streamq.wire.keys import GroupKeys
@@ -26,6 +27,7 @@ class Context:
         signals: where observers are called.
         alive: whether its own leases have been renewed lately; without that, reclaiming
             could rob this very consumer.
+        schedules: the periodic jobs that are in the code.
     """
 
     keys: GroupKeys
@@ -36,6 +38,7 @@ class Context:
     lease: float
     signals: Signals
     alive: Callable[[], bool]
+    schedules: Sequence[Schedule] = ()
 
     def vanished(self, ids: Sequence[bytes]) -> None:
         """Tell of pending entries that are no longer in the stream."""
