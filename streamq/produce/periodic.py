@@ -2,8 +2,8 @@
 
 All schedules of a stream are in one hash. ``version`` is another one after each change of a
 schedule. Of the schedule ``nightly``, ``schedule:nightly`` is what was asked for, as JSON,
-``data:nightly`` the data of its jobs, ``rule:nightly`` when it ticks, ``from:nightly`` the time after
-which ticks are due, ``tick:nightly`` its last tick, ``job:nightly`` the ID of its last job,
+``data:nightly`` the data of its jobs, ``rule:nightly`` when it ticks, ``from:nightly`` the time
+after which ticks are due, ``tick:nightly`` its last tick, ``job:nightly`` the ID of its last job,
 ``paused:nightly`` since when it is paused, and ``seen:nightly`` when a worker that has it in its
 code was there last; times are Unix time in ms.
 """

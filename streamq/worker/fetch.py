@@ -86,7 +86,7 @@ class Fetcher:
         while not self._in_flight.free and not self._stop.is_set():
             try:
                 async with asyncio.timeout_at(ticks.next_at if ticks.active else None):
-                    return await self._in_flight.room()
+                    await self._in_flight.room()
             except TimeoutError:
                 await self._reconnect.persist(self._stage, partial(ticks.take, 0), stop=self._stop)
 
