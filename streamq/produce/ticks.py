@@ -104,7 +104,7 @@ def _interval(every: timedelta | float | None) -> int:
     seconds = every.total_seconds() if isinstance(every, timedelta) else every
     if not isinstance(seconds, int | float) or not MIN_EVERY <= seconds <= MAX_EVERY:
         raise ConfigError(
-            f"every={every!r}: give a timedelta or seconds, {MIN_EVERY:g} to {MAX_EVERY:g}"
+            f"every={every!r}: give a timedelta or seconds, {MIN_EVERY:g} to {MAX_EVERY:,.0f}"
         )
     return round(seconds * 1000)
 
