@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypedDict, Unpack
 
@@ -27,6 +27,7 @@ from streamq.produce.periodic import (
 from streamq.produce.ticks import Rule
 from streamq.server import Server
 from streamq.text import printable
+from streamq.wire.entry import decode_data
 from streamq.wire.keys import StreamKeys, stream_keys
 
 
@@ -79,7 +80,7 @@ class ScheduleInfo:
     cron: str | None
     tz: str | None
     every: float | None
-    raw: bytes
+    raw: bytes = field(repr=False)
     group: str | None
     key: str | None
     expires: float | None
@@ -93,6 +94,15 @@ class ScheduleInfo:
     next_tick: float | None
     last_job: str | None
     problem: str | None
+
+    @property
+    def data(self) -> Any:
+        """The data of its jobs, decoded.
+
+        Raises:
+            InvalidEntry: it is not JSON.
+        """
+        return decode_data(self.raw)
 
     def to_dict(self) -> dict[str, Any]:
         """The schedule as plain data. ``data`` that is not JSON comes as text in ``raw``."""
