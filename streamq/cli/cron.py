@@ -176,9 +176,10 @@ def create(
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
-    """Create a schedule: each of its ticks is one job, however many workers there are.
+    """Create a schedule. Exit code 1 if there is one of that name.
 
-    Any worker of the stream writes the jobs. Exit code 1 if there is one of that name.
+    Each of its ticks is one job, however many workers there are. Any worker of the stream
+    writes it.
     """
 
     async def main() -> None:
@@ -219,7 +220,10 @@ def pause(name: Name, stream: Stream = DEFAULT_STREAM, url: Url = None) -> None:
 
 @commands.command(epilog=examples("streamq cron resume report"))
 def resume(name: Name, stream: Stream = DEFAULT_STREAM, url: Url = None) -> None:
-    """Let a paused schedule tick again, from now on. Exit code 1 if there is none."""
+    """Let a paused schedule tick again. Exit code 1 if there is none.
+
+    It goes on with its next tick; those of the meantime are not made up for.
+    """
 
     async def main() -> None:
         from streamq.admin import Admin

@@ -68,10 +68,9 @@ def test_all_that_can_be_asked_for(streamq: Streamq) -> None:
 def test_what_has_become_of_the_last_job(streamq: Streamq, server: RedisServer) -> None:
     async def work() -> None:
         async with App(server.unix_url) as app:
-            for name in ("g", "h"):
-                app.group(name).handler("t")(lambda: None)
-            await app.worker(groups=["g"], burst=True).run()
             await app.admin.create_group("jobs", "h", "0")
+            app.group("g").handler("t")(lambda: None)
+            await app.worker(burst=True).run()
 
     def state() -> str:
         return streamq("cron", "list").out.splitlines()[1]
