@@ -76,7 +76,7 @@ def list_(
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
-    """List the schedules: when they tick, and what has become of their last jobs.
+    """List the schedules, and what has become of their last jobs.
 
     Times are those of the schedule's own zone.
     """

@@ -300,8 +300,8 @@ def operate(stage: Stage) -> None:
     time.sleep(0.002)  # so that all are older than that
     stage.run("dlq", "purge", "--older-than", "1ms", "--group", "images", "--yes")
     stage.run("cron", "create", "sweep", "--every", "1h")
-    for command in ("pause", "resume", "run-now"):
-        stage.run("cron", command, "sweep")
+    for cure in ("pause", "resume", "run-now"):
+        stage.run("cron", cure, "sweep")
     stage.run("cron", "delete", "sweep", "--yes")
     stage.run("group", "create", "audit")
     stage.run("group", "delete", "audit", "--yes")
