@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 from streamq.codec import Codec
 from streamq.errors import ConfigError
 from streamq.flow.rules import OnFailure, Rules, merged
-from streamq.group import Group, Registry, name_of
+from streamq.group import Group, Registry, name_of, schedules_of
 from streamq.handlers.handler import ANY, Handler
 from streamq.job import job_class
 from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, MAX_PAYLOAD, REPLICA_TIMEOUT
@@ -160,8 +160,14 @@ class App(Registry):
             for group in dict.fromkeys(wanted or named or [DEFAULT_GROUP]):
                 handlers = self._handlers_of(stream, group)
                 if handlers is not None:
-                    concurrency, rules = self._concurrency(group), self._rules(group)
-                    found.append(Subscription(stream, group, handlers, concurrency, rules))
+                    own = [self, *(one for one in self._groups if one.name == group)]
+                    schedules = schedules_of(own, stream, self.stream, self.codec)
+                    found.append(
+                        Subscription(
+                            stream, group, handlers, self._concurrency(group), self._rules(group),
+                            schedules,
+                        )
+                    )  # fmt: skip
         self._check_found(found, wanted, streams)
         return found
 
@@ -292,7 +298,7 @@ class App(Registry):
         """Jobs, groups and dead letters: to look at, and to treat what is stuck."""
         from streamq.admin import Admin
 
-        return Admin(self.server, allowed=self.max_attempts)
+        return Admin(self.server, allowed=self.max_attempts, codec=self.codec)
 
     def max_attempts(self, stream: str, group: str, type: str) -> int | None:
         """How many deliveries a job may have; ``None`` where the app has no handler for it."""

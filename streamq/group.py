@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack
 
+from streamq.codec import Codec, encode_with
 from streamq.errors import ConfigError
 from streamq.flow.rules import OnFailure, Rules
-from streamq.handlers.handler import Handler, make_handler
-from streamq.limits import RETRIES
+from streamq.handlers.handler import ANY, Handler, make_handler
+from streamq.limits import MISSED, RETRIES
 from streamq.middleware import Middleware
+from streamq.produce.periodic import Missed, Overlap, Schedule, check_name, make_schedule
 from streamq.retry import Backoff
 from streamq.wire.entry import check_type
 from streamq.wire.keys import check_group, check_stream
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class HandlerOptions(TypedDict, total=False):
+    """The options of a handler beside its type; see :meth:`Registry.handler`."""
+
+    stream: str | None
+    retries: int | None
+    backoff: Backoff | None
+    timeout: float | None
+    process: bool
+    batch: int
 
 
 class Registry:
@@ -40,6 +55,8 @@ class Registry:
         self._backoff = backoff
         self._timeout = timeout
         self._handlers: dict[tuple[str | None, str], Handler] = {}
+        self._schedules: dict[tuple[str | None, str], tuple[Schedule, Mapping[str, Any]]] = {}
+        self._only_for: str | None = None
 
     def handler(
         self,
@@ -97,6 +114,128 @@ class Registry:
             return function
 
         return register
+
+    def cron(
+        self,
+        expression: str,
+        *,
+        tz: str = "UTC",
+        type: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        missed: Missed = "latest",
+        most: int = MISSED,
+        overlap: Overlap = "allow",
+        key: str | None = None,
+        expires: float | None = None,
+        **options: Unpack[HandlerOptions],
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Register a function as a handler, and have a job written for it at certain times::
+
+            @reports.cron("0 7 * * MON", tz="Europe/Berlin")
+            async def weekly_report() -> None: ...
+
+        However many workers there are, each tick is one job. A job of a group's schedule is for
+        that group alone; one of the app's is for every group, as any job is.
+
+        Args:
+            expression: minute, hour, day of month, month and day of week, in Debian's form; or six
+                fields, with seconds in front.
+            tz: the time zone in which it is read, such as ``Europe/Berlin``.
+            type: the job type, as for :meth:`handler`.
+            data: the data of each job.
+            name: the schedule's name, by which it is paused; the type by default, with the
+                group's name in front: ``reports.weekly_report``.
+            missed: what becomes of ticks at which no worker was there: the ``latest`` of them is
+                made up for, ``all`` are, or none, ``skip`` (a tick may be a minute late).
+            most: with ``all``, how many at most; the latest.
+            overlap: ``skip`` to write no job while the last one is not settled.
+            key: the order key of each job.
+            expires: seconds after which a job is not run.
+            options: those of :meth:`handler`.
+
+        Raises:
+            ConfigError: the function, the expression or an option cannot be used.
+        """
+        schedule = make_schedule(
+            "-", "", cron=expression, tz=tz, group=self._only_for, key=key, expires=expires,
+            missed=missed, most=most, overlap=overlap, declared=True,
+        )  # fmt: skip
+        return self._scheduled(schedule, type, name, data, options)
+
+    def every(
+        self,
+        interval: timedelta | float,
+        *,
+        type: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        missed: Missed = "latest",
+        most: int = MISSED,
+        overlap: Overlap = "allow",
+        key: str | None = None,
+        expires: float | None = None,
+        **options: Unpack[HandlerOptions],
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Register a function as a handler, and have a job written for it at an interval::
+
+            @health.every(timedelta(seconds=30))
+            async def ping() -> None: ...
+
+        The interval is counted from 1970 on, so that all workers agree: every five minutes is at
+        five past, at ten past, and so on. See :meth:`cron` for the other arguments.
+
+        Args:
+            interval: a timedelta, or seconds; one second or more.
+
+        Raises:
+            ConfigError: the function, the interval or an option cannot be used.
+        """
+        schedule = make_schedule(
+            "-", "", every=interval, group=self._only_for, key=key, expires=expires,
+            missed=missed, most=most, overlap=overlap, declared=True,
+        )  # fmt: skip
+        return self._scheduled(schedule, type, name, data, options)
+
+    def _scheduled(
+        self,
+        schedule: Schedule,
+        type: str | None,
+        name: str | None,
+        data: Mapping[str, Any] | None,
+        options: HandlerOptions,
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        def register(function: Callable[P, R]) -> Callable[P, R]:
+            own = type if type is not None else _type_of(function)
+            if own == ANY:
+                raise ConfigError("type='*': a job has one type: give that of the schedule's jobs")
+            called = own if self._only_for is None else f"{self._only_for}.{own}"
+            named = replace(schedule, name=check_name(called if name is None else name), type=own)
+            stream = options.get("stream")
+            place = (self.stream if stream is None else stream, named.name)
+            if place in self._schedules:
+                raise ConfigError(f"name={named.name!r}: there is a schedule of that name already")
+            self.handler(own, **options)(function)
+            self._schedules[place] = (named, {} if data is None else data)
+            return function
+
+        return register
+
+    def schedules(self, stream: str, default: str, codec: Codec | None = None) -> list[Schedule]:
+        """Its periodic jobs for one stream.
+
+        Args:
+            default: the stream of those that name none.
+            codec: writes their data.
+
+        Raises:
+            PayloadError: the data of one cannot be written.
+        """
+        return [
+            replace(schedule, raw=encode_with(codec, data))
+            for (own, _), (schedule, data) in self._schedules.items()
+            if (own or default) == stream
+        ]
 
     def streams(self, default: str) -> list[str]:
         """The streams that its handlers are for.
@@ -179,7 +318,7 @@ class Group(Registry):
             stream=stream, ignore=ignore, retries=retries, backoff=backoff, timeout=timeout,
             middleware=middleware,
         )  # fmt: skip
-        self.name = check_group(name)
+        self.name = self._only_for = check_group(name)
         if concurrency is not None and concurrency < 1:
             raise ConfigError(f"the group {name}: concurrency={concurrency}: give one or more")
         self.concurrency = concurrency
@@ -194,6 +333,27 @@ class Group(Registry):
 
     def __repr__(self) -> str:
         return f"<Group {self.name!r}>"
+
+
+def schedules_of(
+    registries: Iterable[Registry], stream: str, default: str, codec: Codec | None
+) -> list[Schedule]:
+    """The periodic jobs of several registries for one stream; see :meth:`Registry.schedules`.
+
+    Raises:
+        ConfigError: two have the same name.
+        PayloadError: the data of one cannot be written.
+    """
+    found: dict[str, Schedule] = {}
+    for registry in registries:
+        for schedule in registry.schedules(stream, default, codec):
+            if schedule.name in found:
+                raise ConfigError(
+                    f"name={schedule.name!r}: two schedules for the stream {stream!r} have this "
+                    "name; give one of them another"
+                )
+            found[schedule.name] = schedule
+    return [*found.values()]
 
 
 def name_of(function: Callable[..., Any]) -> str:

@@ -19,6 +19,22 @@ MAX_KEY = 512
 UNIQUE_FOR = 24 * 3600.0
 """Seconds for which an idempotency key is remembered, by default."""
 
+# -- a periodic job -----------------------------------------------------------
+
+MAX_SCHEDULE = 256
+"""Characters of a schedule's name."""
+
+MAX_CRON = 200
+"""Characters of a cron expression."""
+
+MIN_EVERY, MAX_EVERY = 1.0, 366 * 86_400.0
+"""Seconds that an interval may have."""
+
+MISSED = 100
+"""Missed ticks that are made up for at most, by default, where all are to be."""
+
+MAX_MISSED = 10_000
+
 # -- what is kept of it -------------------------------------------------------
 
 MAX_RESULT = 64 * 1024

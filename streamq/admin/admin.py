@@ -10,6 +10,7 @@ from streamq.server import Server
 
 if TYPE_CHECKING:
     from streamq.admin.backlog import Backlogs
+    from streamq.admin.cron import Schedules
     from streamq.admin.cures import Released, RetryNow
     from streamq.admin.dead_letters import DeadLetters
     from streamq.admin.groups import DeletedGroup
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from streamq.admin.schedules import ScheduledJob
     from streamq.admin.status import JobStatus
     from streamq.admin.streams import GroupInfo, StreamInfo
+    from streamq.codec import Codec
     from streamq.flow.state import GroupState
 
 
@@ -43,14 +45,17 @@ class Admin:
             is shorter than the workers' own makes running jobs look stalled. Before Redis
             7.2, a worker that has had no job for that long counts as gone too.
         allowed: tells how many attempts a job may have, given its stream, group and type.
+        codec: writes the data of periodic jobs; JSON without one.
     """
 
     def __init__(
-        self, server: Server, *, lease: float = LEASE, allowed: Allowed | None = None
-    ) -> None:
+        self, server: Server, *, lease: float = LEASE, allowed: Allowed | None = None,
+        codec: Codec | None = None,
+    ) -> None:  # fmt: skip
         self._server = server
         self._lease = lease
         self._allowed = allowed or _not_known
+        self._codec = codec
 
     # -- streams and groups ---------------------------------------------------
 
@@ -309,6 +314,15 @@ class Admin:
         from streamq.admin.schedules import cancel
 
         return await cancel(self._server, stream, name)
+
+    # -- periodic jobs --------------------------------------------------------
+
+    @property
+    def schedules(self) -> Schedules:
+        """The periodic jobs: to look at, make, change, pause, run now and delete."""
+        from streamq.admin.cron import Schedules
+
+        return Schedules(self._server, self._codec)
 
 
 def _not_known(stream: str, group: str, type: str) -> None:

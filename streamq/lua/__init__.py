@@ -97,6 +97,7 @@ def rights(keys: GroupKeys, stream_keys: StreamKeys) -> Call:
             keys.stream, keys.retry, keys.dlq, keys.reclaim_lock, keys.job("0-1"),
             stream_keys.scheduled, stream_keys.scheduled_jobs, keys.state, *keys.flow,
             keys.cancelled,
+            stream_keys.cron,
         ),
         (keys.group,),
     )  # fmt: skip
@@ -205,7 +206,9 @@ def schedule(
 
 def promote(keys: StreamKeys, most: int) -> Call:
     """Write the scheduled jobs that are due to their stream."""
-    return Call(load("promote"), (keys.stream, keys.scheduled, keys.scheduled_jobs), (most,))
+    return Call(
+        load("promote"), (keys.stream, keys.scheduled, keys.scheduled_jobs, keys.cron), (most,)
+    )
 
 
 def scheduled(keys: StreamKeys, start: str, skip: int, count: int) -> Call:
@@ -265,3 +268,62 @@ def destroy(keys: GroupKeys, silence: int, *, dead_letters: bool) -> Call:
         ),
         (keys.group, silence, int(dead_letters)),
     )
+
+
+# -- periodic jobs --------------------------------------------------------------
+
+
+def tick(
+    keys: StreamKeys, version: bytes, name: str, start: int, last: int, overlap: str,
+    jobs: Sequence[Sequence[Arg]],
+) -> Call:  # fmt: skip
+    """Write the jobs of a schedule's ticks, once.
+
+    Args:
+        version: of the schedules, as they were read.
+        start: the time after which its ticks are due, ms.
+        last: the last of these ticks, ms.
+        jobs: fields of the entry of each.
+    """
+    size = len(jobs[0]) if jobs else 1
+    fields = [field for job in jobs for field in job]
+    return Call(
+        load("tick"), (keys.stream, keys.cron),
+        (version, name, start, last, overlap, size, *fields),
+    )  # fmt: skip
+
+
+def cron_put(
+    keys: StreamKeys, version: bytes, name: str, definition: bytes, raw: bytes, rule: str, *,
+    declared: bool, paused: bool = False,
+) -> Call:  # fmt: skip
+    """Keep a schedule.
+
+    Args:
+        version: of the schedules, as they were read.
+        raw: data of its jobs.
+        declared: whether it is in the caller's code.
+        paused: whether it begins paused.
+    """
+    args = (version, name, definition, raw, rule, int(declared), int(paused))
+    return Call(load("cron_put"), (keys.cron,), args)
+
+
+def cron_seen(keys: StreamKeys, names: Sequence[str]) -> Call:
+    """Note that a worker is there that has these schedules in its code."""
+    return Call(load("cron_seen"), (keys.cron,), tuple(names))
+
+
+def cron_pause(keys: StreamKeys, name: str, *, pause: bool) -> Call:
+    """Pause a schedule, or let it go on."""
+    return Call(load("cron_pause"), (keys.cron,), (name, int(pause)))
+
+
+def cron_delete(keys: StreamKeys, name: str, stale: int) -> Call:
+    """Delete a schedule; ``stale``: ms after which a worker that has it counts as gone."""
+    return Call(load("cron_delete"), (keys.cron,), (name, stale))
+
+
+def cron_run(keys: StreamKeys, version: bytes, name: str, fields: Sequence[Arg]) -> Call:
+    """Write a job of a schedule now; ``version``: of the schedules, as they were read."""
+    return Call(load("cron_run"), (keys.stream, keys.cron), (version, name, *fields))

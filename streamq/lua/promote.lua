@@ -4,9 +4,11 @@
 -- KEYS[1]   stream
 -- KEYS[2]   scheduled set of the stream
 -- KEYS[3]   scheduled jobs of the stream
+-- KEYS[4]   schedules of the stream's periodic jobs
 -- ARGV[1]   how many at most
 --
--- Returns {ms until the next one is due, or -1 for none, how many were written}.
+-- Returns {ms until the next one is due, or -1 for none, how many were written,
+--          the server's time in ms, version of the schedules, nil where there are none}.
 --@include clock
 --@include packed
 
@@ -26,4 +28,5 @@ local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 if first[2] then
     next_in = math.max(tonumber(first[2]) - now, 0)
 end
-return { next_in, written }
+local version = redis.pcall('HGET', KEYS[4], 'version')
+return { next_in, written, now, type(version) == 'string' and version }

@@ -12,13 +12,14 @@
 -- KEYS[8]   the group's state
 -- KEYS[9..14] its flow control: keys, busy, lines, due, queue, rates
 -- KEYS[15]  its cancelled jobs
+-- KEYS[16]  schedules of the stream's periodic jobs
 -- ARGV[1]   group
 --
 -- Returns a list of 'command key', empty when nothing is missing.
 --@include rights
 
 local stream, retry, dlq, lock, record = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local scheduled, jobs, group = KEYS[6], KEYS[7], ARGV[1]
+local scheduled, jobs, schedules, group = KEYS[6], KEYS[7], KEYS[16], ARGV[1]
 local keys, busy, lines, due, queue, rates = unpack(KEYS, 9, 14)
 
 return lacking({
@@ -82,4 +83,8 @@ return lacking({
     { 'HGET', jobs, 'a' },
     { 'HDEL', jobs, 'a' },
     { 'XADD', stream, '*', 'a', 'b' },
+    -- periodic jobs
+    { 'HGET', schedules, 'a' },
+    { 'HGETALL', schedules },
+    { 'HSET', schedules, 'a', 'b' },
 })

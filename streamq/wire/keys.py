@@ -32,7 +32,8 @@ _KINDS = {  # an idempotency key, which comes first, may look like any of the ot
     ),
     "set": re.compile(r".*\{[^}]+\}.*:group:[^:]+:cancelled", re.DOTALL),
     "hash": re.compile(
-        r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:(job:[^:]+|state|flow:(keys|busy)))", re.DOTALL
+        r".*\{[^}]+\}.*:(scheduled:jobs|cron|group:[^:]+:(job:[^:]+|state|flow:(keys|busy)))",
+        re.DOTALL,
     ),
 }
 
@@ -77,13 +78,14 @@ def _prefix(stream: str) -> str:
 class StreamKeys:
     """The keys that belong to one stream."""
 
-    __slots__ = ("prefix", "scheduled", "scheduled_jobs", "stream")
+    __slots__ = ("cron", "prefix", "scheduled", "scheduled_jobs", "stream")
 
     def __init__(self, stream: str) -> None:
         self.stream = check_stream(stream)
         self.prefix = _prefix(stream)
         self.scheduled = f"{self.prefix}:scheduled"
         self.scheduled_jobs = f"{self.prefix}:scheduled:jobs"
+        self.cron = f"{self.prefix}:cron"
 
     def unique(self, key: str) -> str:
         """The string that maps an idempotency key to the entry it made."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 
@@ -15,6 +15,7 @@ from streamq import lua
 from streamq.errors import GroupNotFound, OutcomeUnknown, StreamqError
 from streamq.flow.rules import Rules
 from streamq.handlers.table import Handlers
+from streamq.produce.periodic import Schedule
 from streamq.server import Server
 from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
@@ -53,6 +54,7 @@ class Consumer:
     Args:
         name: the consumer's name, which no other process ever uses.
         fatal: called with an error that ends the worker.
+        schedules: the periodic jobs that are in the code.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Consumer:
         reconnect: Reconnect,
         signals: Signals,
         fatal: Callable[[Exception], None],
+        schedules: Sequence[Schedule] = (),
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
@@ -98,7 +101,7 @@ class Consumer:
         context = Context(
             self.keys, name, self._reading, self.in_flight, handlers, settings.lease, control,
             signals, alive=lambda: self._heartbeat.alive,
-            cancel=lambda ids: self.runners.cancel(Cause.CANCELLED, ids),
+            cancel=lambda ids: self.runners.cancel(Cause.CANCELLED, ids), schedules=schedules,
         )  # fmt: skip
         self.fetcher = Fetcher(
             context, budget=budget, reconnect=reconnect,

@@ -39,8 +39,8 @@ settled. With halves, the server and the worker wait for each other."""
 READ_BYTES = 8 * 1024 * 1024
 """Bytes that one read is meant to take."""
 
-FULL_POLL = 0.5
-"""Seconds after which one that has no room looks whether its group was paused, and the like."""
+SHORTEST = 0.01
+"""Seconds between two looks of one that has no room."""
 
 HELD_BYTES = 64 * 1024 * 1024
 """Bytes that the entries in flight are meant to take."""
@@ -87,7 +87,7 @@ class Fetcher:
     async def run(self) -> None:
         """Fetch until :meth:`stop`."""
         while not self._stop.is_set():
-            await self._in_flight.room(FULL_POLL)
+            await self._in_flight.room(self._next_look())
             if self._stop.is_set():
                 return
             if self._budget.spent:
@@ -121,6 +121,11 @@ class Fetcher:
         """Fetch nothing more. A read under way ends within :data:`BLOCK` seconds."""
         self._stop.set()
         self._in_flight.close()
+
+    def _next_look(self) -> float:
+        """Seconds until a source that gives nothing to handle is to be asked, room or not."""
+        next_at = min(source.next_at for source in self._sources if gives_nothing(source))
+        return max(next_at - now(), SHORTEST)
 
     async def _fetch(self) -> None:
         try:

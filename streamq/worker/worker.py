@@ -15,6 +15,7 @@ import anyio
 from streamq.errors import ConfigError, StreamqError
 from streamq.flow.rules import NO_RULES, Rules
 from streamq.handlers.table import Handlers
+from streamq.produce.periodic import Schedule
 from streamq.server import Server
 from streamq.signals import Leaving, Observer, Signals, Stopping
 from streamq.worker.budget import Budget
@@ -35,6 +36,7 @@ class Subscription:
     Attributes:
         concurrency: how many of its handlers run at once; ``None`` for the worker's number.
         rules: which of its jobs may run at the same time, and how fast.
+        schedules: the periodic jobs that are in the code beside these handlers.
     """
 
     stream: str
@@ -42,6 +44,7 @@ class Subscription:
     handlers: Handlers
     concurrency: int | None = None
     rules: Rules = NO_RULES
+    schedules: Sequence[Schedule] = ()
 
 
 class Worker:
@@ -91,7 +94,7 @@ class Worker:
                 handlers=subscription.handlers, rules=subscription.rules, concurrency=concurrency,
                 settings=settings,
                 executors=executors, budget=budget, reconnect=reconnect,
-                signals=self._signals, fatal=self._fail,
+                signals=self._signals, fatal=self._fail, schedules=subscription.schedules,
             )
             for subscription, concurrency in zip(subscriptions, at_once, strict=True)
         ]  # fmt: skip

@@ -29,7 +29,9 @@ def schedule(
 
 
 def promote(client: redis.Redis, most: int = 100) -> Any:
-    return run(client, lua.promote(KEYS, most))
+    next_in, written, now, version = run(client, lua.promote(KEYS, most))
+    assert (now <= int(client.time()[0] * 1000 + 999), version) == (True, None)
+    return [next_in, written]
 
 
 def unschedule(client: redis.Redis, name: str = "s-1", key: str | None = None) -> Any:

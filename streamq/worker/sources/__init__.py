@@ -13,22 +13,26 @@ from streamq.worker.sources.scheduled import ScheduledJobs
 from streamq.worker.sources.source import Source
 from streamq.worker.sources.stalled import StalledEntries
 from streamq.worker.sources.state import StateOfGroup
+from streamq.worker.sources.ticks import Ticks
 
 __all__ = [
     "Context", "DueRetries", "HeldJobs", "ScheduledJobs", "Source", "StalledEntries",
-    "StateOfGroup", "all_sources", "gives_nothing",
+    "StateOfGroup", "Ticks", "all_sources", "gives_nothing",
 ]  # fmt: skip
 
 
 def all_sources(context: Context, retries: DueRetries) -> list[Source]:
     """Every source, in the order in which they are asked."""
+    ticks = Ticks(context)
     return [
-        StateOfGroup(context), ScheduledJobs(context), retries, StalledEntries(context),
-        HeldJobs(context),
+        StateOfGroup(context), ScheduledJobs(context, ticks), ticks, retries,
+        StalledEntries(context), HeldJobs(context),
     ]  # fmt: skip
 
 
 def gives_nothing(source: Source) -> bool:
-    """Whether a source is asked although the group is paused, or there is no room: it gives
-    nothing to handle."""
-    return isinstance(source, StateOfGroup | ScheduledJobs)
+    """Whether a source is asked although the group is paused, or there is no room.
+
+    It gives nothing to handle.
+    """
+    return isinstance(source, StateOfGroup | ScheduledJobs | Ticks)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from streamq.handlers.table import Handlers
+from streamq.produce.periodic import Schedule
 from streamq.server import Link
 from streamq.server.packing import pack
 from streamq.signals import Signals, Vanished
@@ -34,6 +35,7 @@ class Context:
         alive: whether its own leases have been renewed lately; without that, reclaiming
             could rob this very consumer.
         cancel: called with the jobs in flight that were cancelled.
+        schedules: the periodic jobs that are in the code.
     """
 
     keys: GroupKeys
@@ -61,6 +63,8 @@ class Context:
             cancelled += [id for id, answer in zip(chunk, answers, strict=True) if answer]
         self.in_flight.cancelled.update(cancelled)
         return cancelled
+
+    schedules: Sequence[Schedule] = ()
 
     def vanished(self, ids: Sequence[bytes]) -> None:
         """Tell of pending entries that are no longer in the stream."""
