@@ -50,6 +50,8 @@ class Registry:
         timeout: float | None = None,
         process: bool = False,
         batch: int = 0,
+        batch_wait: float = 0.0,
+        batch_by_key: bool = False,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Register a function as the handler of a job type. The function stays as it is.
 
@@ -73,6 +75,9 @@ class Registry:
             timeout: seconds that one attempt may take; no limit by default.
             process: run it in a process, for work that keeps a core busy.
             batch: call it with a list of up to that many jobs, ``def f(jobs: list[Job])``.
+            batch_wait: seconds that the first job of a batch waits for it to be full; by default
+                a batch is what is there.
+            batch_by_key: let all jobs of a batch have the same order key, or none.
 
         Raises:
             ConfigError: the function or a rule cannot be used, or the type is taken.
@@ -91,7 +96,7 @@ class Registry:
                 retries=_first(retries, self._retries, RETRIES),
                 backoff=backoff or self._backoff,
                 timeout=self._timeout if timeout is None else timeout,
-                process=process, batch=batch,
+                process=process, batch=batch, batch_wait=batch_wait, batch_by_key=batch_by_key,
             )  # fmt: skip
             return function
 

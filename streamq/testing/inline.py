@@ -144,6 +144,7 @@ async def _run(subscription: Subscription, id: str, fields: list[bytes], attempt
         clock=Clock(), signals=Signals(), fatal=settled.set_exception,
     )  # fmt: skip
     in_flight.take([(id, fields, attempt)])
+    runners.no_more()  # a batch of one
     runners.wake()
     try:
         return await settled

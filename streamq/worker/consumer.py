@@ -105,7 +105,10 @@ class Consumer:
             self.keys, name, self._reading, self.in_flight, handlers, settings.lease, signals,
             alive=lambda: self._heartbeat.alive,
         )  # fmt: skip
-        self.fetcher = Fetcher(context, budget=budget, reconnect=reconnect, wake=self.runners.wake)
+        self.fetcher = Fetcher(
+            context, budget=budget, reconnect=reconnect, wake=self.runners.wake,
+            no_more=self.runners.no_more,
+        )  # fmt: skip
         self._heartbeat = Heartbeat(
             self.keys, name, link=self._writing, in_flight=self.in_flight, lease=settings.lease,
             reconnect=reconnect, signals=signals,
@@ -177,6 +180,21 @@ class Consumer:
         except GroupNotFound:
             return False  # the fetcher will make it again
 
+    async def only_gathers(self) -> bool:
+        """Whether all that this consumer has or may yet read is in batches that gather.
+
+        Raises:
+            StreamqError: the server did not answer.
+        """
+        count = len(self.in_flight)
+        if count != self.runners.gathered:
+            return False
+        try:
+            # In this order: what leaves the queue in between is this consumer's, or another's.
+            return not await self._queued() and await self._owned() == count
+        except GroupNotFound:
+            return False
+
     async def _queued(self) -> bool:
         for flat in await self._writing.call("XINFO", "GROUPS", self.stream):
             group = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -190,6 +208,11 @@ class Consumer:
 
     async def _pending(self) -> bool:
         return bool(await self._writing.call("XPENDING", self.stream, self.group, "-", "+", 1))
+
+    async def _owned(self) -> int:
+        """How many pending entries are this consumer's, those included that are on their way."""
+        *_, consumers = await self._writing.call("XPENDING", self.stream, self.group)
+        return sum(int(count) for name, count in consumers or () if name == self.name.encode())
 
     async def _drain(self) -> None:
         """Wait for the running handlers and their verdicts; then cancel what is left."""

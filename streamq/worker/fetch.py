@@ -39,10 +39,17 @@ class Fetcher:
     Args:
         context: the consumer; its connection is closed by the owner.
         wake: called when there is something for a runner.
+        no_more: called when nothing will come any more, although the worker goes on.
     """
 
     def __init__(
-        self, context: Context, *, budget: Budget, reconnect: Reconnect, wake: Callable[[], None]
+        self,
+        context: Context,
+        *,
+        budget: Budget,
+        reconnect: Reconnect,
+        wake: Callable[[], None],
+        no_more: Callable[[], None],
     ) -> None:
         self.retries = DueRetries(context)
         self._sources = all_sources(context, self.retries)
@@ -52,6 +59,7 @@ class Fetcher:
         self._budget = budget
         self._reconnect = reconnect
         self._wake = wake
+        self._no_more = no_more
         self._stop = asyncio.Event()
         self._suspect = False
         self._most = self._room = MOST
@@ -64,6 +72,7 @@ class Fetcher:
                 return
             if self._budget.spent:
                 # What was fetched is still to be run.
+                self._no_more()
                 await _first(self._in_flight.empty(), self._stop.wait())
                 return
             try:

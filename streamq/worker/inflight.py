@@ -6,9 +6,15 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from streamq.worker.batch import Batch
 
 Delivery = tuple[str, list[bytes], int]
 """Entry ID, its fields as a flat list, delivery count."""
+
+Waiting = Delivery | Batch
+"""What waits for a runner: a delivery, or a batch that has gathered."""
 
 AHEAD = 0.05
 """Seconds of work to have fetched ahead of the runners, at the pace seen lately."""
@@ -18,12 +24,26 @@ TRIPS = 3
 What they take comes on top of :data:`AHEAD`, or a distant server would starve a worker."""
 
 
+class Apart(Protocol):
+    """Those in flight that take no room from the others.
+
+    Attributes:
+        apart: how many there are.
+        free: for how many there is room.
+    """
+
+    @property
+    def apart(self) -> int: ...
+    @property
+    def free(self) -> int: ...
+
+
 class InFlight:
     """The entries in flight, and the room for more.
 
-    Never more than ``concurrency + prefetch``. Of the prefetch only as much is used as the
-    handlers get through in some :data:`AHEAD` seconds: fast jobs come in large reads, and slow
-    ones are left in the stream for a worker that has time.
+    Never more than ``concurrency + prefetch``, and what is :attr:`apart`. Of the prefetch only as
+    much is used as the handlers get through in some :data:`AHEAD` seconds: fast jobs come in large
+    reads, and slow ones are left in the stream for a worker that has time.
 
     Args:
         concurrency: how many handlers run at once.
@@ -48,13 +68,15 @@ class InFlight:
         """How many have been settled or lost, ever."""
         self.trip = 0.0
         """Seconds that a call to the server took lately."""
-        self._prefetch = prefetch
+        self.prefetch = prefetch
+        self.apart: Apart | None = None
+        """Those in batches that gather or run, where there are any."""
         self._waits = waits
         self._ended = ended
         self._held: dict[str, int] = {}
         """Entry ID → delivery count, of all in flight."""
-        self._waiting: deque[Delivery] = deque()
-        """Those that no runner has begun."""
+        self._waiting: deque[Waiting] = deque()
+        """Those that no runner has begun, but for those that gather."""
         self._closed = False
         # Handlers that take batches have them waiting, however slow they are.
         self._least = min(concurrency * (batch - 1), prefetch) if waits else 0
@@ -77,13 +99,13 @@ class InFlight:
         """Have one in flight again whose settling must be repeated."""
         self._held[id] = attempt
 
-    def next(self) -> Delivery | None:
+    def next(self) -> Waiting | None:
         """The next one that no runner has begun."""
         return self._waiting.popleft() if self._waiting else None
 
-    def put_back(self, delivery: Delivery) -> None:
-        """Let one that :meth:`next` has returned be the next again."""
-        self._waiting.appendleft(delivery)
+    def put_back(self, first: Waiting) -> None:
+        """Let one that :meth:`next` has returned be the next again, or a batch be the next."""
+        self._waiting.appendleft(first)
 
     def forget_waiting(self) -> None:
         """Begin none of those that no runner has begun. They stay in flight."""
@@ -112,7 +134,9 @@ class InFlight:
     def _sift(self) -> None:
         """Drop what waits and is no longer held, or is held at a later delivery."""
         held = self._held
-        self._waiting = deque(one for one in self._waiting if held.get(one[0]) == one[2])
+        self._waiting = deque(
+            one for one in self._waiting if isinstance(one, Batch) or held.get(one[0]) == one[2]
+        )
 
     # -- looking --------------------------------------------------------------
 
@@ -139,10 +163,14 @@ class InFlight:
     def free(self) -> int:
         """For how many there is room."""
         count = len(self._held)
-        if self._waits:
-            return max(self._limit - count, 0)
-        room = self.concurrency + self._prefetch - count
-        return max(min(self._limit - count + self._ended(), room), 0)
+        if self.apart is not None:
+            count -= self.apart.apart
+        free = self._limit - count
+        if not self._waits:
+            free = min(free + self._ended(), self.concurrency + self.prefetch - count)
+        if self.apart is not None:
+            free = min(free, self.apart.free)
+        return max(free, 0)
 
     async def room(self) -> None:
         """Wait until there is room, or :meth:`close` is called."""
@@ -180,7 +208,7 @@ class InFlight:
         if self._waits and now - since >= AHEAD:
             pace = (self.finished - finished) / (now - since)
             ahead = int(pace * (AHEAD + TRIPS * self.trip))
-            self._limit = self.concurrency + min(max(ahead, self._least), self._prefetch)
+            self._limit = self.concurrency + min(max(ahead, self._least), self.prefetch)
             self._pace_from = (now, self.finished)
 
 

@@ -162,11 +162,20 @@ class Worker:
         for consumer in self.consumers:
             consumer.stop()
 
+    async def _hurry_batches(self) -> None:
+        """Hand batches over that can get no more jobs: nothing else is left here to do."""
+        if not any(consumer.runners.gathered for consumer in self.consumers):
+            return
+        if all([await consumer.only_gathers() for consumer in self.consumers]):
+            for consumer in self.consumers:
+                consumer.runners.hand_over()
+
     async def _watch_burst(self) -> None:
         while True:
             await anyio.sleep(BURST_POLL)
             finished = self._finished
             try:
+                await self._hurry_batches()
                 idle = all([await consumer.idle() for consumer in self.consumers])
             except StreamqError:
                 continue  # the stages wait for the server, and so does this
