@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections import Counter
 from typing import Any
@@ -445,7 +446,19 @@ async def test_a_job_that_was_taken_away_leaves_its_batch(app: App, client: redi
     assert calls == [[1, 2]]
 
 
-async def test_a_worker_that_is_killed_while_it_gathers(app: App, client: redis.Redis) -> None:
+VICTIM = """
+import asyncio, sys
+from streamq import App, Settings
+app = App(sys.argv[1])
+@app.handler("t", batch=5, batch_wait=3600)
+async def handle(jobs): print("called", flush=True)
+asyncio.run(app.worker(settings=Settings(lease=0.3, result_ttl=0)).run())
+"""
+
+
+async def test_a_worker_that_is_killed_while_it_gathers(
+    app: App, client: redis.Redis, server: RedisServer
+) -> None:
     """Its jobs come back by the lease, and another worker's batch has them."""
     calls = Calls()
 
@@ -453,15 +466,22 @@ async def test_a_worker_that_is_killed_while_it_gathers(app: App, client: redis.
     async def handle(jobs: list[Job]) -> None:
         calls.note([(job.data["n"], job.attempt) for job in jobs])
 
-    settings = Settings(lease=0.3, result_ttl=0)
-    await produce(app, 0, 1, 2, 3, 4)
-    worker = app.worker(settings=settings)
-    client.xgroup_create("jobs", "default", 0)
-    # What a killed worker leaves: entries delivered to a consumer that is not heard of again.
-    Group(client, "default").read(worker.name, count=3)
-    async with running(app, settings=settings):
+    await produce(app, 0, 1, 2)
+    victim = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", VICTIM, server.unix_url, stdout=asyncio.subprocess.PIPE
+    )
+    await eventually(lambda: client.exists("jobs") and pending(client) == 3)
+    victim.kill()
+    printed, _ = await victim.communicate()
+    assert printed == b""
+    async with running(app, settings=Settings(lease=0.3, result_ttl=0)):
+        await produce(app, 3, 4)
         await calls.until(1)
     assert calls == [[(0, 2), (1, 2), (2, 2), (3, 1), (4, 1)]]
+
+
+def pending(client: redis.Redis) -> int:
+    return sum(group["pending"] for group in client.xinfo_groups("jobs"))
 
 
 async def test_a_server_that_is_away_while_a_batch_gathers(make_server: Any) -> None:
