@@ -30,6 +30,7 @@ from streamq.worker.reconnect import Reconnect
 from streamq.worker.runners import STUCK_AFTER, Runners
 from streamq.worker.settings import Settings
 from streamq.worker.settle import Settler
+from streamq.worker.shares import Share
 from streamq.worker.slot import Cause
 from streamq.worker.sources import Context
 
@@ -51,6 +52,7 @@ class Consumer:
     Args:
         name: the consumer's name, which no other process ever uses.
         fatal: called with an error that ends the worker.
+        share: the stream's share of the group's slots, where streams share them.
     """
 
     def __init__(
@@ -68,12 +70,14 @@ class Consumer:
         reconnect: Reconnect,
         signals: Signals,
         fatal: Callable[[Exception], None],
+        share: Share | None = None,
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
         self.in_flight = InFlight(
             concurrency, settings.prefetch, handlers.largest_batch,
             waits=handlers.may_wait, ended=lambda: self.settler.unsettled,
+            places=None if share is None else lambda: share.places,
         )  # fmt: skip
         self._settings = settings
         self._signals = signals
@@ -99,7 +103,7 @@ class Consumer:
         self.runners = Runners(
             self.keys, name, in_flight=self.in_flight, handlers=handlers, executors=executors,
             put=self.settler.put, keep_results=settings.result_ttl > 0, clock=server.clock,
-            signals=signals, fatal=fatal,
+            signals=signals, fatal=fatal, share=share,
         )  # fmt: skip
         context = Context(
             self.keys, name, self._reading, self.in_flight, handlers, settings.lease, signals,
@@ -107,7 +111,7 @@ class Consumer:
         )  # fmt: skip
         self.fetcher = Fetcher(
             context, budget=budget, reconnect=reconnect, wake=self.runners.wake,
-            no_more=self.runners.no_more,
+            no_more=self.runners.no_more, share=share,
         )  # fmt: skip
         self._heartbeat = Heartbeat(
             self.keys, name, link=self._writing, in_flight=self.in_flight, lease=settings.lease,

@@ -17,6 +17,7 @@ from streamq.signals import GroupCreated
 from streamq.worker.budget import Budget
 from streamq.worker.inflight import Delivery
 from streamq.worker.reconnect import Reconnect
+from streamq.worker.shares import Share
 from streamq.worker.sources import Context, DueRetries, all_sources
 from streamq.worker.sources.source import now
 
@@ -40,6 +41,7 @@ class Fetcher:
         context: the consumer; its connection is closed by the owner.
         wake: called when there is something for a runner.
         no_more: called when nothing will come any more, although the worker goes on.
+        share: the stream's share of the slots, where streams share them.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Fetcher:
         reconnect: Reconnect,
         wake: Callable[[], None],
         no_more: Callable[[], None],
+        share: Share | None = None,
     ) -> None:
         self.retries = DueRetries(context)
         self._sources = all_sources(context, self.retries)
@@ -60,13 +63,22 @@ class Fetcher:
         self._reconnect = reconnect
         self._wake = wake
         self._no_more = no_more
+        self._share = share
         self._stop = asyncio.Event()
         self._suspect = False
         self._most = self._room = MOST
 
     async def run(self) -> None:
         """Fetch until :meth:`stop`."""
+        try:
+            await self._run()
+        finally:
+            self._looked(dry=True)  # nobody need wait for this stream
+
+    async def _run(self) -> None:
         while not self._stop.is_set():
+            if not self._in_flight.free:
+                self._looked(dry=False)
             await self._in_flight.room()
             if self._stop.is_set():
                 return
@@ -99,6 +111,7 @@ class Fetcher:
             # The server may have given entries away that never arrived: too many at once
             # for its output buffers, or for the network in the time that there was.
             self._suspect = True
+            self._looked(dry=True)  # or all that others have in hand would wait for the server
             if isinstance(error, OutcomeUnknown):
                 self._most = max(self._room // 2, 1)
             raise
@@ -114,10 +127,20 @@ class Fetcher:
                 taken += self._give(await source.take(room - taken))
         if taken < room and not self._stop.is_set():
             next_at = min(source.next_at for source in self._sources)
-            wait = 0.0 if taken else min(BLOCK, max(next_at - time, 0))
+            wait = 0.0 if taken or self._awaited else min(BLOCK, max(next_at - time, 0))
             taken += self._give(await self._read(room - taken, wait))
+        self._looked(dry=taken < room)
         if 0 < taken < HANDFUL:
             await asyncio.sleep(0)  # let a runner begin before the next read is sent
+
+    @property
+    def _awaited(self) -> bool:
+        """Whether others wait to hear that there is nothing."""
+        return self._share is not None and not self._share.dry
+
+    def _looked(self, *, dry: bool) -> None:
+        if self._share is not None:
+            self._share.looked(dry=dry)
 
     async def _read(self, room: int, wait: float) -> Sequence[Delivery]:
         """New entries."""

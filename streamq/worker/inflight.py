@@ -52,6 +52,7 @@ class InFlight:
         waits: whether an entry may wait for a handler. If not, the prefetch is only for those
             whose handlers have ended and that are not yet settled.
         ended: how many these are, given only where no entry waits.
+        places: how many handlers may run now, where streams share them; ``concurrency`` if not.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class InFlight:
         *,
         waits: bool = True,
         ended: Callable[[], int] = lambda: 0,
+        places: Callable[[], int] | None = None,
     ) -> None:
         self.concurrency = concurrency
         self.finished = 0
@@ -73,14 +75,16 @@ class InFlight:
         """Those in batches that gather or run, where there are any."""
         self._waits = waits
         self._ended = ended
+        self._batch = batch
+        self._places = places
         self._held: dict[str, int] = {}
         """Entry ID → delivery count, of all in flight."""
         self._waiting: deque[Waiting] = deque()
         """Those that no runner has begun, but for those that gather."""
         self._closed = False
         # Handlers that take batches have them waiting, however slow they are.
-        self._least = min(concurrency * (batch - 1), prefetch) if waits else 0
-        self._limit = concurrency + self._least
+        self._least = min(concurrency * (batch - 1), prefetch) if waits and places is None else 0
+        self._ahead = self._least
         self._pace_from = (time.monotonic(), 0)
         self._room_waiter: asyncio.Future[None] | None = None
         self._empty_waiters: list[asyncio.Future[None]] = []
@@ -165,7 +169,7 @@ class InFlight:
         count = len(self._held)
         if self.apart is not None:
             count -= self.apart.apart
-        free = self._limit - count
+        free = self._limit() - count
         if not self._waits:
             free = min(free + self._ended(), self.concurrency + self.prefetch - count)
         if self.apart is not None:
@@ -202,13 +206,21 @@ class InFlight:
         if self._room_waiter is not None:
             _wake(self._room_waiter)
 
+    def _limit(self) -> int:
+        if self._places is None:
+            return self.concurrency + self._ahead
+        # At least one call waits, or there would be nothing to do when its turn comes; and no
+        # more than that, beyond the pace, of a stream that has few turns.
+        places = self._places()
+        return places + max(self._ahead, places * (self._batch - 1), self._batch)
+
     def _adapt(self) -> None:
         since, finished = self._pace_from
         now = time.monotonic()
         if self._waits and now - since >= AHEAD:
             pace = (self.finished - finished) / (now - since)
             ahead = int(pace * (AHEAD + TRIPS * self.trip))
-            self._limit = self.concurrency + min(max(ahead, self._least), self.prefetch)
+            self._ahead = min(max(ahead, self._least), self.prefetch)
             self._pace_from = (now, self.finished)
 
 

@@ -32,6 +32,7 @@ from streamq.worker.executors import UNDONE, Executors, undone
 from streamq.worker.gathering import Gathering
 from streamq.worker.inflight import InFlight, Waiting
 from streamq.worker.prepare import Prepared, Preparer
+from streamq.worker.shares import Share
 from streamq.worker.slot import Cause, Slot
 
 TURNS = 64
@@ -51,6 +52,7 @@ class Runners:
         keep_results: whether results are wanted.
         clock: how far the server's clock is ahead of ours.
         fatal: called with an error that every job would meet.
+        share: the stream's share of the slots, where streams share them.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Runners:
         clock: Clock,
         signals: Signals,
         fatal: Callable[[Exception], None],
+        share: Share | None = None,
     ) -> None:
         self._in_flight = in_flight
         self._executors = executors
@@ -73,6 +76,9 @@ class Runners:
         self._keep_results = keep_results
         self._signals = signals
         self._fatal = fatal
+        self._share = share
+        if share is not None:
+            share.join(in_flight, self.wake)
         self._slots: set[Slot] = set()
         self._gathering: Gathering | None = None
         if handlers.largest_gathering:
@@ -176,7 +182,7 @@ class Runners:
 
     async def _serve(self, slot: Slot) -> None:
         in_flight, prepare = self._in_flight, self._prepare
-        next_delivery = in_flight.next
+        next_delivery = in_flight.next if self._share is None else partial(self._share.take, slot)
         clean = copy_context()
         turns = 0
         self._waking = False
@@ -233,6 +239,8 @@ class Runners:
     def _replace(self, slot: Slot) -> None:
         """Let a new runner take over from one that ends."""
         self._slots.discard(slot)
+        if self._share is not None:
+            self._share.release(slot)
         if self._in_flight.waiting and not slot.abandoned:
             self.wake()
         self._abandoned.discard(slot)
@@ -349,6 +357,8 @@ class Runners:
         slot.deadline = NEVER
         self._slots.discard(slot)
         self._abandoned.add(slot)
+        if self._share is not None:
+            self._share.release(slot)
         for job in slot.jobs:
             self._signals.send(HandlerAbandoned(job))
         if self._in_flight.waiting:
