@@ -102,21 +102,20 @@ class Registry:
 
         return register
 
-    def streams(self, default: str) -> list[str]:
+    def streams(self, defaults: Sequence[str]) -> list[str]:
         """The streams that its handlers are for.
 
         Args:
-            default: the one of those that name none.
+            defaults: those of handlers that name none.
         """
-        return list(dict.fromkeys(stream or default for stream, _ in self._handlers))
+        named = [[stream] if stream else defaults for stream, _ in self._handlers]
+        return list(dict.fromkeys(stream for streams in named for stream in streams))
 
-    def handlers(self, stream: str, default: str) -> dict[str, Handler]:
-        """Its handlers for one stream, by type."""
-        return {
-            type: handler
-            for (own, type), handler in self._handlers.items()
-            if (own or default) == stream
-        }
+    def handlers(self, stream: str, defaults: Sequence[str]) -> dict[str, Handler]:
+        """Its handlers for one stream, by type; one that names the stream goes before others."""
+        known = self._handlers.items()
+        found = {type: one for (own, type), one in known if own is None and stream in defaults}
+        return found | {type: one for (own, type), one in known if own == stream}
 
 
 class Group(Registry):

@@ -6,8 +6,9 @@ scheduling): of ten turns the one stream gets nine and the other one, in a fixed
 slots there are. In strict order it is the first stream that has something.
 
 A stream has something when a delivery waits for a runner, and it may have when its last read found
-as much as it asked for, or it could not be read for want of room. Strictly, such a stream is waited
-for. By weight the others go on meanwhile, and it keeps its claim to the turns that it has missed.
+as much as it asked for, or it could not be read for want of room. When the next turn is that of
+such a stream, it is waited for until it has been read, which takes as long as a call to the server:
+the shares are exact, and a lower stream does not slip in because a higher one has just run out.
 """
 
 from __future__ import annotations
@@ -17,9 +18,6 @@ from math import lcm
 
 from streamq.worker.inflight import InFlight, Waiting
 from streamq.worker.slot import Slot
-
-CREDIT = 250
-"""Turns in a row that a stream may catch up with which it has missed while it was read."""
 
 
 class Shares:
@@ -46,20 +44,19 @@ class Shares:
         return self.slots - self.busy
 
     def next(self) -> Share | None:
-        """Whose turn it is, of those that have something; ``None`` if it is nobody's."""
-        best = None
+        """Whose turn it is; ``None`` if nobody has anything, or that stream is still to be read."""
+        first = None
         for share in self.members:
-            if share.waiting:
-                if self._strict:
-                    return share
-                share.claim(self._now)
-                if best is None or share.over_at < best.over_at:
-                    best = share
-            elif share.dry:
+            if share.dry and not share.waiting:
                 share.claims = False
-            elif self._strict:
-                return None  # until it has been read
-        return best
+                continue
+            if self._strict:
+                first = share
+                break
+            share.claim(self._now)
+            if first is None or share.over_at < first.over_at:
+                first = share
+        return first if first is not None and first.waiting else None
 
     def begin(self, share: Share) -> None:
         """Give a stream a turn, and the next slot to whose turn it is then."""
@@ -90,7 +87,7 @@ class Share:
         dry: whether its stream had nothing more when it was last read.
         stride: virtual time that one of its turns takes.
         over_at: when its next turn would be over, in virtual time.
-        claims: whether it has a claim to the turns that it has missed.
+        claims: whether it had, or may have had, something when it was last looked at.
     """
 
     def __init__(self, shares: Shares, stride: int) -> None:
@@ -151,12 +148,10 @@ class Share:
             self._shares.offer()
 
     def claim(self, now: int) -> None:
-        """Take note that it has something: from now on, or still."""
+        """Take note that it has or may have something. Turns before that are not made up for."""
         if not self.claims:
             self.claims = True
             self.over_at = max(self.over_at, now + self.stride)
-        elif self.over_at < now - CREDIT * self.stride:
-            self.over_at = now - CREDIT * self.stride
 
     def _leave(self, slot: Slot) -> bool:
         if slot not in self._running:

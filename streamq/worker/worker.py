@@ -203,6 +203,25 @@ def consumer_name() -> str:
     return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
+def check_found(
+    found: Sequence[Subscription], groups: Sequence[str], streams: Sequence[str]
+) -> None:
+    """Check that an app has handlers for all groups and streams asked for.
+
+    Raises:
+        ConfigError: for one of them it has none, or none at all.
+    """
+    for what, wanted, known in (
+        ("group", groups, {subscription.group for subscription in found}),
+        ("stream", streams, {subscription.stream for subscription in found}),
+    ):
+        missing = [name for name in wanted if name not in known]
+        if missing:
+            raise ConfigError(f"the app has no handler for the {what} {missing[0]!r}")
+    if not found:
+        raise ConfigError("the app has no handlers: register one with @app.handler(...)")
+
+
 def weighted(
     subscriptions: Sequence[Subscription], streams: Sequence[str] | Mapping[str, int]
 ) -> list[Subscription]:
