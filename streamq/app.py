@@ -81,6 +81,8 @@ class App(Registry):
         super().__init__(stream=stream, ignore=ignore, middleware=middleware)
         self.url = url
         self.priorities = Priorities(priorities or {})
+        if priorities:
+            self._home = None  # not one stream, but each of these
         self._streams = tuple(dict.fromkeys([self.stream, *self.priorities.streams]))
         self._produce_middleware = tuple(produce_middleware)
         self.codec = codec

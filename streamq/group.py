@@ -33,6 +33,8 @@ class Registry:
         if isinstance(ignore, str):
             raise ConfigError(f"ignore={ignore!r}: give a list of types, ignore=[{ignore!r}]")
         self.stream = None if stream is None else check_stream(stream)
+        self._home = self.stream
+        """The stream of handlers that name none; ``None`` for the app's."""
         self.ignored = tuple(ignore)
         self.middleware = tuple(middleware)
         self._retries = retries
@@ -85,7 +87,7 @@ class Registry:
 
         def register(function: Callable[P, R]) -> Callable[P, R]:
             name = check_type(type if type is not None else _type_of(function))
-            place = (self.stream if stream is None else check_stream(stream), name)
+            place = (self._home if stream is None else check_stream(stream), name)
             known = self._handlers.get(place)
             if known is not None:
                 raise ConfigError(
