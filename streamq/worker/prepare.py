@@ -109,22 +109,16 @@ class Preparer:
             delivery = in_flight.next()
             if delivery is None:
                 break
-            job = self._plain_job(delivery)
+            try:
+                job = None if isinstance(delivery, Batch) else self._job(delivery)
+            except InvalidEntry:
+                job = None
             if job is None or job.meta is not None or self._handlers.find(job.type) is not handler:
                 in_flight.put_back(delivery)
                 break
             job.retries = handler.retries
             jobs.append(job)
         return jobs
-
-    def _plain_job(self, first: Waiting) -> Job | None:
-        """The job of a delivery; ``None`` for one that cannot be read, and for a batch."""
-        if isinstance(first, Batch):
-            return None
-        try:
-            return self._job(first)
-        except InvalidEntry:
-            return None
 
     def _gather(self, job: Job, handler: Handler) -> Prepared | None:
         """Put a job into its batch, and those that come next into theirs, until one is full."""
@@ -142,7 +136,10 @@ class Preparer:
         delivery = self._in_flight.next()
         if delivery is None:
             return None
-        job = self._plain_job(delivery)
+        try:
+            job = None if isinstance(delivery, Batch) else self._job(delivery)
+        except InvalidEntry:
+            job = None
         if job is not None and (job.meta is None or self._unwanted(job) is None):
             handler = self._handlers.find(job.type)
             if handler is not None and handler.gathers:
