@@ -18,6 +18,7 @@ from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, MAX_PAYLOAD, REPLICA_T
 from streamq.middleware import Middleware, ProduceMiddleware
 from streamq.new_job import Enqueued, NewJob, Options
 from streamq.option_checks import refuse_options
+from streamq.priorities import Priorities
 from streamq.process.eventloop import run_async
 from streamq.process.gc import collect_less
 from streamq.produce.many import Jobs
@@ -27,7 +28,7 @@ from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.signals import Observer
 from streamq.wire.keys import check_group
-from streamq.worker import Handlers, Settings, Subscription, Worker
+from streamq.worker import Handlers, Settings, Subscription, Worker, check_found, weighted
 from streamq.worker.shutdown import end_with_main
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class App(Registry):
         url: ``redis://…``, ``rediss://…`` or ``unix://…``; without one, ``STREAMQ_URL``
             from the environment, and without that the embedded server.
         stream: the stream for everything that names no other.
+        priorities: names for the streams of more and less urgent jobs, ``{"high": "urgent"}``.
+            Handlers that name no stream work on these, too.
         ignore: types, or patterns such as ``thumbnail_*``, that every group settles unseen.
         middleware: wraps the handling of each job in every group; the first is outermost.
         produce_middleware: wraps the producing of each job; the first is outermost.
@@ -66,6 +69,7 @@ class App(Registry):
         url: str | None = None,
         *,
         stream: str = DEFAULT_STREAM,
+        priorities: Mapping[str, str] | None = None,
         ignore: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
         produce_middleware: Sequence[ProduceMiddleware] = (),
@@ -77,6 +81,10 @@ class App(Registry):
     ) -> None:
         super().__init__(stream=stream, ignore=ignore, middleware=middleware)
         self.url = url
+        self.priorities = Priorities(priorities or {})
+        if priorities:
+            self._home = None  # not one stream, but each of these
+        self._streams = tuple(dict.fromkeys([self.stream, *self.priorities.streams]))
         self._produce_middleware = tuple(produce_middleware)
         self.codec = codec
         self._max_payload = max_payload
@@ -153,10 +161,10 @@ class App(Registry):
         """
         wanted = [check_group(group) for group in groups]
         registries: list[Registry] = [self, *self._groups]
-        known = dict.fromkeys(s for one in registries for s in one.streams(self.stream))
+        known = dict.fromkeys(s for one in registries for s in one.streams(self._streams))
         found: list[Subscription] = []
         for stream in dict.fromkeys(streams or known):
-            named = [g.name for g in self._groups if stream in g.streams(self.stream)]
+            named = [g.name for g in self._groups if stream in g.streams(self._streams)]
             for group in dict.fromkeys(wanted or named or [DEFAULT_GROUP]):
                 handlers = self._handlers_of(stream, group)
                 if handlers is not None:
@@ -168,7 +176,7 @@ class App(Registry):
                             schedules,
                         )
                     )  # fmt: skip
-        self._check_found(found, wanted, streams)
+        check_found(found, wanted, streams)
         return found
 
     def _handlers_of(self, stream: str, group: str) -> Handlers | None:
@@ -176,21 +184,21 @@ class App(Registry):
         own: dict[str, Handler] = {}
         members = [one for one in self._groups if one.name == group]
         for one in members:
-            for type, handler in one.handlers(stream, self.stream).items():
+            for type, handler in one.handlers(stream, self._streams).items():
                 if type in own:
                     raise ConfigError(
                         f"the group {group} has two handlers for the type {type!r}: "
                         f"{name_of(own[type].function)} and {name_of(handler.function)}"
                     )
                 own[type] = handler.wrapped([*self.middleware, *one.middleware])
-        everywhere = self.handlers(stream, self.stream)
+        everywhere = self.handlers(stream, self._streams)
         for type, handler in everywhere.items():
             if type not in own:
                 own[type] = handler.wrapped(self.middleware)
         if not own:
             return None
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
-        return Handlers(own.values(), ignored, job_class(self.codec))
+        return Handlers(own.values(), ignored, job_class(self.codec, self.priorities))
 
     def _rules(self, group: str) -> Rules:
         return merged(group, [g.rules for g in self._groups if g.name == group])
@@ -208,14 +216,14 @@ class App(Registry):
         self, type: str, data: Mapping[str, Any] | None = None, /, *, stream: str | None = None,
         key: str | None = None, unique: str | None = None, unique_for: float | None = None,
         delay: float | None = None, at: datetime | None = None, expires: float | None = None,
-        trace: str | None = None,
+        trace: str | None = None, priority: str | None = None,
     ) -> Enqueued: ...  # fmt: skip
     @overload
     async def produce(
         self, event: Event, /, *, stream: str | None = None,
         key: str | None = None, unique: str | None = None, unique_for: float | None = None,
         delay: float | None = None, at: datetime | None = None, expires: float | None = None,
-        trace: str | None = None,
+        trace: str | None = None, priority: str | None = None,
     ) -> Enqueued: ...  # fmt: skip
     async def produce(
         self,
@@ -231,6 +239,7 @@ class App(Registry):
         at: datetime | None = None,
         expires: float | None = None,
         trace: str | None = None,
+        priority: str | None = None,
         **unknown: object,
     ) -> Enqueued:
         """Write one job. The data is a mapping or an :class:`~streamq.Event`, names are options::
@@ -251,6 +260,7 @@ class App(Registry):
             at: when it is written; an aware datetime.
             expires: seconds, counted from its writing, after which it is not run.
             trace: a W3C ``traceparent``, handed on to the handler.
+            priority: where to, by one of the app's ``priorities``, in place of ``stream``.
 
         Raises:
             StreamqError: see :meth:`streamq.produce.producer.Producer.produce`.
@@ -262,7 +272,8 @@ class App(Registry):
             type, data, key=key, unique=unique, unique_for=unique_for,
             delay=delay, at=at, expires=expires, trace=trace,
         )  # fmt: skip
-        return await self.producer.produce(stream or self.stream, job)
+        target = self.priorities.choose(stream, priority) or self.stream
+        return await self.producer.produce(target, job)
 
     async def produce_many(
         self,
@@ -270,6 +281,7 @@ class App(Registry):
         /,
         *,
         stream: str | None = None,
+        priority: str | None = None,
         **options: Unpack[Options],
     ) -> Sequence[Enqueued]:
         """Write many jobs, pipelined, and return what became of each, in order::
@@ -281,6 +293,7 @@ class App(Registry):
             jobs: pairs of type and data, events, or :class:`~streamq.NewJob` with options of
                 their own.
             stream: where to; the app's own by default.
+            priority: where to, by one of the app's ``priorities``.
             options: those of :meth:`produce`, for every job that is no ``NewJob``.
 
         Raises:
@@ -289,7 +302,8 @@ class App(Registry):
         """
         if options:
             NewJob("", **options)  # refuses what is no option before anything is written
-        return await self.producer.produce_many(stream or self.stream, jobs, options)
+        target = self.priorities.choose(stream, priority) or self.stream
+        return await self.producer.produce_many(target, jobs, options)
 
     # -- looking at jobs ------------------------------------------------------
 
@@ -354,7 +368,8 @@ class App(Registry):
         self,
         *,
         groups: Sequence[str] = (),
-        streams: Sequence[str] = (),
+        streams: Sequence[str] | Mapping[str, int] = (),
+        strict: bool = False,
         settings: Settings | None = None,
         observers: Sequence[Observer] = (),
         burst: bool = False,
@@ -364,7 +379,10 @@ class App(Registry):
 
         Args:
             groups: only these groups; all that the handlers name by default.
-            streams: only these streams.
+            streams: only these streams. With weights, ``{"urgent": 9, "jobs": 1}``, they share
+                the concurrency of each group: of ten jobs nine are urgent, while there are such.
+            strict: let them share it in the order given: a lower one only when the higher ones
+                have nothing.
             settings: concurrency, lease and the like.
             observers: called with each signal of what happens.
             burst: stop when nothing is left.
@@ -373,9 +391,12 @@ class App(Registry):
         Raises:
             ConfigError: something cannot work as given.
         """
+        if strict and not streams:
+            raise ConfigError("strict=True goes by the order of the streams: give streams=[…]")
         return Worker(
-            self.server, self.subscriptions(groups, streams), settings=settings,
-            observers=observers, burst=burst, max_jobs=max_jobs, lifespan=self._lifespan,
+            self.server, weighted(self.subscriptions(groups, list(streams)), streams),
+            settings=settings, observers=observers, burst=burst, max_jobs=max_jobs, strict=strict,
+            lifespan=self._lifespan,
         )  # fmt: skip
 
     def run(self, *, groups: Sequence[str] = (), settings: Settings | None = None) -> None:
@@ -394,19 +415,6 @@ class App(Registry):
 
         run_async(main)
         end_with_main()
-
-    def _check_found(
-        self, found: Sequence[Subscription], groups: Sequence[str], streams: Sequence[str]
-    ) -> None:
-        for what, wanted, known in (
-            ("group", groups, {subscription.group for subscription in found}),
-            ("stream", streams, {subscription.stream for subscription in found}),
-        ):
-            missing = [name for name in wanted if name not in known]
-            if missing:
-                raise ConfigError(f"the app has no handler for the {what} {missing[0]!r}")
-        if not found:
-            raise ConfigError("the app has no handlers: register one with @app.handler(...)")
 
 
 __all__ = ["ANY", "DEFAULT_GROUP", "DEFAULT_STREAM", "App"]

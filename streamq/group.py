@@ -31,6 +31,8 @@ class HandlerOptions(TypedDict, total=False):
     timeout: float | None
     process: bool
     batch: int
+    batch_wait: float
+    batch_by_key: bool
 
 
 class Registry:
@@ -49,6 +51,8 @@ class Registry:
         if isinstance(ignore, str):
             raise ConfigError(f"ignore={ignore!r}: give a list of types, ignore=[{ignore!r}]")
         self.stream = None if stream is None else check_stream(stream)
+        self._home = self.stream
+        """The stream of handlers that name none; ``None`` for the app's."""
         self.ignored = tuple(ignore)
         self.middleware = tuple(middleware)
         self._retries = retries
@@ -68,6 +72,8 @@ class Registry:
         timeout: float | None = None,
         process: bool = False,
         batch: int = 0,
+        batch_wait: float = 0.0,
+        batch_by_key: bool = False,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Register a function as the handler of a job type. The function stays as it is.
 
@@ -91,6 +97,9 @@ class Registry:
             timeout: seconds that one attempt may take; no limit by default.
             process: run it in a process, for work that keeps a core busy.
             batch: call it with a list of up to that many jobs, ``def f(jobs: list[Job])``.
+            batch_wait: seconds that the first job of a batch waits for it to be full; by default
+                a batch is what is there.
+            batch_by_key: let all jobs of a batch have the same order key, or none.
 
         Raises:
             ConfigError: the function or a rule cannot be used, or the type is taken.
@@ -98,7 +107,7 @@ class Registry:
 
         def register(function: Callable[P, R]) -> Callable[P, R]:
             name = check_type(type if type is not None else _type_of(function))
-            place = (self.stream if stream is None else check_stream(stream), name)
+            place = (self._home if stream is None else check_stream(stream), name)
             known = self._handlers.get(place)
             if known is not None:
                 raise ConfigError(
@@ -109,7 +118,7 @@ class Registry:
                 retries=_first(retries, self._retries, RETRIES),
                 backoff=backoff or self._backoff,
                 timeout=self._timeout if timeout is None else timeout,
-                process=process, batch=batch,
+                process=process, batch=batch, batch_wait=batch_wait, batch_by_key=batch_by_key,
             )  # fmt: skip
             return function
 
@@ -237,21 +246,20 @@ class Registry:
             if (own or default) == stream
         ]
 
-    def streams(self, default: str) -> list[str]:
+    def streams(self, defaults: Sequence[str]) -> list[str]:
         """The streams that its handlers are for.
 
         Args:
-            default: the one of those that name none.
+            defaults: those of handlers that name none.
         """
-        return list(dict.fromkeys(stream or default for stream, _ in self._handlers))
+        named = [[stream] if stream else defaults for stream, _ in self._handlers]
+        return list(dict.fromkeys(stream for streams in named for stream in streams))
 
-    def handlers(self, stream: str, default: str) -> dict[str, Handler]:
-        """Its handlers for one stream, by type."""
-        return {
-            type: handler
-            for (own, type), handler in self._handlers.items()
-            if (own or default) == stream
-        }
+    def handlers(self, stream: str, defaults: Sequence[str]) -> dict[str, Handler]:
+        """Its handlers for one stream, by type; one that names the stream goes before others."""
+        known = self._handlers.items()
+        found = {type: one for (own, type), one in known if own is None and stream in defaults}
+        return found | {type: one for (own, type), one in known if own == stream}
 
 
 class Group(Registry):

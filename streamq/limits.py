@@ -71,6 +71,9 @@ MIN_LEASE = 0.05
 RESULT_TTL = 300.0
 """Seconds for which the record of a finished job is kept, by default."""
 
+MAX_WEIGHT = 1_000_000
+"""The largest weight of a stream among those of a group."""
+
 GRACE = 30.0
 """Seconds that running handlers have when the worker stops, by default."""
 

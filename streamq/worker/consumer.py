@@ -33,6 +33,7 @@ from streamq.worker.reconnect import Reconnect
 from streamq.worker.runners import STUCK_AFTER, Runners
 from streamq.worker.settings import Settings
 from streamq.worker.settle import Settler
+from streamq.worker.shares import Share
 from streamq.worker.slot import Cause
 from streamq.worker.sources import Context
 
@@ -55,6 +56,7 @@ class Consumer:
         name: the consumer's name, which no other process ever uses.
         fatal: called with an error that ends the worker.
         schedules: the periodic jobs that are in the code.
+        share: the stream's share of the group's slots, where streams share them.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Consumer:
         signals: Signals,
         fatal: Callable[[Exception], None],
         schedules: Sequence[Schedule] = (),
+        share: Share | None = None,
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
@@ -81,6 +84,7 @@ class Consumer:
         self.in_flight = InFlight(
             concurrency, settings.prefetch, handlers.largest_batch,
             waits=handlers.may_wait and not control.rules, ended=lambda: self.settler.unsettled,
+            places=None if share is None else lambda: share.places,
         )  # fmt: skip
         self._settings = settings
         self._signals = signals
@@ -106,6 +110,7 @@ class Consumer:
         self.fetcher = Fetcher(
             context, budget=budget, reconnect=reconnect,
             wake=lambda: self.runners.wake(), release=lambda: self.runners.release_waiting(),
+            no_more=lambda: self.runners.no_more(), share=share,
         )  # fmt: skip
         self.settler = Settler(
             self.keys, name, links=settling, in_flight=self.in_flight,
@@ -115,7 +120,7 @@ class Consumer:
         self.runners = Runners(
             self.keys, name, in_flight=self.in_flight, handlers=handlers, executors=executors,
             put=self.settler.put, keep_results=settings.result_ttl > 0, clock=server.clock,
-            signals=signals, fatal=fatal,
+            signals=signals, fatal=fatal, share=share,
         )  # fmt: skip
         self._heartbeat = Heartbeat(
             self.keys, name, link=self._writing, in_flight=self.in_flight, lease=settings.lease,
@@ -188,6 +193,21 @@ class Consumer:
         except GroupNotFound:
             return False  # the fetcher will make it again
 
+    async def only_gathers(self) -> bool:
+        """Whether all that this consumer has or may yet read is in batches that gather.
+
+        Raises:
+            StreamqError: the server did not answer.
+        """
+        count = len(self.in_flight)
+        if count != self.runners.gathered:
+            return False
+        try:
+            # In this order: what leaves the queue in between is this consumer's, or another's.
+            return not await self._queued() and await self._owned() == count
+        except GroupNotFound:
+            return False
+
     async def _queued(self) -> bool:
         for flat in await self._writing.call("XINFO", "GROUPS", self.stream):
             group = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -201,6 +221,11 @@ class Consumer:
 
     async def _pending(self) -> bool:
         return bool(await self._writing.call("XPENDING", self.stream, self.group, "-", "+", 1))
+
+    async def _owned(self) -> int:
+        """How many pending entries are this consumer's, those included that are on their way."""
+        *_, consumers = await self._writing.call("XPENDING", self.stream, self.group)
+        return sum(int(count) for name, count in consumers or () if name == self.name.encode())
 
     async def _drain(self) -> None:
         """Wait for the running handlers and their verdicts; then cancel what is left."""

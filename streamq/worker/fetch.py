@@ -18,6 +18,7 @@ from streamq.worker.budget import Budget
 from streamq.worker.inflight import Delivery
 from streamq.worker.reading import read, read_by_rules
 from streamq.worker.reconnect import Reconnect
+from streamq.worker.shares import Share
 from streamq.worker.sources import (
     Context,
     DueRetries,
@@ -59,6 +60,8 @@ class Fetcher:
         context: the consumer; its connection is closed by the owner.
         wake: called when there is something for a runner.
         release: called when what no runner has begun is to be given back.
+        no_more: called when nothing will come any more, although the worker goes on.
+        share: the stream's share of the slots, where streams share them.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class Fetcher:
         reconnect: Reconnect,
         wake: Callable[[], None],
         release: Callable[[], None],
+        no_more: Callable[[], None],
+        share: Share | None = None,
     ) -> None:
         self.retries = DueRetries(context)
         self._sources = all_sources(context, self.retries)
@@ -79,6 +84,8 @@ class Fetcher:
         self._reconnect = reconnect
         self._wake = wake
         self._release = release
+        self._no_more = no_more
+        self._share = share
         self._stop = asyncio.Event()
         self._suspect = False
         self._most = self._room = MOST
@@ -86,12 +93,21 @@ class Fetcher:
 
     async def run(self) -> None:
         """Fetch until :meth:`stop`."""
+        try:
+            await self._run()
+        finally:
+            self._looked(dry=True)  # nobody need wait for this stream
+
+    async def _run(self) -> None:
         while not self._stop.is_set():
+            if not self._in_flight.free:
+                self._looked(dry=False)
             await self._in_flight.room(self._next_look())
             if self._stop.is_set():
                 return
             if self._budget.spent:
                 # What was fetched is still to be run.
+                self._no_more()
                 await _first(self._in_flight.empty(), self._stop.wait())
                 return
             try:
@@ -141,6 +157,7 @@ class Fetcher:
             # The server may have given entries away that never arrived: too many at once
             # for its output buffers, or for the network in the time that there was.
             self._suspect = True
+            self._looked(dry=True)  # or all that others have in hand would wait for the server
             if isinstance(error, OutcomeUnknown):
                 self._most = max(self._room // 2, 1)
             raise
@@ -163,15 +180,26 @@ class Fetcher:
             self._release()
         if taken < room and not self._stop.is_set():
             next_at = min(source.next_at for source in self._sources if self._asked(source, room))
-            wait = 0.0 if taken else min(BLOCK, max(next_at - time, 0))
+            wait = 0.0 if taken or self._awaited else min(BLOCK, max(next_at - time, 0))
             if control.paused:
                 await _first(asyncio.sleep(wait), self._stop.wait())
             elif control.rules:
                 taken += self._read(await read_by_rules(self._context, room - taken, wait))
             else:
                 taken += self._read(await read(self._context, room - taken, wait))
+        if room:
+            self._looked(dry=taken < room)
         if 0 < taken < HANDFUL:
             await asyncio.sleep(0)  # let a runner begin before the next read is sent
+
+    @property
+    def _awaited(self) -> bool:
+        """Whether others wait to hear that there is nothing."""
+        return self._share is not None and not self._share.dry
+
+    def _looked(self, *, dry: bool) -> None:
+        if self._share is not None:
+            self._share.looked(dry=dry)
 
     def _asked(self, source: Source, room: int) -> bool:
         """Whether a source is asked: with rules, retries come together with new entries."""

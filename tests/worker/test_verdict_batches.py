@@ -65,7 +65,12 @@ def make_settler(
         cancel=lambda ids: None,
     )
     fetcher = Fetcher(
-        context, budget=Budget(), reconnect=reconnect, wake=lambda: None, release=lambda: None
+        context,
+        budget=Budget(),
+        reconnect=reconnect,
+        wake=lambda: None,
+        release=lambda: None,
+        no_more=lambda: None,
     )
     return Settler(
         KEYS, "me", links=links, in_flight=in_flight, result_ttl=result_ttl, clock=Clock(),
