@@ -39,6 +39,7 @@
 --@include dead_letter
 --@include park
 --@include remove
+--@include tell
 
 local stream, retry, dlq, lock = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, lease, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -77,7 +78,7 @@ end
 
 local HEALED = 1000 -- parked entries looked at in one pass
 local heal_from = '-'
-local claimed, dead, acked, deleted, removed = {}, {}, {}, {}, {}
+local claimed, dead, acked, letters, deleted, removed = {}, {}, {}, {}, {}, {}
 local left, last_chances, waiting = most, tonumber(ARGV[8]), false
 
 -- Returns whether the entry has been dealt with.
@@ -90,7 +91,7 @@ local function take(row)
         return false
     end
     if most_deliveries and count >= most_deliveries then
-        dead_letter(stream, dlq, id, count, row[2], 'worker lost',
+        letters[id] = dead_letter(stream, dlq, id, count, row[2], 'worker lost',
             'its worker stopped answering during delivery ' .. count .. ', the last one allowed')
         acked[#acked + 1] = id
         dead[#dead + 1] = id
@@ -161,6 +162,7 @@ end
 if #acked > 0 then
     redis.call('XACK', stream, group, unpack(acked))
     remove_settled(stream, groups_of(stream), group, acked)
+    tell(dlq, acked, letters)
 end
 local more = (left == 0 or waiting) and 1 or 0
 if more == 1 then

@@ -1,13 +1,14 @@
 #!lua flags=allow-oom
 -- Apply a batch of verdicts: ack, status record, retry time, dead letter, follow-up
 -- events and deletion, for each job together or not at all. A verdict counts only
--- while the consumer holds the entry at the delivery that it was given.
+-- while the consumer holds the entry at the delivery that it was given. Whoever waits for
+-- the end of one of the jobs is told.
 --
 -- KEYS[1]   stream
 -- KEYS[2]   retry set of the group
 -- KEYS[3]   dead letters of the group
 -- KEYS[4..] in the order of use: the target of each emitted event, the status record
---           of each verdict that has one
+--           of each verdict that has one, or has reported progress
 --
 -- ARGV[1]   group
 -- ARGV[2]   consumer
@@ -28,6 +29,8 @@
 --                          of that name, dead, and gone from the stream
 --   before its verdict, for each emitted event:
 --   e n field value ...    n strings follow                [1 key: target]
+--   and before it, where the job has reported progress:
+--   p                      forget how far it was           [1 key: record]
 --
 -- Returns a flat list of those refused: position (from 1), why. Why is '' (pending no
 -- more), '=' .. consumer (who holds it), '!deleted' (no longer in the stream), or
@@ -37,6 +40,7 @@
 --@include clock
 --@include dead_letter
 --@include park
+--@include tell
 
 local stream, retry, dlq = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer, keep_ms, n = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -54,7 +58,7 @@ end
 local others = strangers(stream, group, consumer, ids, deliveries)
 
 local refused, acked = {}, {}
-local groups, now
+local groups, now, letters
 local arg, key = 5 + 2 * n, 4
 
 local function refuse(position, why)
@@ -64,6 +68,11 @@ end
 
 local function refuse_stranger(position)
     refuse(position, others[position] == '' and '' or '=' .. others[position])
+end
+
+local function bury(id, delivery, reason, err)
+    letters = letters or {}
+    letters[id] = dead_letter(stream, dlq, id, delivery, consumer, reason, err)
 end
 
 local function keep(record, delivery, state, type, data, started, finished)
@@ -91,6 +100,12 @@ while i < n do
         arg, key = arg + 2 + size, key + 1
     end
     local ours = others[i] == nil
+    if ARGV[arg] == 'p' then
+        if ours then
+            redis.pcall('HDEL', KEYS[key], 'progress', 'progress_note', 'progress_of')
+        end
+        arg, key = arg + 1, key + 1
+    end
     if not ours then
         refuse_stranger(i)
     elseif not targets_fit then
@@ -177,7 +192,7 @@ while i < n do
         arg, key = arg + 4, key + 1
     elseif verdict == 'd' then
         if ours then
-            dead_letter(stream, dlq, id, deliveries[i], consumer, ARGV[arg + 1], ARGV[arg + 2])
+            bury(id, deliveries[i], ARGV[arg + 1], ARGV[arg + 2])
             redis.pcall('DEL', KEYS[key])
             acked[#acked + 1] = id
         end
@@ -200,7 +215,7 @@ while i < n do
             end
             if not known and #redis.call('XRANGE', stream, id, id) == 1 then
                 -- It goes at once: the other groups are not to make a dead letter of it too.
-                dead_letter(stream, dlq, id, deliveries[i], consumer, 'no such group',
+                bury(id, deliveries[i], 'no such group',
                     'the entry is for the group ' .. ARGV[arg + 1] .. ', which does not exist')
                 redis.call('XDEL', stream, id)
             end
@@ -213,5 +228,6 @@ end
 if #acked > 0 then
     redis.call('XACK', stream, group, unpack(acked))
     remove_settled(stream, groups or groups_of(stream), group, acked)
+    tell(dlq, acked, letters)
 end
 return refused

@@ -20,7 +20,7 @@ PARKED = "~retry"
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others
-    "string": re.compile(r".*\{[^}]+\}.*:(unique:.+|group:[^:]+:reclaim)", re.DOTALL),
+    "string": re.compile(r".*\{[^}]+\}.*:(unique:.+|scheduled:id:.+|group:[^:]+:reclaim)", re.DOTALL),
     "zset": re.compile(r".*\{[^}]+\}.*:(scheduled|group:[^:]+:retry)", re.DOTALL),
     "hash": re.compile(r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:job:[^:]+)", re.DOTALL),
 }
@@ -78,6 +78,10 @@ class StreamKeys:
         """The string that maps an idempotency key to the entry it made."""
         return f"{self.prefix}:unique:{key}"
 
+    def scheduled_id(self, name: str) -> str:
+        """The string that maps the name of a scheduled job to the entry that it became."""
+        return f"{self.prefix}:scheduled:id:{name}"
+
     def group(self, group: str) -> GroupKeys:
         """The keys of one consumer group of this stream."""
         return group_keys(self.stream, group)
@@ -86,7 +90,7 @@ class StreamKeys:
 class GroupKeys:
     """The keys that belong to one consumer group of one stream."""
 
-    __slots__ = ("dlq", "group", "job_prefix", "reclaim_lock", "retry", "stream")
+    __slots__ = ("dlq", "group", "job_prefix", "reclaim_lock", "results", "retry", "stream")
 
     def __init__(self, stream: str, group: str) -> None:
         self.stream = check_stream(stream)
@@ -96,10 +100,17 @@ class GroupKeys:
         self.dlq = f"{base}:dlq"
         self.reclaim_lock = f"{base}:reclaim"
         self.job_prefix = f"{base}:job:"
+        self.results = f"{base}:results"
+        """A channel: whoever waits for a result of this group is subscribed to it, so that one
+        question tells a script whether anybody does. Nothing is published on it."""
 
     def job(self, job_id: str) -> str:
         """The hash with the status record of one job in this group."""
         return self.job_prefix + job_id
+
+    def result(self, job_id: str) -> str:
+        """The channel on which the end of one job in this group is published."""
+        return f"{self.results}:{job_id}"
 
 
 def dead_letters_of(key: str) -> tuple[str, str] | None:
