@@ -8,7 +8,7 @@
 -- ARGV[2..] entry IDs
 --
 -- Returns for each: {what, a, b}. What is
---   'waiting'    queued, running or waiting for a retry
+--   'waiting'    queued, running or waiting for a retry; a: 'no group' where there is none yet
 --   'settled'    finished, and no record says how
 --   'elsewhere'  not for this group; a: the one that it is for
 --   'missing'    there is no such entry
@@ -49,7 +49,7 @@ local function look(id, record)
         return { noted[1], noted[2] or '', noted[3] or '' }
     end
     if last and #redis.call('XPENDING', stream, group, id, id, 1) > 0 then
-        return { 'waiting' }
+        return { 'waiting', '' }
     end
     local only = target(id)
     if only and only ~= '' and only ~= group then
@@ -57,7 +57,7 @@ local function look(id, record)
     elseif last and not before(last, id) then
         return { 'settled' }
     end
-    return { only and 'waiting' or 'missing' }
+    return { only and 'waiting' or 'missing', last and '' or 'no group' }
 end
 
 local answers = {}

@@ -1,0 +1,307 @@
+"""Watching for the ends of jobs: one connection that hears of them, for all who wait.
+
+A watch subscribes first, then reads the job's record, and reads it again when it is told that the
+job has ended. After a lost connection all watches do both again, so nothing is missed in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any, NamedTuple
+
+from streamq import lua
+from streamq.errors import ServerUnavailable, StreamqError
+from streamq.results.finished import STATES, Finished
+from streamq.results.letters import find_letters
+from streamq.results.progress import OnProgress, read_progress
+from streamq.retry import Backoff
+from streamq.server import Server
+from streamq.server.listener import SILENCE, Heard
+from streamq.wire.keys import group_keys
+
+BACKOFF = Backoff(base=0.05, factor=2, cap=0.8)
+"""Between two attempts to reach a server that was lost."""
+
+LOOK_AGAIN = 30.0
+"""Seconds after which all are looked at again, although nothing was heard: a worker may lack the
+permission to tell, or be of a version that does not."""
+
+CHUNK = 100
+"""Jobs looked at in one call."""
+
+_log = logging.getLogger(__name__)
+
+
+class Place(NamedTuple):
+    """One job in one group."""
+
+    stream: str
+    group: str
+    id: str
+
+
+class Watch:
+    """A job whose end is waited for.
+
+    Attributes:
+        end: what became of it, or the error because of which that cannot be known.
+        waiting: how many wait.
+        on_progress: called with how far it is.
+        letter: the ID of its dead letter, if that was told.
+        told: whether it was told that it has ended otherwise.
+    """
+
+    __slots__ = ("end", "letter", "on_progress", "told", "waiting")
+
+    def __init__(self) -> None:
+        self.end: asyncio.Future[Finished | Exception] = asyncio.get_running_loop().create_future()
+        self.waiting = 0
+        self.on_progress: list[OnProgress] = []
+        self.letter = ""
+        self.told = False
+
+    def finish(self, end: Finished | Exception) -> None:
+        """Let those who wait go on."""
+        if not self.end.done():
+            self.end.set_result(end)
+
+
+class Watches:
+    """All jobs that are waited for in one event loop, and the connection that hears of them.
+
+    Attributes:
+        trouble: why the server cannot be reached at the moment, if it cannot.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.trouble: StreamqError | None = None
+        self._server = server
+        self._listener = server.listener("streamq-results")
+        self._watches: dict[Place, Watch] = {}
+        self._channels: dict[str, Place] = {}
+        self._gates: dict[str, int] = {}
+        """By the channel of a group: how many jobs of it are watched."""
+        self._unseen: dict[tuple[str, str], dict[str, None]] = {}
+        """By stream and group, the jobs that are to be looked at."""
+        self._listening: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    async def end_of(self, place: Place, on_progress: OnProgress | None = None) -> Finished:
+        """Wait for the end of a job.
+
+        Raises:
+            ServerUnavailable: the server could not be reached, and never was; one that was
+                is waited for.
+            StreamqError: the server does not permit it, or a key is of another type.
+        """
+        watch = self._watches.get(place) or self._begin(place)
+        watch.waiting += 1
+        if on_progress is not None:
+            watch.on_progress.append(on_progress)
+        try:
+            end = await asyncio.shield(watch.end)
+        finally:
+            if on_progress is not None:
+                watch.on_progress.remove(on_progress)
+            watch.waiting -= 1
+            if not watch.waiting:
+                self._forget(place, watch)
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    async def look_once(self, place: Place) -> Finished | str:
+        """What a job's record says now; a word about it while there is no end."""
+        [end] = await self._ends(place.stream, place.group, [place.id])
+        return end
+
+    async def close(self) -> None:
+        """Close the connection. Whoever still waits is told so."""
+        self._fail(ServerUnavailable("the connection was closed while a job was waited for"))
+        tasks = [task for task in (self._listening, self._looking) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._listener.close()
+
+    # -- beginning and ending -------------------------------------------------
+
+    def _begin(self, place: Place) -> Watch:
+        watch = self._watches[place] = Watch()
+        keys = group_keys(place.stream, place.group)
+        channel = keys.result(place.id)
+        self._channels[channel] = place
+        others = self._gates.get(keys.results, 0)
+        self._gates[keys.results] = others + 1
+        # The group's first: once the job's own is confirmed, both are there.
+        self._listener.subscribe([channel] if others else [keys.results, channel])
+        if self._listening is None:
+            self._listening = self._start(self._listen())
+        return watch
+
+    def _forget(self, place: Place, watch: Watch) -> None:
+        if self._watches.get(place) is not watch:
+            return
+        del self._watches[place]
+        self._unseen.get((place.stream, place.group), {}).pop(place.id, None)
+        keys = group_keys(place.stream, place.group)
+        channel = keys.result(place.id)
+        del self._channels[channel]
+        left = self._gates[keys.results] = self._gates[keys.results] - 1
+        if not left:
+            del self._gates[keys.results]
+        self._listener.unsubscribe([channel] if left else [channel, keys.results])
+
+    def _fail(self, error: Exception) -> None:
+        for watch in self._watches.values():
+            watch.finish(error)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):  # a defect: nobody is to wait for ever
+            self._fail(error)
+
+    # -- hearing --------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        """Hear what is published, for as long as anybody waits and a little longer."""
+        attempt, has_heard = 0, False
+        try:
+            while self._watches:
+                try:
+                    await self._listener.open()
+                    self._listener.subscribe([*self._gates, *self._channels])
+                    async for heard in self._heard():
+                        self.trouble, attempt, has_heard = None, 0, True
+                        self._take(heard)
+                    return
+                except ServerUnavailable as error:
+                    if not has_heard:
+                        raise
+                    self.trouble = error
+                    attempt += 1
+                    await asyncio.sleep(BACKOFF.delay(attempt))
+        except StreamqError as error:
+            self._fail(error)
+        finally:
+            self._listener.close()
+            self._listening = None
+
+    async def _heard(self) -> Any:
+        """What the connection hears, until nobody has waited for a while."""
+        look_at = time.monotonic() + LOOK_AGAIN
+        while True:
+            news = await self._listener.hear()
+            if not news and not self._watches:
+                return
+            for heard in news:
+                yield heard
+            if time.monotonic() >= look_at:
+                look_at = time.monotonic() + LOOK_AGAIN
+                for place in self._watches:
+                    self._look_at(place)
+
+    def _take(self, heard: Heard) -> None:
+        place = self._channels.get(heard.channel)
+        if place is None:
+            return  # of a group, or forgotten since
+        watch = self._watches[place]
+        what, _, rest = (heard.message or "").partition(" ")
+        if what == "at":
+            progress = read_progress(*rest.partition(" ")[::2])
+            for callback in watch.on_progress if progress else ():
+                try:
+                    callback(progress)
+                except Exception:
+                    _log.exception("what is told of progress failed")
+            return
+        if what == "dead":
+            watch.letter = rest
+        elif what == "done":
+            watch.told = True
+        self._look_at(place)
+
+    # -- looking --------------------------------------------------------------
+
+    def _look_at(self, place: Place) -> None:
+        self._unseen.setdefault((place.stream, place.group), {})[place.id] = None
+        if self._looking is None:
+            self._looking = self._start(self._look())
+
+    async def _look(self) -> None:
+        """Read the records of those that are to be looked at, many in one call."""
+        attempt = 0
+        try:
+            while self._unseen:
+                (stream, group), ids = next(iter(self._unseen.items()))
+                chunk = list(ids)[:CHUNK]
+                for id in chunk:
+                    del ids[id]
+                if not ids:
+                    del self._unseen[stream, group]
+                places = [Place(stream, group, id) for id in chunk]
+                try:
+                    await self._look_at_some(stream, group, chunk)
+                    attempt = 0
+                except ServerUnavailable as error:
+                    self.trouble = error
+                    attempt += 1
+                    await asyncio.sleep(BACKOFF.delay(attempt))
+                    for place in places:
+                        if place in self._watches:
+                            self._unseen.setdefault((stream, group), {})[place.id] = None
+                except StreamqError as error:
+                    for place in places:
+                        if watch := self._watches.get(place):
+                            watch.finish(error)
+        finally:
+            self._looking = None
+
+    async def _look_at_some(self, stream: str, group: str, ids: list[str]) -> None:
+        ends = await self._ends(stream, group, ids)
+        for id, end in zip(ids, ends, strict=True):
+            watch = self._watches.get(Place(stream, group, id))
+            if watch is not None and isinstance(end, Finished):
+                watch.finish(end)
+
+    async def _ends(self, stream: str, group: str, ids: list[str]) -> list[Finished | str]:
+        keys = group_keys(stream, group)
+        rows: list[list[bytes]] = await self._server.run(lua.outcomes(keys, ids))
+        without: dict[str, str] = {}
+        for id, row in zip(ids, rows, strict=True):
+            watch = self._watches.get(Place(stream, group, id))
+            if row[0] == b"settled" and not (watch and watch.told):
+                without[id] = watch.letter if watch else ""
+        letters = await find_letters(self._server, keys, without) if without else {}
+        ends: list[Finished | str] = []
+        for id, row in zip(ids, rows, strict=True):
+            what, first, second = (part.decode() for part in (*row, b"", b"")[:3])
+            if what == "waiting":
+                ends.append(first)
+            elif what == "elsewhere":
+                note = f"it is for the group {first} only"
+                ends.append(Finished(id, stream, group, "skipped", note=note))
+            elif id in letters:
+                ends.append(Finished(id, stream, group, "dead", letter=letters[id]))
+            elif what in STATES:
+                ends.append(
+                    Finished(
+                        id, stream, group, next(one for one in STATES if one == what),
+                        raw=bytes((*row, b"", b"")[1]) if what == "succeeded" else b"", note=second,
+                    )
+                )  # fmt: skip
+            else:
+                ends.append(Finished(id, stream, group, "settled"))
+        return ends
+
+
+__all__ = ["SILENCE", "Place", "Watches"]
