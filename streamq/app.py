@@ -8,6 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
+from streamq.app_results import AppResults
 from streamq.codec import Codec
 from streamq.errors import ConfigError
 from streamq.group import Group, Registry, name_of
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from streamq.event import Event
 
 
-class App(Registry):
+class App(Registry, AppResults):
     """The groups that work on a server's streams, and the way to write jobs to them.
 
     Args:
@@ -74,7 +75,8 @@ class App(Registry):
         replica_timeout: float = REPLICA_TIMEOUT,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
     ) -> None:
-        super().__init__(stream=stream, ignore=ignore, middleware=middleware)
+        Registry.__init__(self, stream=stream, ignore=ignore, middleware=middleware)
+        AppResults.__init__(self)
         self.url = url
         self._produce_middleware = tuple(produce_middleware)
         self.codec = codec
@@ -240,7 +242,9 @@ class App(Registry):
             type, data, key=key, unique=unique, unique_for=unique_for,
             delay=delay, at=at, expires=expires, trace=trace,
         )  # fmt: skip
-        return await self.producer.produce(stream or self.stream, job)
+        stream = stream or self.stream
+        enqueued = await self.producer.produce(stream, job)
+        return enqueued.at(self._homes.get(stream) or self._home(stream))
 
     async def produce_many(
         self,
@@ -267,7 +271,8 @@ class App(Registry):
         """
         if options:
             NewJob("", **options)  # refuses what is no option before anything is written
-        return await self.producer.produce_many(stream or self.stream, jobs, options)
+        stream = stream or self.stream
+        return (await self.producer.produce_many(stream, jobs, options)).at(self._home(stream))
 
     # -- looking at jobs ------------------------------------------------------
 
@@ -311,6 +316,7 @@ class App(Registry):
 
     async def close(self) -> None:
         """Close the connections. The app can be used again."""
+        await self._close_results()
         if self._server is not None:
             await self._server.close()
             self._server = self._producer = None

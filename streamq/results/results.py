@@ -126,7 +126,11 @@ class Results:
         check_timeout(timeout)
         wanted = list(dict.fromkeys(jobs))
         ended: asyncio.Queue[asyncio.Task[Finished]] = asyncio.Queue()
-        tasks = [asyncio.ensure_future(self.finished(*job, group, timeout)) for job in wanted]
+        names = {stream: await self.group(stream, group) for stream, _ in wanted}
+        tasks = [
+            asyncio.ensure_future(self.finished(stream, id, names[stream], timeout))
+            for stream, id in wanted
+        ]
         for task in tasks:
             task.add_done_callback(ended.put_nowait)
         try:

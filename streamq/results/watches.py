@@ -16,10 +16,10 @@ from streamq import lua
 from streamq.errors import ServerUnavailable, StreamqError
 from streamq.results.finished import STATES, Finished
 from streamq.results.letters import find_letters
-from streamq.results.progress import OnProgress, read_progress
+from streamq.results.progress import OnProgress, Progress, read_progress
 from streamq.retry import Backoff
 from streamq.server import Server
-from streamq.server.listener import SILENCE, Heard
+from streamq.server.listener import Heard
 from streamq.wire.keys import group_keys
 
 BACKOFF = Backoff(base=0.05, factor=2, cap=0.8)
@@ -218,11 +218,8 @@ class Watches:
         what, _, rest = (heard.message or "").partition(" ")
         if what == "at":
             progress = read_progress(*rest.partition(" ")[::2])
-            for callback in watch.on_progress if progress else ():
-                try:
-                    callback(progress)
-                except Exception:
-                    _log.exception("what is told of progress failed")
+            if progress is not None:
+                _tell(watch, progress)
             return
         if what == "dead":
             watch.letter = rest
@@ -304,4 +301,9 @@ class Watches:
         return ends
 
 
-__all__ = ["SILENCE", "Place", "Watches"]
+def _tell(watch: Watch, progress: Progress) -> None:
+    for callback in list(watch.on_progress):
+        try:
+            callback(progress)
+        except Exception:
+            _log.exception("on_progress failed for a job that is waited for")

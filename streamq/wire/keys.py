@@ -20,7 +20,9 @@ PARKED = "~retry"
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others
-    "string": re.compile(r".*\{[^}]+\}.*:(unique:.+|scheduled:id:.+|group:[^:]+:reclaim)", re.DOTALL),
+    "string": re.compile(
+        r".*\{[^}]+\}.*:(unique:.+|scheduled:id:.+|group:[^:]+:reclaim)", re.DOTALL
+    ),
     "zset": re.compile(r".*\{[^}]+\}.*:(scheduled|group:[^:]+:retry)", re.DOTALL),
     "hash": re.compile(r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:job:[^:]+)", re.DOTALL),
 }
