@@ -10,7 +10,7 @@ from typing import Any
 from streamq.errors import ConfigError, ResultTimeout, ServerRefused, StreamqError
 from streamq.results.finished import Finished, State
 from streamq.results.progress import OnProgress
-from streamq.results.scheduled import entry_of, is_scheduled
+from streamq.results.scheduled import entry_of, is_scheduled, look_up
 from streamq.results.watches import Place, Watches
 from streamq.server import Server
 from streamq.text import printable
@@ -203,23 +203,25 @@ class Results:
         self, stream: str, job_id: str, known: str | None, group: str, timeout: float
     ) -> Finished:
         """What the record says when the time is up: a worker may lack the right to tell."""
-        watches = self._watching()
         after = f" after {timeout:g} s" if timeout else ""
-        if known is None:
-            raise ResultTimeout(f"the job {job_id} is for later{after}: its time has not come",
-                                job_id, group)  # fmt: skip
-        where = f"the group {group}"
+        watches = self._watching()
         try:
             async with asyncio.timeout(LAST_LOOK):
-                end = await watches.look_once(Place(stream, group, known))
+                if known is None:
+                    known, due = await look_up(self._server, stream, job_id)
+                    if known is None and due is None:
+                        return _gone(stream, job_id, group)
+                end = await watches.look_once(Place(stream, group, known)) if known else None
         except (TimeoutError, StreamqError) as error:
             why = f"; the server cannot be asked now: {watches.trouble or error}"
         else:
             if isinstance(end, Finished):
                 return replace(end, id=job_id)
             why = "; that group does not exist yet: is its worker running?" if end else ""
+            if end is None:
+                why = "; it is for later, and is not written yet"
         raise ResultTimeout(
-            f"the job {job_id} is not finished in {where}{after}{why}", job_id, group
+            f"the job {job_id} is not finished in the group {group}{after}{why}", job_id, group
         )
 
 

@@ -46,24 +46,34 @@ async def entry_of(server: Server, stream: str, name: str) -> str | None:
         ``None`` when there is no schedule of that name, and no note of what became of it: it
         was cancelled, or was written more than an hour ago.
     """
+    late = 0
+    while True:
+        entry, wait = await look_up(server, stream, name)
+        if entry is not None or wait is None:
+            return entry
+        if wait <= 0:
+            late += 1
+            wait = BACKOFF.delay(late)
+        await asyncio.sleep(min(wait, LONGEST))
+
+
+async def look_up(server: Server, stream: str, name: str) -> tuple[str | None, float | None]:
+    """The entry that a scheduled job has become, if it has; else the seconds until it is due.
+
+    Both are ``None`` where there is no trace of it.
+    """
     keys = stream_keys(stream)
     commands = [
         pack(("TIME",)), pack(("ZSCORE", keys.scheduled, name)),
         pack(("GET", keys.scheduled_id(name))),
     ]  # fmt: skip
-    late = 0
-    while True:
-        async with server.borrowed() as link:
-            clock, due, entry = await link.exchange(b"".join(commands), len(commands))
-        for reply in (clock, due, entry):
-            if isinstance(reply, StreamqError):
-                raise reply
-        if entry is not None:
-            return str(entry, "ascii")
-        if due is None:
-            return None
-        wait = float(due) / 1000 - int(clock[0]) - int(clock[1]) / 1e6
-        if wait <= 0:
-            late += 1
-            wait = BACKOFF.delay(late)
-        await asyncio.sleep(min(wait, LONGEST))
+    async with server.borrowed() as link:
+        replies = await link.exchange(b"".join(commands), len(commands))
+    for reply in replies:
+        if isinstance(reply, StreamqError):
+            raise reply
+    clock, due, entry = replies
+    if entry is not None:
+        return str(entry, "ascii"), None
+    now = int(clock[0]) + int(clock[1]) / 1e6
+    return None, None if due is None else float(due) / 1000 - now
