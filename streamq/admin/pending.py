@@ -12,6 +12,7 @@ from streamq.admin.content import content
 from streamq.admin.reading import PAGE, count_of, pending_pages, text
 from streamq.errors import ConfigError, GroupNotFound
 from streamq.limits import LEASE
+from streamq.results.progress import read_progress
 from streamq.server import Server
 from streamq.text import printable
 from streamq.wire.keys import PARKED, group_keys
@@ -43,6 +44,8 @@ class PendingJob:
             for longer than the lease: a worker will reclaim it).
         next_attempt: seconds until its retry is due; 0 when it is due now.
         error: the error of its last failed delivery.
+        progress: how far its handler says it is, 0 to 1, while it runs.
+        progress_note: what it says of that.
         preview: the beginning of its data, on one line.
         in_stream: ``False`` when its entry was deleted while it was pending.
     """
@@ -61,10 +64,26 @@ class PendingJob:
     error: str | None
     preview: str
     in_stream: bool
+    progress: float | None = None
+    progress_note: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data."""
         return asdict(self)
+
+
+PROGRESS = (b"progress", b"progress_note", b"progress_of")
+"""The fields of a record that say how far a job is, and at which delivery."""
+
+
+def progress_of(
+    done: bytes | None, note: bytes | None, of: bytes | None, *, deliveries: int, parked: bool
+) -> tuple[float | None, str | None]:
+    """How far a running job is; what an earlier delivery has left is not meant."""
+    if not done or parked or of != b"%d" % deliveries:
+        return None, None
+    found = read_progress(text(done), text(note or b""))
+    return (None, None) if found is None else (found.done, found.note or None)
 
 
 class Wanted(NamedTuple):
@@ -135,12 +154,13 @@ async def _look(
         for id, row in zip(ids, rows, strict=False):
             if row == 0:
                 continue
-            raw_consumer, idle, deliveries, due, error, fields, noted = row
+            raw_consumer, idle, deliveries, due, error, fields, noted, *progress = row
             consumer = text(raw_consumer)
             if not wanted.has(consumer, idle):
                 continue
             job = content(fields)
             parked = consumer == PARKED
+            done, said = progress_of(*progress, deliveries=deliveries, parked=parked)
             jobs.append(
                 PendingJob(
                     id, job.type, stream, group,
@@ -156,6 +176,8 @@ async def _look(
                     error=text(error) or None,
                     preview="" if job.raw is None else printable(job.raw, PREVIEW),
                     in_stream=bool(fields),
+                    progress=done,
+                    progress_note=said,
                 )
             )  # fmt: skip
         ids = ids[len(rows) :]

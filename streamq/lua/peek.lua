@@ -12,7 +12,8 @@
 -- Returns {the server's time in ms, then for each entry that was looked at:
 --          {consumer, idle ms, delivery count, due time in ms or '', last error or '',
 --           {field, value, ...}, empty when it is no longer in the stream,
---           deliveries that it may have, or '' where no failure has said},
+--           deliveries that it may have, or '' where no failure has said,
+--           how far it is (0 to 1), a note on that, at which delivery: each '' for unknown},
 --          or 0 when it is not pending in this group}.
 --@include clock
 --@include cut
@@ -30,10 +31,12 @@ for i = 3, #ARGV do
         if entry then
             fields, size = cut(entry[2], bytes)
         end
-        local noted = redis.pcall('HMGET', KEYS[i], 'error', 'deliveries')
+        local noted = redis.pcall('HMGET', KEYS[i], 'error', 'deliveries',
+            'progress', 'progress_note', 'progress_of')
         answer = {
             row[2], row[3], row[4], redis.call('ZSCORE', retry, id) or '',
-            noted[1] or '', fields, noted[2] or '',
+            noted[1] or '', fields, noted[2] or '', noted[3] or '', noted[4] or '',
+            noted[5] or '',
         }
         read = read + size
     end

@@ -29,6 +29,7 @@ from streamq.text import printable
 from streamq.verdict import Outcome, Verdict
 from streamq.wire.keys import GroupKeys
 from streamq.worker.inflight import InFlight
+from streamq.worker.progress import ProgressNotes
 from streamq.worker.reconnect import Reconnect
 from streamq.worker.settle_call import emitted, settle_call
 
@@ -50,6 +51,7 @@ class Settler:
         result_ttl: seconds for which a finished job's record is kept; 0 leaves none.
         clock: how far the server's clock is ahead of ours.
         parked: called with the seconds until a retry that was parked is due.
+        progress: knows of which jobs it is noted how far they are.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Settler:
         reconnect: Reconnect,
         signals: Signals,
         parked: Callable[[float], None],
+        progress: ProgressNotes,
     ) -> None:
         self._keys = keys
         self._stage = f"settle {keys.stream} {keys.group}"
@@ -75,6 +78,7 @@ class Settler:
         self._reconnect = reconnect
         self._signals = signals
         self._parked = parked
+        self._progress = progress
         self._gathered: list[Verdict] = []
         self._idle: dict[int, asyncio.Future[None]] = {}
         self._enough = inf
@@ -140,7 +144,10 @@ class Settler:
         self._enough = inf if not self._idle else FULL if in_flight else 1
 
     async def _settle(self, batch: Sequence[Verdict], number: int) -> None:
-        call = settle_call(self._keys, self._consumer, self._record_ttl, self._clock.ahead, batch)
+        call = settle_call(
+            self._keys, self._consumer, self._record_ttl, self._clock.ahead, batch,
+            self._progress.over(batch) if self._progress.told else (),
+        )  # fmt: skip
         deliveries = [(verdict.job.id, verdict.job.attempt) for verdict in batch]
         self._in_flight[number] = deliveries
 
@@ -180,6 +187,8 @@ class Settler:
             }
             self._in_doubt.difference_update(deliveries)
         self._taken.let_go(deliveries)
+        if self._progress.told:
+            self._progress.settled(deliveries)
         del self._in_flight[number]
         if refused:
             self._tell_refused(batch, refused)

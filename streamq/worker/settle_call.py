@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from streamq import lua
@@ -26,8 +26,9 @@ _SUCCEEDED = Outcome.SUCCEEDED  # Python 3.11 is slow to look a member up
 
 
 def settle_call(
-    keys: GroupKeys, consumer: str, record_ttl: int, ahead: float, batch: Sequence[Verdict]
-) -> lua.Call:
+    keys: GroupKeys, consumer: str, record_ttl: int, ahead: float, batch: Sequence[Verdict],
+    noted: Collection[str] = (),
+) -> lua.Call:  # fmt: skip
     """The call that applies a batch of verdicts.
 
     Those that follow each other and are alike share their head.
@@ -36,6 +37,7 @@ def settle_call(
         record_ttl: how long status records are kept, ms; 0 leaves none.
         ahead: seconds by which the server's clock is ahead of ours: times in records are the
             server's, as those in entry IDs are.
+        noted: the jobs of which it is noted how far they are; that is over now.
     """
     more_keys: list[str] = []
     pairs: list[Arg] = []
@@ -47,12 +49,16 @@ def settle_call(
         job = verdict.job
         pairs += (job.id, job.attempt)
         head, words, recorded = _words(verdict, record_ttl, ahead)
-        if head != run or not head or job.emitted:
+        is_noted = noted and job.id in noted
+        if head != run or not head or job.emitted or is_noted:
             if run:
                 verdicts[count_at] = count
             for event in emitted(verdict):
                 verdicts += ("e", len(event.fields), *event.fields)
                 more_keys.append(event.stream)
+            if is_noted:
+                verdicts.append("p")
+                more_keys.append(job_prefix + job.id)
             run, count, count_at = head, 0, len(verdicts) + 1
             verdicts += head
         count += 1

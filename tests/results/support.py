@@ -20,13 +20,13 @@ GATE = "{jobs}:group:images:results"
 
 def waiting(client: redis.Redis, group: str = "images") -> int:
     """How many connections wait for results of a group."""
-    [(_, count)] = client.pubsub_shardnumsub(f"{{jobs}}:group:{group}:results")  # type: ignore[no-untyped-call]  # redis-py's
+    [(_, count)] = client.pubsub_shardnumsub(f"{{jobs}}:group:{group}:results")
     return int(count)
 
 
 def heard(client: redis.Redis) -> int:
     """How many jobs are waited for, by all connections together."""
-    channels: Any = client.pubsub_shardchannels("*:results:*")  # type: ignore[no-untyped-call]  # redis-py's
+    channels: Any = client.pubsub_shardchannels("*:results:*")
     return len(channels)
 
 
