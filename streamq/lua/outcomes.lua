@@ -8,7 +8,8 @@
 -- ARGV[2..] entry IDs
 --
 -- Returns for each: {what, a, b}. What is
---   'waiting'    queued, running or waiting for a retry; a: 'no group' where there is none yet
+--   'waiting'    queued, running or waiting for a retry; a: 'no group' where there is none yet,
+--                or else how far it is (0 to 1), or ''; b: a note on that
 --   'settled'    finished, and no record says how
 --   'elsewhere'  not for this group; a: the one that it is for
 --   'missing'    there is no such entry
@@ -44,11 +45,17 @@ local function target(id)
 end
 
 local function look(id, record)
-    local noted = redis.pcall('HMGET', record, 'state', 'result', 'note')
+    local noted = redis.pcall(
+        'HMGET', record, 'state', 'result', 'note', 'progress', 'progress_note', 'progress_of'
+    )
     if noted[1] then
         return { noted[1], noted[2] or '', noted[3] or '' }
     end
-    if last and #redis.call('XPENDING', stream, group, id, id, 1) > 0 then
+    local row = last and redis.call('XPENDING', stream, group, id, id, 1)[1]
+    if row then
+        if noted[4] and noted[6] == tostring(row[4]) then
+            return { 'waiting', noted[4], noted[5] or '' }
+        end
         return { 'waiting', '' }
     end
     local only = target(id)

@@ -50,18 +50,27 @@ class Watch:
         end: what became of it, or the error because of which that cannot be known.
         waiting: how many wait.
         on_progress: called with how far it is.
+        progress: how far it was when it last told.
         letter: the ID of its dead letter, if that was told.
         told: whether it was told that it has ended otherwise.
     """
 
-    __slots__ = ("end", "letter", "on_progress", "told", "waiting")
+    __slots__ = ("end", "letter", "on_progress", "progress", "told", "waiting")
 
     def __init__(self) -> None:
         self.end: asyncio.Future[Finished | Exception] = asyncio.get_running_loop().create_future()
         self.waiting = 0
         self.on_progress: list[OnProgress] = []
+        self.progress: Progress | None = None
         self.letter = ""
         self.told = False
+
+    def tell(self, progress: Progress | None) -> None:
+        """Tell those who wait how far it is."""
+        if progress is not None and progress != self.progress:
+            self.progress = progress
+            for callback in list(self.on_progress):
+                _call(callback, progress)
 
     def finish(self, end: Finished | Exception) -> None:
         """Let those who wait go on."""
@@ -101,6 +110,8 @@ class Watches:
         watch.waiting += 1
         if on_progress is not None:
             watch.on_progress.append(on_progress)
+            if watch.progress is not None:
+                _call(on_progress, watch.progress)
         try:
             end = await asyncio.shield(watch.end)
         finally:
@@ -217,9 +228,8 @@ class Watches:
         watch = self._watches[place]
         what, _, rest = (heard.message or "").partition(" ")
         if what == "at":
-            progress = read_progress(*rest.partition(" ")[::2])
-            if progress is not None:
-                _tell(watch, progress)
+            done, _, note = rest.partition(" ")
+            watch.tell(read_progress(done, note))
             return
         if what == "dead":
             watch.letter = rest
@@ -284,6 +294,8 @@ class Watches:
             what, first, second = (part.decode() for part in (*row, b"", b"")[:3])
             if what == "waiting":
                 ends.append(first)
+                if watch := self._watches.get(Place(stream, group, id)):
+                    watch.tell(read_progress(first, second))
             elif what == "elsewhere":
                 note = f"it is for the group {first} only"
                 ends.append(Finished(id, stream, group, "skipped", note=note))
@@ -301,9 +313,8 @@ class Watches:
         return ends
 
 
-def _tell(watch: Watch, progress: Progress) -> None:
-    for callback in list(watch.on_progress):
-        try:
-            callback(progress)
-        except Exception:
-            _log.exception("on_progress failed for a job that is waited for")
+def _call(callback: OnProgress, progress: Progress) -> None:
+    try:
+        callback(progress)
+    except Exception:
+        _log.exception("on_progress failed for a job that is waited for")

@@ -77,14 +77,16 @@ async def test_who_waits_is_told(app: App, client: redis.Redis) -> None:
             job.progress(*now)
 
     job = await app.produce("t")
-    async with waited_for(client, job.wait(timeout=PATIENCE, on_progress=told.append)) as end:
-        async with running(app, settings=KEPT):
-            step.put_nowait((0.5, "half way, and more"))
-            await eventually(lambda: len(told) == 1)
-            step.put_nowait((0.75, ""))
-            await eventually(lambda: len(told) == 2)
-            step.put_nowait((1, ""))
-            assert await end == "succeeded"
+    async with (
+        waited_for(client, job.wait(timeout=PATIENCE, on_progress=told.append)) as end,
+        running(app, settings=KEPT),
+    ):
+        step.put_nowait((0.5, "half way, and more"))
+        await eventually(lambda: len(told) == 1)
+        step.put_nowait((0.75, ""))
+        await eventually(lambda: len(told) == 2)
+        step.put_nowait((1, ""))
+        assert await end == "succeeded"
     assert told == [Progress(0.5, "half way, and more"), Progress(0.75, "")]
 
 
@@ -146,7 +148,7 @@ async def test_what_an_earlier_delivery_has_left_is_not_shown(
     job = await app.produce("t")
     client.xgroup_create("jobs", "images", "0")
     client.xreadgroup("images", "me", {"jobs": ">"})
-    left = {"progress": "0.5", "progress_note": "", "progress_of": "1"}
+    left: dict[Any, Any] = {"progress": "0.5", "progress_note": "", "progress_of": "1"}
     client.hset(f"{{jobs}}:group:images:job:{job.id}", mapping=left)
     assert [one.progress async for one in app.admin.pending("jobs")] == [0.5]
     client.xclaim("jobs", "images", "other", 0, [job.id])
@@ -180,10 +182,11 @@ async def test_in_a_process_it_does_nothing(app: App, client: redis.Redis) -> No
 
 
 async def test_a_server_that_is_lost_meanwhile(app: App, client: redis.Redis) -> None:
-    go_on = asyncio.Event()
+    begun, go_on = asyncio.Event(), asyncio.Event()
 
     @app.group("images").handler("t")
     async def run(job: Job) -> None:
+        begun.set()
         await go_on.wait()
         job.progress(0.5)
         await eventually(lambda: record(client, job.id).get("progress") == "0.5")
@@ -191,7 +194,7 @@ async def test_a_server_that_is_lost_meanwhile(app: App, client: redis.Redis) ->
     await app.produce("t")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(drain(app))
-        await eventually(lambda: client.xinfo_groups("jobs")[0]["pending"])
+        await begun.wait()
         command(client, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         go_on.set()
 
