@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from copy import copy
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from streamq.group import Group
 from streamq.new_job import Enqueued, Home
@@ -27,7 +27,6 @@ class AppResults:
     def __init__(self) -> None:
         self._results: Results | None = None
         self._homes: dict[str, Home] = {}
-        self._sync: SyncApp | None = None
 
     @property
     def server(self) -> Server:
@@ -93,17 +92,20 @@ class AppResults:
     @property
     def sync(self) -> SyncApp:
         """The same for programs without an event loop: Django, scripts, threads."""
-        if self._sync is None:
+        known = self.__dict__.get("_sync")
+        if known is None:
             from streamq.sync import SyncApp
 
-            self._sync = SyncApp(self)
-        return self._sync
+            # In one step: two threads may ask at once.
+            known = self.__dict__.setdefault("_sync", SyncApp(self))
+        return cast("SyncApp", known)
 
     def twin(self) -> Self:
         """The same app with connections of its own, for another event loop."""
         other = copy(self)
-        other._server = other._producer = other._results = other._sync = None
+        other._server = other._producer = other._results = None
         other._homes = {}
+        other.__dict__.pop("_sync", None)
         return other
 
     async def _close_results(self) -> None:
