@@ -96,7 +96,7 @@ class Results:
         try:
             async with asyncio.timeout(timeout or None) as scope:
                 if later and timeout != 0:
-                    known = await entry_of(self._server, stream, job_id)
+                    known = await entry_of(self._server, stream, job_id, self._watching().few)
                     if known is None:
                         return _gone(stream, job_id, name)
                 if timeout != 0 and known is not None:
@@ -186,7 +186,8 @@ class Results:
 
     async def _known_groups(self, stream: str) -> list[str]:
         try:
-            rows = await self._server.call("XINFO", "GROUPS", stream)
+            async with self._watching().few:
+                rows = await self._server.call("XINFO", "GROUPS", stream)
         except ServerRefused as error:
             if "no such key" in str(error):
                 return []
@@ -208,7 +209,8 @@ class Results:
         try:
             async with asyncio.timeout(LAST_LOOK):
                 if known is None:
-                    known, due = await look_up(self._server, stream, job_id)
+                    async with watches.few:
+                        known, due = await look_up(self._server, stream, job_id)
                     if known is None and due is None:
                         return _gone(stream, job_id, group)
                 end = await watches.look_once(Place(stream, group, known)) if known else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from streamq.errors import ConfigError, StreamqError
 from streamq.retry import Backoff
@@ -39,8 +40,13 @@ def is_scheduled(job_id: str) -> bool:
     return False
 
 
-async def entry_of(server: Server, stream: str, name: str) -> str | None:
+async def entry_of(
+    server: Server, stream: str, name: str, few: AbstractAsyncContextManager[object] | None = None
+) -> str | None:
     """Wait until a scheduled job is written, and return the ID of its entry.
+
+    Args:
+        few: entered for each look, to keep their number at once small.
 
     Returns:
         ``None`` when there is no schedule of that name, and no note of what became of it: it
@@ -48,7 +54,8 @@ async def entry_of(server: Server, stream: str, name: str) -> str | None:
     """
     late = 0
     while True:
-        entry, wait = await look_up(server, stream, name)
+        async with few or nullcontext():
+            entry, wait = await look_up(server, stream, name)
         if entry is not None or wait is None:
             return entry
         if wait <= 0:

@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 from streamq import lua
-from streamq.errors import ServerUnavailable, StreamqError
+from streamq.errors import ServerError, ServerUnavailable, StreamqError
 from streamq.results.finished import STATES, Finished
 from streamq.results.letters import find_letters
 from streamq.results.progress import OnProgress, Progress, read_progress
@@ -31,6 +31,9 @@ permission to tell, or be of a version that does not."""
 
 CHUNK = 100
 """Jobs looked at in one call."""
+
+FEW = 4
+"""Calls at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +98,10 @@ class Watches:
         """By the channel of a group: how many jobs of it are watched."""
         self._unseen: dict[tuple[str, str], dict[str, None]] = {}
         """By stream and group, the jobs that are to be looked at."""
+        self._asked: dict[Place, list[asyncio.Future[Finished | str | Exception]]] = {}
+        """Those who want to know what the next look at a job finds."""
+        self.few = asyncio.Semaphore(FEW)
+        """For all else that is asked: a thousand that wait open no thousand connections."""
         self._listening: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
 
@@ -125,9 +132,19 @@ class Watches:
         return end
 
     async def look_once(self, place: Place) -> Finished | str:
-        """What a job's record says now; a word about it while there is no end."""
-        [end] = await self._ends(place.stream, place.group, [place.id])
-        return end
+        """What a job's record says now; a word about it while there is no end.
+
+        Raises:
+            StreamqError: the server does not permit it, or a key is of another type.
+        """
+        asked: asyncio.Future[Finished | str | Exception]
+        asked = asyncio.get_running_loop().create_future()
+        self._asked.setdefault(place, []).append(asked)
+        self._look_at(place)
+        answer = await asked
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def close(self) -> None:
         """Close the connection. Whoever still waits is told so."""
@@ -158,7 +175,8 @@ class Watches:
         if self._watches.get(place) is not watch:
             return
         del self._watches[place]
-        self._unseen.get((place.stream, place.group), {}).pop(place.id, None)
+        if place not in self._asked:
+            self._unseen.get((place.stream, place.group), {}).pop(place.id, None)
         keys = group_keys(place.stream, place.group)
         channel = keys.result(place.id)
         del self._channels[channel]
@@ -170,6 +188,13 @@ class Watches:
     def _fail(self, error: Exception) -> None:
         for watch in self._watches.values():
             watch.finish(error)
+        for place in list(self._asked):
+            self._answer(place, error)
+
+    def _answer(self, place: Place, answer: Finished | str | Exception) -> None:
+        for asked in self._asked.pop(place, ()):
+            if not asked.done():
+                asked.set_result(answer)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -195,8 +220,8 @@ class Watches:
                         self.trouble, attempt, has_heard = None, 0, True
                         self._take(heard)
                     return
-                except ServerUnavailable as error:
-                    if not has_heard:
+                except ServerError as error:
+                    if not error.passing or not has_heard:
                         raise
                     self.trouble = error
                     attempt += 1
@@ -255,28 +280,35 @@ class Watches:
                     del ids[id]
                 if not ids:
                     del self._unseen[stream, group]
-                places = [Place(stream, group, id) for id in chunk]
                 try:
                     await self._look_at_some(stream, group, chunk)
                     attempt = 0
-                except ServerUnavailable as error:
+                except StreamqError as error:
+                    places = [Place(stream, group, id) for id in chunk]
+                    if not (isinstance(error, ServerError) and error.passing):
+                        self._give_up(places, error)
+                        continue
                     self.trouble = error
                     attempt += 1
                     await asyncio.sleep(BACKOFF.delay(attempt))
                     for place in places:
-                        if place in self._watches:
-                            self._unseen.setdefault((stream, group), {})[place.id] = None
-                except StreamqError as error:
-                    for place in places:
-                        if watch := self._watches.get(place):
-                            watch.finish(error)
+                        if place in self._watches or place in self._asked:
+                            self._look_at(place)
         finally:
             self._looking = None
 
+    def _give_up(self, places: list[Place], error: StreamqError) -> None:
+        for place in places:
+            self._answer(place, error)
+            if watch := self._watches.get(place):
+                watch.finish(error)
+
     async def _look_at_some(self, stream: str, group: str, ids: list[str]) -> None:
-        ends = await self._ends(stream, group, ids)
+        ends = await self._ends(stream, group, ids) if ids else []
         for id, end in zip(ids, ends, strict=True):
-            watch = self._watches.get(Place(stream, group, id))
+            place = Place(stream, group, id)
+            self._answer(place, end)
+            watch = self._watches.get(place)
             if watch is not None and isinstance(end, Finished):
                 watch.finish(end)
 

@@ -428,3 +428,33 @@ async def test_closing_the_app_tells_those_who_wait(app: App, client: redis.Redi
         await app.close()
         with pytest.raises(ServerUnavailable, match="closed while a job was waited for"):
             await result
+
+
+async def test_a_thousand_that_ask_open_few_connections(app: App, client: redis.Redis) -> None:
+    client.xgroup_create("jobs", "images", "0", mkstream=True)
+    jobs = await app.produce_many([("ok", {})] * 1000)
+    before: Any = client.info("stats")["total_connections_received"]
+    waiters = [job.wait(timeout=0.2) for job in jobs]
+    ends = await asyncio.gather(*waiters, return_exceptions=True)
+    assert {type(end) for end in ends} == {ResultTimeout}
+    after: Any = client.info("stats")["total_connections_received"]
+    assert after - before < 20
+
+
+async def test_the_same_for_an_administrator(app: App) -> None:
+    images(app)
+    job = await app.produce("ok", {"n": 1})
+    with pytest.raises(ResultTimeout):
+        await app.admin.result("jobs", job.id, "images", timeout=0)
+    await drain(app, settings=KEPT)
+    assert await app.admin.result("jobs", job.id, timeout=PATIENCE) == {"n": 1}
+    end = await app.admin.finished("jobs", job.id, "images", timeout=PATIENCE)
+    assert (end.state, end.group, end.value) == ("succeeded", "images", {"n": 1})
+
+
+async def test_a_record_that_cannot_be_read_is_an_error(app: App, client: redis.Redis) -> None:
+    job = await app.produce("ok")
+    client.delete("jobs")
+    client.set("jobs", "x")
+    with pytest.raises(StreamqError, match="holds another type"):
+        await job.result(group="images", timeout=PATIENCE)
