@@ -154,7 +154,7 @@ async def _look(
         for id, row in zip(ids, rows, strict=False):
             if row == 0:
                 continue
-            raw_consumer, idle, deliveries, due, error, fields, noted, *progress = row
+            raw_consumer, idle, deliveries, due, error, fields, noted, progress = row
             consumer = text(raw_consumer)
             if not wanted.has(consumer, idle):
                 continue

@@ -13,7 +13,7 @@
 --          {consumer, idle ms, delivery count, due time in ms or '', last error or '',
 --           {field, value, ...}, empty when it is no longer in the stream,
 --           deliveries that it may have, or '' where no failure has said,
---           how far it is (0 to 1), a note on that, at which delivery: each '' for unknown},
+--           {how far it is (0 to 1), a note on that, at which delivery; each '' for unknown}},
 --          or 0 when it is not pending in this group}.
 --@include clock
 --@include cut
@@ -35,8 +35,8 @@ for i = 3, #ARGV do
             'progress', 'progress_note', 'progress_of')
         answer = {
             row[2], row[3], row[4], redis.call('ZSCORE', retry, id) or '',
-            noted[1] or '', fields, noted[2] or '', noted[3] or '', noted[4] or '',
-            noted[5] or '',
+            noted[1] or '', fields, noted[2] or '',
+            { noted[3] or '', noted[4] or '', noted[5] or '' },
         }
         read = read + size
     end

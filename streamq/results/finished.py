@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -18,6 +19,9 @@ from streamq.errors import (
 from streamq.results.letters import Letter
 from streamq.text import printable
 from streamq.wire.entry import decode_data
+
+Decode = Callable[[bytes], Any]
+"""Makes a value of a result as it was written, or raises :class:`InvalidEntry`."""
 
 State = Literal["succeeded", "dead", "expired", "cancelled", "skipped", "settled", "missing"]
 STATES: tuple[State, ...] = get_args(State)
@@ -41,6 +45,7 @@ class Finished:
     raw: bytes = field(default=b"", repr=False)
     note: str = field(default="", repr=False)
     letter: Letter | None = field(default=None, repr=False)
+    decode: Decode = field(default=decode_data, repr=False, compare=False)
 
     @property
     def value(self) -> Any:
@@ -52,7 +57,7 @@ class Finished:
         error = self.error
         if error is not None:
             raise error
-        return decode_data(self.raw) if self.raw else None
+        return self.decode(self.raw) if self.raw else None
 
     @property
     def error(self) -> StreamqError | None:
@@ -89,7 +94,7 @@ class Finished:
             return ResultExpired(told + self.note, self.id, self.group)
         try:
             if self.raw:
-                decode_data(self.raw)
+                self.decode(self.raw)
         except InvalidEntry as error:
             text = str(error).replace("the data", "its result", 1)
             return ResultExpired(told + text, self.id, self.group)

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from streamq.errors import ConfigError, ResultTimeout, ServerRefused, StreamqError
-from streamq.results.finished import Finished, State
+from streamq.results.finished import Decode, Finished, State
 from streamq.results.progress import OnProgress
 from streamq.results.scheduled import entry_of, is_scheduled, look_up
 from streamq.results.watches import Place, Watches
 from streamq.server import Server
 from streamq.text import printable
+from streamq.wire.entry import decode_data
 from streamq.wire.keys import check_group, check_stream
 
 LAST_LOOK = 2.0
@@ -29,10 +30,14 @@ class Results:
     Args:
         server: where the jobs are.
         groups_of: the groups of a stream; those that the server knows, where it names none.
+        decode: makes a value of a result as it was written.
     """
 
-    def __init__(self, server: Server, groups_of: GroupsOf | None = None) -> None:
+    def __init__(
+        self, server: Server, groups_of: GroupsOf | None = None, decode: Decode = decode_data
+    ) -> None:
         self._server = server
+        self._decode = decode
         self._groups_of = groups_of
         self._watches: Watches | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -181,7 +186,7 @@ class Results:
         loop = asyncio.get_running_loop()
         if self._watches is None or loop is not self._loop:
             # A program may call asyncio.run() more than once.
-            self._watches, self._loop = Watches(self._server), loop
+            self._watches, self._loop = Watches(self._server, self._decode), loop
         return self._watches
 
     async def _known_groups(self, stream: str) -> list[str]:

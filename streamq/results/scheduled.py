@@ -14,7 +14,7 @@ from streamq.text import printable
 from streamq.wire.entry import check_id
 from streamq.wire.keys import stream_keys
 
-NAME = re.compile(r"s-[0-9a-f]{16}")
+NAME = re.compile(r"s-[0-9A-Za-z_-]{1,128}")
 
 BACKOFF = Backoff(base=0.05, factor=2, cap=1.0)
 """Between two looks at a job that is due and that no worker has written yet."""
@@ -72,7 +72,7 @@ async def look_up(server: Server, stream: str, name: str) -> tuple[str | None, f
     keys = stream_keys(stream)
     commands = [
         pack(("TIME",)), pack(("ZSCORE", keys.scheduled, name)),
-        pack(("GET", keys.scheduled_id(name))),
+        pack(("GET", keys.schedule_id(name))),
     ]  # fmt: skip
     async with server.borrowed() as link:
         replies = await link.exchange(b"".join(commands), len(commands))

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 from streamq import lua
 from streamq.errors import ServerError, ServerUnavailable, StreamqError
-from streamq.results.finished import STATES, Finished
-from streamq.results.letters import find_letters
+from streamq.results.finished import STATES, Decode, Finished, State
+from streamq.results.letters import Letter, find_letters
 from streamq.results.progress import OnProgress, Progress, read_progress
 from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.server.listener import Heard
+from streamq.wire.entry import decode_data
 from streamq.wire.keys import group_keys
 
 BACKOFF = Backoff(base=0.05, factor=2, cap=0.8)
@@ -88,9 +89,10 @@ class Watches:
         trouble: why the server cannot be reached at the moment, if it cannot.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, decode: Decode = decode_data) -> None:
         self.trouble: StreamqError | None = None
         self._server = server
+        self._decode = decode
         self._listener = server.listener("streamq-results")
         self._watches: dict[Place, Watch] = {}
         self._channels: dict[str, Place] = {}
@@ -321,28 +323,30 @@ class Watches:
             if row[0] == b"settled" and not (watch and watch.told):
                 without[id] = watch.letter if watch else ""
         letters = await find_letters(self._server, keys, without) if without else {}
-        ends: list[Finished | str] = []
-        for id, row in zip(ids, rows, strict=True):
-            what, first, second = (part.decode() for part in (*row, b"", b"")[:3])
-            if what == "waiting":
-                ends.append(first)
-                if watch := self._watches.get(Place(stream, group, id)):
-                    watch.tell(read_progress(first, second))
-            elif what == "elsewhere":
-                note = f"it is for the group {first} only"
-                ends.append(Finished(id, stream, group, "skipped", note=note))
-            elif id in letters:
-                ends.append(Finished(id, stream, group, "dead", letter=letters[id]))
-            elif what in STATES:
-                ends.append(
-                    Finished(
-                        id, stream, group, next(one for one in STATES if one == what),
-                        raw=bytes((*row, b"", b"")[1]) if what == "succeeded" else b"", note=second,
-                    )
-                )  # fmt: skip
-            else:
-                ends.append(Finished(id, stream, group, "settled"))
-        return ends
+        return [
+            self._end(Place(stream, group, id), row, letters.get(id))
+            for id, row in zip(ids, rows, strict=True)
+        ]
+
+    def _end(self, place: Place, row: list[bytes], letter: Letter | None) -> Finished | str:
+        """Out of a row of ``outcomes.lua``."""
+        what, first, second = (*row, b"", b"")[:3]
+        state = what.decode("utf-8", "backslashreplace")
+        note = second.decode("utf-8", "backslashreplace")
+        stream, group, id = place
+        if state == "waiting":
+            word = first.decode("utf-8", "backslashreplace")
+            if watch := self._watches.get(place):
+                watch.tell(read_progress(word, note))
+            return word
+        if state == "elsewhere":
+            note = f"it is for the group {first.decode('utf-8', 'backslashreplace')} only"
+            return Finished(id, stream, group, "skipped", note=note)
+        if letter is not None:
+            return Finished(id, stream, group, "dead", letter=letter)
+        known: State = next((one for one in STATES if one == state), "settled")
+        raw = first if known == "succeeded" else b""
+        return Finished(id, stream, group, known, raw, note, decode=self._decode)
 
 
 def _call(callback: OnProgress, progress: Progress) -> None:

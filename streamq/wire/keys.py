@@ -80,9 +80,9 @@ class StreamKeys:
         """The string that maps an idempotency key to the entry it made."""
         return f"{self.prefix}:unique:{key}"
 
-    def scheduled_id(self, name: str) -> str:
-        """The string that maps the name of a scheduled job to the entry that it became."""
-        return f"{self.prefix}:scheduled:id:{name}"
+    def schedule_id(self, name: str) -> str:
+        """The string that maps the name of a schedule to the entry that it has become."""
+        return f"{self.scheduled}:id:{name}"
 
     def group(self, group: str) -> GroupKeys:
         """The keys of one consumer group of this stream."""

@@ -271,7 +271,7 @@ async def test_a_job_by_its_id_from_another_program(app: App, server: Any) -> No
     assert await found.result(timeout=PATIENCE) == {"n": 1}
 
 
-@pytest.mark.parametrize("id", ["", "x", "17-", "1-2-3", "s-xyz", "99999999999999999999-0"])
+@pytest.mark.parametrize("id", ["", "x", "17-", "1-2-3", "s-", "s-x y", "99999999999999999999-0"])
 async def test_what_is_no_id(app: App, id: str) -> None:
     with pytest.raises(ConfigError, match="is not a job ID"):
         app.job(id)

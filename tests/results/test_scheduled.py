@@ -21,7 +21,7 @@ KEYS = stream_keys("jobs")
 
 
 async def test_the_entry_that_a_schedule_became(app: App, client: redis.Redis) -> None:
-    client.set(KEYS.scheduled_id(NAME), "1716998413541-0")
+    client.set(KEYS.schedule_id(NAME), "1716998413541-0")
     assert await entry_of(app.server, "jobs", NAME) == "1716998413541-0"
 
 
@@ -32,7 +32,7 @@ async def test_a_schedule_that_is_due_and_not_yet_written(app: App, client: redi
     assert not looking.done()
     with client.pipeline() as both:  # as one script does it
         both.zrem(KEYS.scheduled, NAME)
-        both.set(KEYS.scheduled_id(NAME), "1716998413541-0")
+        both.set(KEYS.schedule_id(NAME), "1716998413541-0")
         both.execute()
     async with asyncio.timeout(PATIENCE):
         assert await looking == "1716998413541-0"
@@ -46,7 +46,7 @@ async def test_the_result_of_a_job_for_later(app: App, client: redis.Redis) -> N
     entry = await app.produce("ok", {"n": 1})
     with client.pipeline() as both:
         both.zrem(KEYS.scheduled, later.id)
-        both.set(KEYS.scheduled_id(later.id), entry.id)
+        both.set(KEYS.schedule_id(later.id), entry.id)
         both.execute()
     await drain(app, settings=Settings())
     [end] = [one async for one in app.results([later], timeout=PATIENCE)]
