@@ -8,6 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
+from streamq.app_results import AppResults
 from streamq.codec import Codec
 from streamq.errors import ConfigError
 from streamq.flow.rules import OnFailure, Rules, merged
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from streamq.event import Event
 
 
-class App(Registry):
+class App(Registry, AppResults):
     """The groups that work on a server's streams, and the way to write jobs to them.
 
     Args:
@@ -79,7 +80,8 @@ class App(Registry):
         replica_timeout: float = REPLICA_TIMEOUT,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
     ) -> None:
-        super().__init__(stream=stream, ignore=ignore, middleware=middleware)
+        Registry.__init__(self, stream=stream, ignore=ignore, middleware=middleware)
+        AppResults.__init__(self)
         self.url = url
         self.priorities = Priorities(priorities or {})
         if priorities:
@@ -273,7 +275,8 @@ class App(Registry):
             delay=delay, at=at, expires=expires, trace=trace,
         )  # fmt: skip
         target = self.priorities.choose(stream, priority) or self.stream
-        return await self.producer.produce(target, job)
+        enqueued = await self.producer.produce(target, job)
+        return enqueued.at(self._homes.get(target) or self._home_of(target))
 
     async def produce_many(
         self,
@@ -303,7 +306,8 @@ class App(Registry):
         if options:
             NewJob("", **options)  # refuses what is no option before anything is written
         target = self.priorities.choose(stream, priority) or self.stream
-        return await self.producer.produce_many(target, jobs, options)
+        written = await self.producer.produce_many(target, jobs, options)
+        return written.at(self._home_of(target))
 
     # -- looking at jobs ------------------------------------------------------
 
@@ -347,6 +351,7 @@ class App(Registry):
 
     async def close(self) -> None:
         """Close the connections. The app can be used again."""
+        await self._close_results()
         if self._server is not None:
             await self._server.close()
             self._server = self._producer = None

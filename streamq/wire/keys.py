@@ -26,7 +26,9 @@ WAITING = frozenset({PARKED, HELD})
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others
-    "string": re.compile(r".*\{[^}]+\}.*:(unique:.+|group:[^:]+:reclaim)", re.DOTALL),
+    "string": re.compile(
+        r".*\{[^}]+\}.*:(unique:.+|scheduled:id:.+|group:[^:]+:reclaim)", re.DOTALL
+    ),
     "zset": re.compile(
         r".*\{[^}]+\}.*:(scheduled|group:[^:]+:(retry|flow:(lines|due|queue|rates)))", re.DOTALL
     ),
@@ -91,6 +93,10 @@ class StreamKeys:
         """The string that maps an idempotency key to the entry it made."""
         return f"{self.prefix}:unique:{key}"
 
+    def schedule_id(self, name: str) -> str:
+        """The string that maps the name of a schedule to the entry that it has become."""
+        return f"{self.scheduled}:id:{name}"
+
     def group(self, group: str) -> GroupKeys:
         """The keys of one consumer group of this stream."""
         return group_keys(self.stream, group)
@@ -100,8 +106,8 @@ class GroupKeys:
     """The keys that belong to one consumer group of one stream."""
 
     __slots__ = (
-        "cancelled", "dlq", "flow", "group", "job_prefix", "reclaim_lock", "retry", "state",
-        "stream",
+        "cancelled", "dlq", "flow", "group", "job_prefix", "reclaim_lock", "results", "retry",
+        "state", "stream",
     )  # fmt: skip
 
     def __init__(self, stream: str, group: str) -> None:
@@ -117,10 +123,17 @@ class GroupKeys:
             f"{base}:flow:{name}" for name in ("keys", "busy", "lines", "due", "queue", "rates")
         )
         self.job_prefix = f"{base}:job:"
+        self.results = f"{base}:results"
+        """A channel: whoever waits for a result of this group is subscribed to it, so that one
+        question tells a script whether anybody does. Nothing is published on it."""
 
     def job(self, job_id: str) -> str:
         """The hash with the status record of one job in this group."""
         return self.job_prefix + job_id
+
+    def result(self, job_id: str) -> str:
+        """The channel on which the end of one job in this group is published."""
+        return f"{self.results}:{job_id}"
 
 
 def dead_letters_of(key: str) -> tuple[str, str] | None:

@@ -61,7 +61,7 @@ class Machine(RuleBasedStateMachine):
     def start(self, rules: Rules) -> None:
         self.client.flushall()
         self.group = Group(self.client)
-        self.rules = rules.pack()
+        self.packed = rules.pack()
         self.model = FlowModel(rules.limit_per_key or 1, block=rules.on_failure == "block")
         if rules.limit_per_key:
             self.model.block = False
@@ -80,7 +80,7 @@ class Machine(RuleBasedStateMachine):
     def admit(self, worker: str) -> None:
         retries = [*self.group.parked()]
         expected = self.model.admit(worker, retries)
-        _, given, *_ = run(self.client, lua.admit(self.group.keys, worker, 1000, self.rules))
+        _, given, *_ = run(self.client, lua.admit(self.group.keys, worker, 1000, self.packed))
         assert {id for id, _, _ in given} == expected
 
     @precondition(lambda self: self._running())
@@ -119,7 +119,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        _, *places = run(self.client, lua.sweep(self.group.keys, self.rules, self.places))
+        _, *places = run(self.client, lua.sweep(self.group.keys, self.packed, self.places))
         self.places = tuple(places)
         self.model.sweep()
 
@@ -161,7 +161,7 @@ class Machine(RuleBasedStateMachine):
         own, more = plain.keys[:4], plain.keys[4:]
         call = lua.Call(
             lua.load("settle_and_admit"), (*own, *self.group.keys.flow, *more),
-            (*plain.args, self.rules, 1000),
+            (*plain.args, self.packed, 1000),
         )  # fmt: skip
         expected = self.model.settle(worker, id, verdict)
         refused, given = run(self.client, call)
@@ -178,7 +178,7 @@ class Machine(RuleBasedStateMachine):
 
 def test_flow_control_does_what_its_model_does(client: redis.Redis) -> None:
     run_state_machine_as_test(
-        lambda: Machine(client),
+        lambda: Machine(client),  # type: ignore[arg-type]  # a factory will do
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=40,
