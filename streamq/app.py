@@ -276,7 +276,7 @@ class App(Registry):
         """Jobs, groups and dead letters: to look at, and to treat what is stuck."""
         from streamq.admin import Admin
 
-        return Admin(self.server, allowed=self.max_attempts)
+        return Admin(self.server, allowed=self.max_attempts, codec=self.codec)
 
     def max_attempts(self, stream: str, group: str, type: str) -> int | None:
         """How many deliveries a job may have; ``None`` where the app has no handler for it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 
 import orjson
 
-from streamq.codec import Codec, decode_with, encode_with
+from streamq.codec import Cipher, Codec, cipher_of, decode_with, encode_with
 from streamq.errors import InvalidEntry
 from streamq.option_checks import check_key, check_text, milliseconds, refuse_options, taken
 from streamq.text import printable
@@ -58,6 +58,7 @@ class Job:
     )  # fmt: skip
 
     codec: ClassVar[Codec | None] = None
+    cipher: ClassVar[Cipher | None] = None
     decode = staticmethod(loads)
 
     def __init__(
@@ -91,7 +92,7 @@ class Job:
             try:
                 data = self._data = self.decode(self._raw)
             except ValueError as error:
-                raise not_json(error) from None
+                raise not_json(error, self._raw) from None
         return data
 
     @property
@@ -239,9 +240,20 @@ def job_class(codec: Codec | None) -> type[Job]:
     class JobWithCodec(Job):
         __slots__ = ()
         codec = found
+        cipher = cipher_of(found)
 
         @staticmethod
         def decode(raw: bytes) -> Any:
             return decode_with(found, raw)
 
+        def __reduce__(self) -> Any:
+            # On its way to a handler in a process, which has no class of this name.
+            values = {name: getattr(self, name) for name in Job.__slots__}
+            return _empty_job, (found,), (None, values)
+
     return JobWithCodec
+
+
+def _empty_job(codec: Codec) -> Job:
+    made = job_class(codec)
+    return made.__new__(made)

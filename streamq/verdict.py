@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
+from streamq.codec import Cipher
 from streamq.errors import HandlerFailed, InvalidArguments, InvalidEntry, JobTimeout
 from streamq.handlers.handler import Handler
 from streamq.handlers.table import Handlers
@@ -41,7 +42,7 @@ class Verdict:
         outcome: what became of it.
         started: Unix time in seconds at which the handler was called; 0.0 if it was not.
         finished: Unix time in seconds at which it ended.
-        result: the handler's result as JSON, ``b""`` for none.
+        result: the handler's result as JSON, encrypted by a codec that does; ``b""`` for none.
         reason: of a dead letter, a short fixed phrase such as ``gave up``.
         error: what went wrong, for a person.
         delay: seconds until the next try.
@@ -114,7 +115,7 @@ def succeeded(job: Job, started: float, result: Any, keep: bool) -> Verdict:
     """The verdict on a job whose handler returned ``result``."""
     verdict = Verdict(job, _SUCCEEDED, started, time.time())
     if keep and result is not None:
-        verdict.result, verdict.error = _encode_result(result)
+        verdict.result, verdict.error = _encode_result(result, job.cipher)
     return verdict
 
 
@@ -178,11 +179,11 @@ def _describe(error: BaseException) -> str:
     return f"{name}: {text}" if text else name
 
 
-def _encode_result(result: Any) -> tuple[bytes, str]:
+def _encode_result(result: Any, cipher: Cipher | None) -> tuple[bytes, str]:
     try:
         raw = json.dumps(result)
     except ValueError as error:
         return b"", f"the result was not kept: {printable(error, 200)}"
     if len(raw) > MAX_RESULT:
         return b"", f"the result was not kept: {len(raw):,} bytes, the limit is {MAX_RESULT:,}"
-    return raw, ""
+    return raw if cipher is None else cipher.encrypt(raw), ""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streamq.admin.schedules import ScheduledJob
     from streamq.admin.status import JobStatus
     from streamq.admin.streams import GroupInfo, StreamInfo
+    from streamq.codec import Codec
 
 
 # Each question is imported when it is asked: a command line asks one, and starts quickly.
@@ -42,14 +43,22 @@ class Admin:
             is shorter than the workers' own makes running jobs look stalled. Before Redis
             7.2, a worker that has had no job for that long counts as gone too.
         allowed: tells how many attempts a job may have, given its stream, group and type.
+        codec: reads the data of jobs, see :class:`~streamq.codec.Codec`; that of an app is the
+            app's. Without it, data that is not JSON is shown as it was written.
     """
 
     def __init__(
-        self, server: Server, *, lease: float = LEASE, allowed: Allowed | None = None
+        self,
+        server: Server,
+        *,
+        lease: float = LEASE,
+        allowed: Allowed | None = None,
+        codec: Codec | None = None,
     ) -> None:
         self._server = server
         self._lease = lease
         self._allowed = allowed or _not_known
+        self._codec = codec
 
     # -- streams and groups ---------------------------------------------------
 
@@ -158,7 +167,9 @@ class Admin:
         from streamq.admin.status import job_status
 
         names = await self.group_names(stream, group)
-        return await job_status(self._server, stream, job_id, names, self._lease, self._allowed)
+        return await job_status(
+            self._server, stream, job_id, names, self._lease, self._allowed, self._codec
+        )
 
     async def pending(
         self,
@@ -186,7 +197,9 @@ class Admin:
         left = limit
         if left == 0:
             return
-        async for job in pending_jobs(self._server, stream, names, wanted, self._allowed):
+        async for job in pending_jobs(
+            self._server, stream, names, wanted, self._allowed, self._codec
+        ):
             yield job
             if left is not None:
                 left -= 1
@@ -246,7 +259,7 @@ class Admin:
         """
         from streamq.admin.dead_letters import DeadLetters
 
-        return DeadLetters(self._server, stream, group)
+        return DeadLetters(self._server, stream, group, self._codec)
 
     # -- jobs for later -------------------------------------------------------
 
@@ -258,7 +271,7 @@ class Admin:
         """
         from streamq.admin.schedules import scheduled_jobs
 
-        return scheduled_jobs(self._server, stream, limit)
+        return scheduled_jobs(self._server, stream, limit, self._codec)
 
     async def cancel(self, stream: str, name: str) -> bool:
         """Take a job for later back before its time; ``False`` when it is too late.

@@ -8,12 +8,19 @@ from typing import Any, NamedTuple
 import orjson
 
 from streamq.admin.reading import text
+from streamq.codec import Codec, as_json
 from streamq.errors import InvalidEntry
+from streamq.text import printable
+from streamq.wire.encrypted import encrypted_with
 from streamq.wire.entry import decode, decode_data
 
 
 class Content(NamedTuple):
-    """What is in an entry. ``raw`` is JSON as a rule; ``None`` for an entry without fields."""
+    """What is in an entry.
+
+    ``raw`` is JSON as a rule, as it was written where the codec cannot read it; ``None`` for an
+    entry without fields.
+    """
 
     type: str
     raw: bytes | None
@@ -21,8 +28,12 @@ class Content(NamedTuple):
     origin: str | None
 
 
-def content(fields: Sequence[bytes]) -> Content:
-    """What is in an entry with these fields, a flat list."""
+def content(fields: Sequence[bytes], codec: Codec | None = None) -> Content:
+    """What is in an entry with these fields, a flat list.
+
+    Args:
+        codec: of the app that wrote it, if that is known.
+    """
     if not fields:
         return Content("", None, None, None)
     values = dict(zip(fields[::2], fields[1::2], strict=False))
@@ -35,14 +46,30 @@ def content(fields: Sequence[bytes]) -> Content:
     if raw is None:
         return Content(type, orjson.dumps(data), None, None)
     meta = {name: text(value) for name, value in (own or {}).items()}
-    return Content(type, raw, meta.get(b"for"), meta.get(b"origin"))
+    return Content(type, as_json(codec, raw), meta.get(b"for"), meta.get(b"origin"))
 
 
 def plain_data(raw: bytes | None) -> dict[str, Any]:
-    """Raw data for a dict: decoded under ``data``; what is not JSON as text under ``raw``."""
+    """Raw data for a dict: decoded under ``data``; what is not JSON as text under ``raw``.
+
+    Of data that is encrypted there is the key's ID instead, under ``encrypted_with``.
+    """
     if raw is None:
         return {"data": None}
+    key = encrypted_with(raw)
+    if key is not None:
+        return {"data": None, "encrypted_with": key}
     try:
         return {"data": decode_data(raw)}
     except InvalidEntry:
         return {"data": None, "raw": text(raw)}
+
+
+def shown_data(raw: bytes, limit: int | None = None) -> str:
+    """Raw data for a person, on one line.
+
+    Args:
+        limit: the most characters.
+    """
+    key = encrypted_with(raw)
+    return printable(raw, limit) if key is None else f"(encrypted with the key {key})"

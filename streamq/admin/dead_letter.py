@@ -7,6 +7,7 @@ from typing import Any
 
 from streamq.admin.content import content, plain_data
 from streamq.admin.reading import Entry, text
+from streamq.codec import Codec
 from streamq.wire.dead_letter import split
 from streamq.wire.entry import created_at, decode_data
 
@@ -23,7 +24,8 @@ class DeadLetter:
         error: what went wrong, for a person.
         attempts: how many it had.
         consumer: the consumer that held it last.
-        raw: its data as it was written, JSON as a rule; ``None`` when it had been deleted.
+        raw: its data, JSON as a rule; as it was written, where that cannot be read, and ``None``
+            when it had been deleted.
         origin: the ID that it had before it was first redriven.
     """
 
@@ -59,7 +61,8 @@ class DeadLetter:
         return None if self.raw is None else decode_data(self.raw)
 
     def to_dict(self) -> dict[str, Any]:
-        """The letter as plain data. ``data`` that is not JSON comes as text in ``raw``."""
+        """The letter as plain data. ``data`` that is not JSON comes as text in ``raw``, and of
+        encrypted data the key's ID as ``encrypted_with``."""
         return {
             "id": self.id,
             "job_id": self.job_id,
@@ -77,11 +80,11 @@ class DeadLetter:
         }
 
 
-def read_letter(entry: Entry, stream: str, group: str) -> DeadLetter:
+def read_letter(entry: Entry, stream: str, group: str, codec: Codec | None = None) -> DeadLetter:
     """The dead letter in an entry of a group's stream of them."""
     meta, own = split(entry.id, entry.fields)
     job_id, reason, error, attempts, consumer = map(text, meta)
-    job = content(own)
+    job = content(own, codec)
     return DeadLetter(
         entry.id, job_id, stream, group, job.type, reason, error,
         int(attempts), consumer, job.raw, job.origin,

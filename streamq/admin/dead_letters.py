@@ -10,6 +10,7 @@ from streamq import lua
 from streamq.admin.dead_letter import DeadLetter, job_of, read_letter
 from streamq.admin.existing import require_group
 from streamq.admin.reading import Entry, pages, text
+from streamq.codec import Codec
 from streamq.errors import JobNotFound, WrongKeyType
 from streamq.server import Arg, Server
 from streamq.text import printable
@@ -68,10 +69,11 @@ class DeadLetters:
         ConfigError: the stream or the group has an invalid name.
     """
 
-    def __init__(self, server: Server, stream: str, group: str) -> None:
+    def __init__(self, server: Server, stream: str, group: str, codec: Codec | None = None) -> None:
         self.stream, self.group = stream, group
         self._keys = group_keys(stream, group)
         self._server = server
+        self._codec = codec
 
     # -- looking --------------------------------------------------------------
 
@@ -102,7 +104,7 @@ class DeadLetters:
             for entry in page:
                 if left == 0:
                     return
-                letter = read_letter(entry, self.stream, self.group)
+                letter = read_letter(entry, self.stream, self.group, self._codec)
                 if type is None or letter.type == type:
                     yield letter
                     left = None if left is None else left - 1
@@ -224,7 +226,7 @@ class DeadLetters:
     async def _read(self, id: str | None) -> DeadLetter | None:
         if id is not None:
             async for page in pages(self._server, self._keys.dlq, id, id):
-                return read_letter(page[0], self.stream, self.group)
+                return read_letter(page[0], self.stream, self.group, self._codec)
         return None
 
     async def _redrive(self, batch: Sequence[tuple[str, str]]) -> Sequence[Redriven]:

@@ -8,12 +8,12 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from streamq import lua
 from streamq.admin.consumers import consumers_of
-from streamq.admin.content import content
+from streamq.admin.content import content, shown_data
 from streamq.admin.reading import PAGE, count_of, pending_pages, text
+from streamq.codec import Codec
 from streamq.errors import ConfigError, GroupNotFound
 from streamq.limits import LEASE
 from streamq.server import Server
-from streamq.text import printable
 from streamq.wire.keys import PARKED, group_keys
 
 State = Literal["running", "retrying", "stalled"]
@@ -105,8 +105,9 @@ def state_of(consumer: str, idle_ms: int, lease: float) -> State:
 
 
 async def pending_jobs(
-    server: Server, stream: str, groups: Sequence[str], wanted: Wanted, allowed: Allowed
-) -> AsyncIterator[PendingJob]:
+    server: Server, stream: str, groups: Sequence[str], wanted: Wanted, allowed: Allowed,
+    codec: Codec | None = None,
+) -> AsyncIterator[PendingJob]:  # fmt: skip
     """The pending jobs of some groups, group by group, the oldest first."""
     for group in groups:
         try:
@@ -114,21 +115,23 @@ async def pending_jobs(
                 ids = [row.id for row in page if wanted.has(row.consumer, row.idle)]
                 for start in range(0, len(ids), PAGE):
                     chunk = ids[start : start + PAGE]
-                    for job in await _look(server, stream, group, chunk, wanted, allowed):
+                    for job in await _look(server, stream, group, chunk, wanted, allowed, codec):
                         yield job
         except GroupNotFound:
             pass  # deleted since
 
 
 async def _look(
-    server: Server, stream: str, group: str, ids: list[str], wanted: Wanted, allowed: Allowed
-) -> list[PendingJob]:
+    server: Server, stream: str, group: str, ids: list[str], wanted: Wanted, allowed: Allowed,
+    codec: Codec | None,
+) -> list[PendingJob]:  # fmt: skip
     """The jobs with these IDs as they are now: what is settled meanwhile is left out."""
     keys = group_keys(stream, group)
+    cut = _CUT if codec is None else -1  # what a codec has written is read whole, or not at all
     jobs = []
     alive: dict[str, bool] = {}
     while ids:
-        now, *rows = await server.run(lua.peek(keys, _CUT, ids))
+        now, *rows = await server.run(lua.peek(keys, cut, ids))
         if not alive:
             consumers = await consumers_of(server, stream, group, wanted.lease)
             alive = {consumer.name: consumer.alive for consumer in consumers}
@@ -139,7 +142,7 @@ async def _look(
             consumer = text(raw_consumer)
             if not wanted.has(consumer, idle):
                 continue
-            job = content(fields)
+            job = content(fields, codec)
             parked = consumer == PARKED
             jobs.append(
                 PendingJob(
@@ -154,7 +157,7 @@ async def _look(
                     state=state_of(consumer, idle, wanted.lease),
                     next_attempt=max(float(due) - now, 0) / 1000 if parked and due else None,
                     error=text(error) or None,
-                    preview="" if job.raw is None else printable(job.raw, PREVIEW),
+                    preview="" if job.raw is None else shown_data(job.raw, PREVIEW),
                     in_stream=bool(fields),
                 )
             )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 from streamq import lua
 from streamq.admin.content import content, plain_data
 from streamq.admin.reading import PAGE, text
+from streamq.codec import Codec
 from streamq.server import Server
 from streamq.wire.entry import decode_data
 from streamq.wire.keys import stream_keys
@@ -22,7 +23,8 @@ class ScheduledJob:
         name: what ``produce`` gave as its ID, by which it is cancelled.
         type: the job's type.
         due_at: when it is written to the stream: Unix time in seconds, by the server's clock.
-        raw: its data as it was written, JSON as a rule; ``None`` when it cannot be read.
+        raw: its data, JSON as a rule; as it was written where the codec cannot read it, and
+            ``None`` where streamq did not write it.
     """
 
     name: str
@@ -41,7 +43,8 @@ class ScheduledJob:
         return None if self.raw is None else decode_data(self.raw)
 
     def to_dict(self) -> dict[str, Any]:
-        """The job as plain data. ``data`` that is not JSON comes as text in ``raw``."""
+        """The job as plain data. ``data`` that is not JSON comes as text in ``raw``, and of
+        encrypted data the key's ID as ``encrypted_with``."""
         return {
             "name": self.name,
             "stream": self.stream,
@@ -52,7 +55,7 @@ class ScheduledJob:
 
 
 async def scheduled_jobs(
-    server: Server, stream: str, limit: int | None
+    server: Server, stream: str, limit: int | None, codec: Codec | None = None
 ) -> AsyncIterator[ScheduledJob]:
     """See :meth:`streamq.admin.Admin.scheduled`."""
     keys = stream_keys(stream)
@@ -64,7 +67,7 @@ async def scheduled_jobs(
         if not rows:
             return
         for name, due, fields in rows:
-            found = content(fields)
+            found = content(fields, codec)
             yield ScheduledJob(text(name), stream, found.type, float(due) / 1000, found.raw)
         last = text(rows[-1][1])
         at_last = sum(text(due) == last for _, due, _ in rows)

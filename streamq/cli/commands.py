@@ -46,6 +46,7 @@ COMMANDS = {
     "status": ("streamq.cli.status", "Show what has become of a job, in every group or in one."),
     "group": ("streamq.cli.groups", "List, create or delete the consumer groups of a stream."),
     "info": ("streamq.cli.info", "Show the server, its streams and their groups."),
+    "key": ("streamq.cli.key", "Make keys for encrypted data."),
     "bench": ("streamq.cli.bench", "Measure the server, and one worker with it."),
     "server": ("streamq.cli.server", "Start, stop or look at the embedded server."),
 }
