@@ -12,7 +12,7 @@ def register(app: Family) -> None:
     app.add(commands, name="key", epilog=examples("streamq key new"))
 
 
-commands = family("Make keys for encrypted data: App(codec=EncryptingCodec()).")
+commands = family("Make keys for encrypted data.")
 
 
 @commands.command(epilog=examples("streamq key new", 'export STREAMQ_KEYS="$(streamq key new)"'))
