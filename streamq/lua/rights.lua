@@ -9,6 +9,9 @@
 -- KEYS[5]   a status record
 -- KEYS[6]   scheduled set of the stream
 -- KEYS[7]   scheduled jobs of the stream
+-- KEYS[8]   holders of data that is kept outside the stream
+-- KEYS[9]   such data that nobody holds
+-- KEYS[10]  such data
 -- ARGV[1]   group
 --
 -- Returns a list of 'command key', empty when nothing is missing.
@@ -16,6 +19,7 @@
 
 local stream, retry, dlq, lock, record = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local scheduled, jobs, group = KEYS[6], KEYS[7], ARGV[1]
+local holders, unheld, data = KEYS[8], KEYS[9], KEYS[10]
 
 return lacking({
     -- settle, extend, release
@@ -48,4 +52,14 @@ return lacking({
     { 'HGET', jobs, 'a' },
     { 'HDEL', jobs, 'a' },
     { 'XADD', stream, '*', 'a', 'b' },
+    -- data outside the stream
+    { 'HGET', holders, 'a' },
+    { 'HSET', holders, 'a', 'b' },
+    { 'HDEL', holders, 'a' },
+    { 'ZADD', unheld, '0', 'a' },
+    { 'ZRANGE', unheld, '0', '1' },
+    { 'ZREM', unheld, 'a' },
+    { 'SET', data, 'a' },
+    { 'GET', data },
+    { 'DEL', data },
 })

@@ -7,7 +7,7 @@
 -- KEYS[2]   retry set of the group
 -- KEYS[3]   dead letters of the group
 -- KEYS[4..] in the order of use: the target of each emitted event, the status record
---           of each verdict that has one
+--           of each verdict that has one, and the keys of data outside the stream
 --
 -- ARGV[1]   group
 -- ARGV[2]   consumer
@@ -26,8 +26,12 @@
 --   b                      given back: this delivery does not count
 --   f for                  not for this group, but for another one; where there is none
 --                          of that name, dead, and gone from the stream
---   before its verdict, for each emitted event:
+--   before its verdict, where its data is kept outside the stream, and for each emitted event:
+--   x ref                  where it is                     [2 keys: holders, unheld]
 --   e n field value ...    n strings follow                [1 key: target]
+--   E n data field value ...
+--                          n strings follow, the data of an event for which `data` is to be kept
+--                          outside its stream first        [2 keys: target, data]
 --
 -- Returns a flat list of those refused: position (from 1), why. Why is '' (pending no
 -- more), '=' .. consumer (who holds it), '!deleted' (no longer in the stream), or
@@ -54,7 +58,7 @@ end
 local others = strangers(stream, group, consumer, ids, deliveries)
 
 local refused, acked = {}, {}
-local groups, now
+local groups, now, refs
 local arg, key = 5 + 2 * n, 4
 
 local function refuse(position, why)
@@ -83,12 +87,17 @@ local i = 0
 while i < n do
     i = i + 1
     local id, events, targets_fit = ids[i], nil, true
-    while ARGV[arg] == 'e' do
-        local size = tonumber(ARGV[arg + 1])
+    if ARGV[arg] == 'x' then
+        refs = refs or { holders = KEYS[key], unheld = KEYS[key + 1] }
+        refs[id] = ARGV[arg + 1]
+        arg, key = arg + 2, key + 2
+    end
+    while ARGV[arg] == 'e' or ARGV[arg] == 'E' do
+        local size, skip = tonumber(ARGV[arg + 1]), ARGV[arg] == 'E' and 1 or 0
         events = events or {}
-        events[#events + 1] = { KEYS[key], arg + 2, arg + 1 + size }
+        events[#events + 1] = { KEYS[key], arg + 2 + skip, arg + 1 + size, skip == 1 and key + 1 }
         targets_fit = targets_fit and is_a(KEYS[key], 'stream')
-        arg, key = arg + 2 + size, key + 1
+        arg, key = arg + 2 + size, key + 1 + skip
     end
     local ours = others[i] == nil
     if not ours then
@@ -101,10 +110,17 @@ while i < n do
         for j, event in ipairs(events) do
             -- An error that stopped the script would leave the events of other jobs
             -- behind, and do so again each time the batch is sent.
-            local written = redis.pcall('XADD', event[1], '*', unpack(ARGV, event[2], event[3]))
+            local kept = event[4] and redis.pcall('SET', KEYS[event[4]], ARGV[event[2] - 1])
+            local written = kept and kept.err and kept
+                or redis.pcall('XADD', event[1], '*', unpack(ARGV, event[2], event[3]))
             if type(written) ~= 'string' then
-                for undone = 1, j - 1 do
-                    redis.call('XDEL', events[undone][1], events[undone].id)
+                for undone = 1, j do
+                    if undone < j then
+                        redis.call('XDEL', events[undone][1], events[undone].id)
+                    end
+                    if events[undone][4] then
+                        redis.pcall('DEL', KEYS[events[undone][4]])
+                    end
                 end
                 refuse(i, '!emit' .. written.err)
                 ours = false
@@ -177,7 +193,8 @@ while i < n do
         arg, key = arg + 4, key + 1
     elseif verdict == 'd' then
         if ours then
-            dead_letter(stream, dlq, id, deliveries[i], consumer, ARGV[arg + 1], ARGV[arg + 2])
+            dead_letter(stream, dlq, id, deliveries[i], consumer, ARGV[arg + 1], ARGV[arg + 2],
+                refs and refs.holders)
             redis.pcall('DEL', KEYS[key])
             acked[#acked + 1] = id
         end
@@ -201,8 +218,9 @@ while i < n do
             if not known and #redis.call('XRANGE', stream, id, id) == 1 then
                 -- It goes at once: the other groups are not to make a dead letter of it too.
                 dead_letter(stream, dlq, id, deliveries[i], consumer, 'no such group',
-                    'the entry is for the group ' .. ARGV[arg + 1] .. ', which does not exist')
-                redis.call('XDEL', stream, id)
+                    'the entry is for the group ' .. ARGV[arg + 1] .. ', which does not exist',
+                    refs and refs.holders)
+                remove(stream, { id }, refs or {})
             end
             acked[#acked + 1] = id
         end
@@ -212,6 +230,6 @@ end
 
 if #acked > 0 then
     redis.call('XACK', stream, group, unpack(acked))
-    remove_settled(stream, groups or groups_of(stream), group, acked)
+    remove_settled(stream, groups or groups_of(stream), group, acked, refs)
 end
 return refused

@@ -20,9 +20,13 @@ PARKED = "~retry"
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others
-    "string": re.compile(r".*\{[^}]+\}.*:(unique:.+|group:[^:]+:reclaim)", re.DOTALL),
-    "zset": re.compile(r".*\{[^}]+\}.*:(scheduled|group:[^:]+:retry)", re.DOTALL),
-    "hash": re.compile(r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:job:[^:]+)", re.DOTALL),
+    "string": re.compile(
+        r".*\{[^}]+\}.*:(unique:.+|group:[^:]+:reclaim|data:[0-9a-f]{32})", re.DOTALL
+    ),
+    "zset": re.compile(r".*\{[^}]+\}.*:(scheduled|group:[^:]+:retry|data:unheld)", re.DOTALL),
+    "hash": re.compile(
+        r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:job:[^:]+|data:holders)", re.DOTALL
+    ),
 }
 
 
@@ -66,17 +70,25 @@ def _prefix(stream: str) -> str:
 class StreamKeys:
     """The keys that belong to one stream."""
 
-    __slots__ = ("prefix", "scheduled", "scheduled_jobs", "stream")
+    __slots__ = (
+        "data_holders", "data_unheld", "prefix", "scheduled", "scheduled_jobs", "stream",
+    )  # fmt: skip
 
     def __init__(self, stream: str) -> None:
         self.stream = check_stream(stream)
         self.prefix = _prefix(stream)
         self.scheduled = f"{self.prefix}:scheduled"
         self.scheduled_jobs = f"{self.prefix}:scheduled:jobs"
+        self.data_holders = f"{self.prefix}:data:holders"
+        self.data_unheld = f"{self.prefix}:data:unheld"
 
     def unique(self, key: str) -> str:
         """The string that maps an idempotency key to the entry it made."""
         return f"{self.prefix}:unique:{key}"
+
+    def data(self, name: str) -> str:
+        """The string with the data of a job that is kept outside the stream."""
+        return f"{self.prefix}:data:{name}"
 
     def group(self, group: str) -> GroupKeys:
         """The keys of one consumer group of this stream."""
