@@ -12,10 +12,17 @@ from streamq.codec import Codec
 from streamq.errors import ConfigError
 from streamq.group import Group, Registry, name_of
 from streamq.handlers.handler import ANY, Handler
-from streamq.job import job_class
-from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, MAX_PAYLOAD, REPLICA_TIMEOUT
+from streamq.job import Job, job_class
+from streamq.limits import (
+    DEFAULT_GROUP,
+    DEFAULT_STREAM,
+    MAX_OFFLOADED,
+    MAX_PAYLOAD,
+    REPLICA_TIMEOUT,
+)
 from streamq.middleware import Middleware, ProduceMiddleware
 from streamq.new_job import Enqueued, NewJob, Options
+from streamq.offload import Offload, check_offload
 from streamq.option_checks import refuse_options
 from streamq.process.eventloop import run_async
 from streamq.process.gc import collect_less
@@ -46,7 +53,10 @@ class App(Registry):
         produce_middleware: wraps the producing of each job; the first is outermost.
         codec: how the data of its jobs is written and read, see
             :class:`~streamq.codec.Codec`; JSON by default.
-        max_payload: bytes that the encoded data of one job may take.
+        max_payload: bytes that the encoded data of one job may take: 1 MiB by default, 64 MiB with
+            ``offload``.
+        offload: bytes of encoded data above which it is kept outside the stream, or an
+            :class:`~streamq.offload.Offload` that also says where.
         replicas: how many replicas must have acknowledged a job before a produce returns, for
             jobs that a failover must not lose; each then takes the replicas' time as well.
         replica_timeout: seconds until :class:`~streamq.errors.NotReplicated` is raised. The
@@ -69,7 +79,8 @@ class App(Registry):
         middleware: Sequence[Middleware] = (),
         produce_middleware: Sequence[ProduceMiddleware] = (),
         codec: Codec | None = None,
-        max_payload: int = MAX_PAYLOAD,
+        max_payload: int | None = None,
+        offload: int | Offload | None = None,
         replicas: int = 0,
         replica_timeout: float = REPLICA_TIMEOUT,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
@@ -78,7 +89,9 @@ class App(Registry):
         self.url = url
         self._produce_middleware = tuple(produce_middleware)
         self.codec = codec
-        self._max_payload = max_payload
+        self._offload = check_offload(offload)
+        largest = MAX_PAYLOAD if self._offload is None else MAX_OFFLOADED
+        self._max_payload = largest if max_payload is None else max_payload
         self._replication = Replication(replicas, replica_timeout) if replicas else None
         self._lifespan = lifespan
         self._groups: list[Group] = []
@@ -171,7 +184,12 @@ class App(Registry):
         if not own:
             return None
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
-        return Handlers(own.values(), ignored, job_class(self.codec))
+        return Handlers(own.values(), ignored, self._job_class())
+
+    def _job_class(self) -> type[Job]:
+        if self._offload is None:
+            return job_class(self.codec)
+        return job_class(self.codec, self._offload, self._max_payload)
 
     def _concurrency(self, group: str) -> int | None:
         return max(
@@ -306,6 +324,7 @@ class App(Registry):
                 self._replication,
                 self._produce_middleware,
                 self.codec,
+                self._offload,
             )
         return self._producer
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 
 import orjson
 
 from streamq.codec import Cipher, Codec, cipher_of, decode_with, encode_with
 from streamq.errors import InvalidEntry
+from streamq.limits import MAX_PAYLOAD
+from streamq.offload import Offload
 from streamq.option_checks import check_key, check_text, milliseconds, refuse_options, taken
 from streamq.text import printable
 from streamq.wire.entry import (
@@ -21,6 +24,7 @@ from streamq.wire.entry import (
 )
 from streamq.wire.json import loads
 from streamq.wire.keys import check_stream
+from streamq.wire.offloaded import FIELD, Ref, parse_ref
 
 if TYPE_CHECKING:
     from streamq.event import Event
@@ -59,6 +63,8 @@ class Job:
 
     codec: ClassVar[Codec | None] = None
     cipher: ClassVar[Cipher | None] = None
+    offload: ClassVar[Offload | None] = None
+    max_payload: ClassVar[int] = MAX_PAYLOAD
     decode = staticmethod(loads)
 
     def __init__(
@@ -99,6 +105,15 @@ class Job:
     def raw(self) -> bytes:
         """The data as it was written: JSON, unless the app has a codec."""
         return self._raw if self._raw is not None else orjson.dumps(self._data)
+
+    @property
+    def ref(self) -> Ref | None:
+        """Where its data is, if that is kept outside the stream. A handler has it all the same."""
+        return None if self.meta is None else parse_ref(self.meta.get(FIELD))
+
+    def set_raw(self, raw: bytes) -> None:
+        """Give it its data, which was outside the stream."""
+        self._raw = raw
 
     @property
     def fields(self) -> Mapping[str, str]:
@@ -204,7 +219,7 @@ class Job:
         name, values = (type, data or {}) if isinstance(type, str) else taken(type, data)
         target = self.stream if stream is None else check_stream(stream)
         fields = encode(
-            check_type(name), encode_with(self.codec, values),
+            check_type(name), encode_with(self.codec, values, self.max_payload),
             key=check_key("key", key),
             trace=self.trace if trace is None else check_text("trace", trace),
             expires=milliseconds("expires", expires),
@@ -231,29 +246,35 @@ class Job:
         return f"<Job {self.id} {printable(self.type)!r} {attempts}>"
 
 
-def job_class(codec: Codec | None) -> type[Job]:
-    """The class of the jobs of an app with a codec; :class:`Job` itself without one."""
-    if codec is None:
+def job_class(
+    codec: Codec | None, offload: Offload | None = None, max_payload: int = MAX_PAYLOAD
+) -> type[Job]:
+    """The class of the jobs of an app; :class:`Job` itself where the app has nothing special.
+
+    Args:
+        max_payload: bytes that the data of an emitted event may take.
+    """
+    if codec is None and offload is None and max_payload == MAX_PAYLOAD:
         return Job
-    found = codec
+    own_codec, own_offload, own_limit = codec, offload, max_payload
 
-    class JobWithCodec(Job):
+    class JobOfApp(Job):
         __slots__ = ()
-        codec = found
-        cipher = cipher_of(found)
-
-        @staticmethod
-        def decode(raw: bytes) -> Any:
-            return decode_with(found, raw)
+        codec = own_codec
+        cipher = cipher_of(own_codec)
+        offload = own_offload
+        max_payload = own_limit
 
         def __reduce__(self) -> Any:
             # On its way to a handler in a process, which has no class of this name.
             values = {name: getattr(self, name) for name in Job.__slots__}
-            return _empty_job, (found,), (None, values)
+            return _empty_job, (own_codec, own_limit), (None, values)
 
-    return JobWithCodec
+    if codec is not None:
+        JobOfApp.decode = staticmethod(partial(decode_with, codec))
+    return JobOfApp
 
 
-def _empty_job(codec: Codec) -> Job:
-    made = job_class(codec)
+def _empty_job(codec: Codec | None, max_payload: int) -> Job:
+    made = job_class(codec, None, max_payload)
     return made.__new__(made)

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from streamq.codec import Cipher
-from streamq.errors import HandlerFailed, InvalidArguments, InvalidEntry, JobTimeout
+from streamq.errors import DataGone, HandlerFailed, InvalidArguments, InvalidEntry, JobTimeout
 from streamq.handlers.handler import Handler
 from streamq.handlers.table import Handlers
 from streamq.job import Job
@@ -104,6 +104,8 @@ def unwanted(job: Job, handlers: Handlers, now: float) -> Verdict | None:
 
 def unbound(job: Job, handler: Handler, error: Exception) -> Verdict:
     """The verdict on a job whose data did not become arguments."""
+    if isinstance(error, DataGone):
+        return dead(job, "data gone", error)
     if isinstance(error, InvalidEntry):
         return dead(job, "invalid entry", error)
     if isinstance(error, InvalidArguments):

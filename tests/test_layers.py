@@ -25,7 +25,7 @@ ROOT = Path(streamq.__file__).parent
 LAYERS = (
     "limits", "errors", "text", "version", "main_guard", "retry",
     "wire", "lua", "server",
-    "codec", "encryption", "event", "option_checks", "job", "new_job", "middleware",
+    "codec", "encryption", "offload", "event", "option_checks", "job", "new_job", "middleware",
     "handlers", "verdict", "signals",
     "produce", "worker", "admin",
     "observe", "programs", "process",

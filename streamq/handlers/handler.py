@@ -40,7 +40,8 @@ class Handler:
         batch: the most jobs that one call takes, as a list; 0 for one at a time.
         bind: makes the arguments for a job, or raises :class:`InvalidArguments`.
         middleware: wraps the handling of each job, the first one outermost.
-        direct: whether it can be awaited as it is: async, without middleware.
+        loads: whether the data of its jobs is yet to be read from outside the stream.
+        direct: whether it can be awaited as it is: async, without middleware, and all is there.
     """
 
     type: str
@@ -52,10 +53,12 @@ class Handler:
     batch: int
     bind: Binder = field(repr=False)
     middleware: Sequence[Middleware] = ()
+    loads: bool = False
     direct: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "direct", self.mode is Mode.ASYNC and not self.middleware)
+        direct = self.mode is Mode.ASYNC and not self.middleware and not self.loads
+        object.__setattr__(self, "direct", direct)
 
     def wrapped(self, middleware: Sequence[Middleware]) -> Handler:
         """This handler with middleware around it.

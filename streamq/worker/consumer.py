@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 
@@ -19,6 +19,7 @@ from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
 from streamq.server.replies import lacks_rights
 from streamq.signals import GroupCreated, Signals
+from streamq.verdict import Verdict
 from streamq.wire.entry import after
 from streamq.wire.keys import GroupKeys, group_keys, stream_keys
 from streamq.worker.budget import Budget
@@ -26,6 +27,7 @@ from streamq.worker.executors import Executors
 from streamq.worker.fetch import BLOCK, Fetcher
 from streamq.worker.heartbeat import Heartbeat
 from streamq.worker.inflight import InFlight
+from streamq.worker.offloaded import Offloaded
 from streamq.worker.reconnect import Reconnect
 from streamq.worker.runners import STUCK_AFTER, Runners
 from streamq.worker.settings import Settings
@@ -91,15 +93,19 @@ class Consumer:
             # slower side, and it would only be more to do.
             settling.append(server.link(name, timeout))
         self._links = (self._reading, *settling)
+        offload = handlers.job.offload
+        store = None if offload is None else offload.store
+        self._offloaded = Offloaded(server, stream, store, reconnect)
         self.settler = Settler(
             self.keys, name, links=settling, in_flight=self.in_flight,
             result_ttl=settings.result_ttl, clock=server.clock, reconnect=reconnect,
             signals=signals, parked=lambda delay: self.fetcher.retries.due_in(delay),
+            settled=self._note_offloaded,
         )  # fmt: skip
         self.runners = Runners(
             self.keys, name, in_flight=self.in_flight, handlers=handlers, executors=executors,
             put=self.settler.put, keep_results=settings.result_ttl > 0, clock=server.clock,
-            signals=signals, fatal=fatal,
+            signals=signals, fatal=fatal, load=self._offloaded.load,
         )  # fmt: skip
         context = Context(
             self.keys, name, self._reading, self.in_flight, handlers, settings.lease, signals,
@@ -136,6 +142,7 @@ class Consumer:
             async with anyio.create_task_group() as background:
                 background.start_soon(self.settler.run)
                 background.start_soon(self._heartbeat.run)
+                background.start_soon(self._offloaded.run)
                 with anyio.CancelScope() as self._fetching:
                     await self.fetcher.run()
                 self.runners.give_back()
@@ -145,7 +152,13 @@ class Consumer:
             # Also when cancelled: what they went on with would never be settled.
             with anyio.CancelScope(shield=True):
                 await self.runners.close()
+        with anyio.move_on_after(CLOSE_TIMEOUT):
+            await self._offloaded.delete()
         await self._retire()
+
+    def _note_offloaded(self, verdicts: Sequence[Verdict]) -> None:
+        if self.runners.have_offloaded:
+            self._offloaded.settled(verdicts)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -29,6 +29,7 @@ from streamq.wire.keys import GroupKeys
 from streamq.worker.deadlines import NEVER, Deadlines
 from streamq.worker.executors import UNDONE, Executors, undone
 from streamq.worker.inflight import Delivery, InFlight
+from streamq.worker.offloaded import NotBegun
 from streamq.worker.prepare import Prepared, Preparer
 from streamq.worker.slot import Cause, Slot
 
@@ -49,6 +50,7 @@ class Runners:
         keep_results: whether results are wanted.
         clock: how far the server's clock is ahead of ours.
         fatal: called with an error that every job would meet.
+        load: reads data that is kept outside the stream.
     """
 
     def __init__(
@@ -64,7 +66,9 @@ class Runners:
         clock: Clock,
         signals: Signals,
         fatal: Callable[[Exception], None],
+        load: Callable[[Job], Awaitable[None]] | None = None,
     ) -> None:
+        self._load = load
         self._in_flight = in_flight
         self._executors = executors
         self._put = put
@@ -86,6 +90,11 @@ class Runners:
     def running(self) -> int:
         """How many handlers are running."""
         return sum(1 for slot in self._slots if slot.jobs)
+
+    @property
+    def have_offloaded(self) -> bool:
+        """Whether there has been a job whose data is kept outside the stream."""
+        return self._preparer.has_offloaded
 
     @property
     def stuck(self) -> int:
@@ -221,6 +230,8 @@ class Runners:
     def _enter_indirectly(self, slot: Slot, prepared: Prepared) -> Awaitable[Any]:
         """Call a handler in a thread or a process, or one with middleware around it."""
         handler, jobs, args, kwargs = prepared
+        if handler.loads:
+            return self._load_and_enter(slot, handler, jobs)
 
         def call(*_: Job) -> Awaitable[Any]:
             if handler.mode is _ASYNC:
@@ -236,6 +247,18 @@ class Runners:
             return call()
         slot.started = time.time()
         return around_handling(handler.middleware, call)(jobs[0])
+
+    async def _load_and_enter(self, slot: Slot, handler: Handler, jobs: Sequence[Job]) -> Any:
+        """Read the jobs' data, which is outside the stream, and call their handler."""
+        slot.started = 0.0
+        try:
+            for job in jobs:
+                if self._load is not None:
+                    await self._load(job)
+            prepared = self._preparer.bind(handler, jobs)
+        except Exception as error:
+            raise NotBegun(error) from error
+        return await self._enter(slot, prepared)
 
     def _succeeded(self, slot: Slot, result: Any) -> None:
         if slot.abandoned:
@@ -259,6 +282,10 @@ class Runners:
             for job in slot.jobs:
                 self._put(verdict.released(job))
             self._fatal(error)
+            return True
+        if isinstance(error, NotBegun) and slot.handler is not None:
+            for job in slot.jobs:
+                self._put(verdict.unbound(job, slot.handler, error.cause))
             return True
         if isinstance(error, KeyboardInterrupt) or (cancelled and self._closed):
             return False

@@ -50,6 +50,7 @@ class Settler:
         result_ttl: seconds for which a finished job's record is kept; 0 leaves none.
         clock: how far the server's clock is ahead of ours.
         parked: called with the seconds until a retry that was parked is due.
+        settled: called with what the server has settled.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class Settler:
         reconnect: Reconnect,
         signals: Signals,
         parked: Callable[[float], None],
+        settled: Callable[[Sequence[Verdict]], None] = lambda verdicts: None,
     ) -> None:
+        self._settled = settled
         self._keys = keys
         self._stage = f"settle {keys.stream} {keys.group}"
         self._consumer = consumer
@@ -188,6 +191,7 @@ class Settler:
         if delays:
             self._parked(min(delays))
         if batch:
+            self._settled(batch)
             self._signals.send(Settled(batch))
 
     async def _run(self, call: lua.Call, number: int) -> list[Any]:

@@ -10,10 +10,12 @@ from streamq.limits import KEEP_DATA
 from streamq.lua import Arg
 from streamq.text import printable
 from streamq.verdict import Outcome, Verdict
-from streamq.wire.keys import GroupKeys
+from streamq.wire.keys import GroupKeys, stream_keys
+from streamq.wire.offloaded import new_ref
 
 if TYPE_CHECKING:
     from streamq.job import Emitted
+    from streamq.offload import Offload
 
 FOREVER = 1e10
 """Seconds that a retry may be put off: some 300 years."""
@@ -47,12 +49,16 @@ def settle_call(
         job = verdict.job
         pairs += (job.id, job.attempt)
         head, words, recorded = _words(verdict, record_ttl, ahead)
-        if head != run or not head or job.emitted:
+        ref = None if job.meta is None else job.ref
+        if head != run or not head or job.emitted or ref is not None:
             if run:
                 verdicts[count_at] = count
+            if ref is not None:
+                verdicts += ("x", ref.place)
+                offloaded = stream_keys(keys.stream)
+                more_keys += (offloaded.data_holders, offloaded.data_unheld)
             for event in emitted(verdict):
-                verdicts += ("e", len(event.fields), *event.fields)
-                more_keys.append(event.stream)
+                _emit(event, job.offload, verdicts, more_keys)
             run, count, count_at = head, 0, len(verdicts) + 1
             verdicts += head
         count += 1
@@ -71,6 +77,23 @@ def emitted(verdict: Verdict) -> Sequence[Emitted]:
     A handler that was abandoned may run on in its thread, and emit.
     """
     return verdict.job.emitted or () if verdict.outcome is _SUCCEEDED else ()
+
+
+def _emit(
+    event: Emitted, offload: Offload | None, verdicts: list[Arg], more_keys: list[str]
+) -> None:
+    fields = event.fields
+    more_keys.append(event.stream)
+    place = 1 if fields[0] == "data" else 3  # after the type, if it has one
+    raw = fields[place]
+    if offload is None or not isinstance(raw, bytes) or len(raw) <= offload.above:
+        verdicts += ("e", len(fields), *fields)
+        return
+    # Beside the stream in any case: an object store cannot write it with the ack, or not at all.
+    ref = new_ref(len(raw), in_store=False)
+    more_keys.append(stream_keys(event.stream).data(ref.name))
+    small = (*fields[:place], b"", *fields[place + 1 :], "ref", ref.value)
+    verdicts += ("E", len(small), raw, *small)
 
 
 def _words(verdict: Verdict, record_ttl: int, ahead: float) -> tuple[Words, Words, bool]:
