@@ -12,7 +12,7 @@ from streamq.codec import Codec
 from streamq.errors import ConfigError
 from streamq.group import Group, Registry, name_of
 from streamq.handlers.handler import ANY, Handler
-from streamq.job import Job, job_class
+from streamq.job import job_class
 from streamq.limits import (
     DEFAULT_GROUP,
     DEFAULT_STREAM,
@@ -90,8 +90,7 @@ class App(Registry):
         self._produce_middleware = tuple(produce_middleware)
         self.codec = codec
         self._offload = check_offload(offload)
-        largest = MAX_PAYLOAD if self._offload is None else MAX_OFFLOADED
-        self._max_payload = largest if max_payload is None else max_payload
+        self._max_payload = max_payload or (MAX_OFFLOADED if self._offload else MAX_PAYLOAD)
         self._replication = Replication(replicas, replica_timeout) if replicas else None
         self._lifespan = lifespan
         self._groups: list[Group] = []
@@ -184,12 +183,9 @@ class App(Registry):
         if not own:
             return None
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
-        return Handlers(own.values(), ignored, self._job_class())
-
-    def _job_class(self) -> type[Job]:
-        if self._offload is None:
-            return job_class(self.codec)
-        return job_class(self.codec, self._offload, self._max_payload)
+        return Handlers(
+            own.values(), ignored, job_class(self.codec, self._offload, self._max_payload)
+        )
 
     def _concurrency(self, group: str) -> int | None:
         return max(
@@ -294,7 +290,8 @@ class App(Registry):
         """Jobs, groups and dead letters: to look at, and to treat what is stuck."""
         from streamq.admin import Admin
 
-        return Admin(self.server, allowed=self.max_attempts, codec=self.codec)
+        store = self._offload and self._offload.store
+        return Admin(self.server, allowed=self.max_attempts, codec=self.codec, store=store)
 
     def max_attempts(self, stream: str, group: str, type: str) -> int | None:
         """How many deliveries a job may have; ``None`` where the app has no handler for it."""

@@ -252,11 +252,12 @@ def job_class(
     """The class of the jobs of an app; :class:`Job` itself where the app has nothing special.
 
     Args:
-        max_payload: bytes that the data of an emitted event may take.
+        max_payload: bytes that the data of an emitted event may take, with ``offload``.
     """
-    if codec is None and offload is None and max_payload == MAX_PAYLOAD:
+    if codec is None and offload is None:
         return Job
-    own_codec, own_offload, own_limit = codec, offload, max_payload
+    own_codec, own_offload = codec, offload
+    own_limit = MAX_PAYLOAD if offload is None else max_payload
 
     class JobOfApp(Job):
         __slots__ = ()
@@ -268,13 +269,13 @@ def job_class(
         def __reduce__(self) -> Any:
             # On its way to a handler in a process, which has no class of this name.
             values = {name: getattr(self, name) for name in Job.__slots__}
-            return _empty_job, (own_codec, own_limit), (None, values)
+            return _empty_job, (own_codec, own_offload, own_limit), (None, values)
 
     if codec is not None:
         JobOfApp.decode = staticmethod(partial(decode_with, codec))
     return JobOfApp
 
 
-def _empty_job(codec: Codec | None, max_payload: int) -> Job:
-    made = job_class(codec, None, max_payload)
+def _empty_job(codec: Codec | None, offload: Offload | None, max_payload: int) -> Job:
+    made = job_class(codec, offload, max_payload)
     return made.__new__(made)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from streamq import lua
 from streamq.errors import ConfigError, DataGone, InvalidEntry, PayloadError, StreamqError
 from streamq.limits import OFFLOAD_ABOVE
 from streamq.server import Server
@@ -136,6 +137,14 @@ async def discard(server: Server, stream: str, ref: Ref, store: Store | None) ->
             await store.delete([ref.name])
     except Exception as error:
         _log.warning("Data outside the stream was left behind, %s: %s", ref.place, _said(error))
+
+
+async def let_go(
+    server: Server, stream: str, refs: Sequence[Ref], store: Store | None = None
+) -> None:
+    """Take note that entries or dead letters are gone, and delete data that nobody has any more."""
+    await server.run(lua.let_go(stream_keys(stream), [ref.place for ref in refs]))
+    await delete_unheld(server, stream, store)
 
 
 async def delete_unheld(server: Server, stream: str, store: Store | None = None) -> int:

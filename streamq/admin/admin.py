@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streamq.admin.status import JobStatus
     from streamq.admin.streams import GroupInfo, StreamInfo
     from streamq.codec import Codec
+    from streamq.offload import Store
 
 
 # Each question is imported when it is asked: a command line asks one, and starts quickly.
@@ -45,6 +46,8 @@ class Admin:
         allowed: tells how many attempts a job may have, given its stream, group and type.
         codec: reads the data of jobs, see :class:`~streamq.codec.Codec`; that of an app is the
             app's. Without it, data that is not JSON is shown as it was written.
+        store: where large data is kept, see :class:`~streamq.offload.Offload`; that of an app is
+            the app's. Without it, such data is not deleted until somebody who has it does that.
     """
 
     def __init__(
@@ -54,11 +57,13 @@ class Admin:
         lease: float = LEASE,
         allowed: Allowed | None = None,
         codec: Codec | None = None,
+        store: Store | None = None,
     ) -> None:
         self._server = server
         self._lease = lease
         self._allowed = allowed or _not_known
         self._codec = codec
+        self._store = store
 
     # -- streams and groups ---------------------------------------------------
 
@@ -143,8 +148,9 @@ class Admin:
         from streamq.admin.groups import delete_group
 
         return await delete_group(
-            self._server, stream, group, self._lease, force=force, dead_letters=dead_letters
-        )
+            self._server, stream, group, self._lease, force=force, dead_letters=dead_letters,
+            store=self._store,
+        )  # fmt: skip
 
     async def prune(self, stream: str) -> int:
         """Delete the entries that every group has settled, and return how many.
@@ -154,7 +160,7 @@ class Admin:
         """
         from streamq.admin.groups import prune
 
-        return await prune(self._server, stream)
+        return await prune(self._server, stream, self._store)
 
     # -- jobs -----------------------------------------------------------------
 
@@ -259,7 +265,7 @@ class Admin:
         """
         from streamq.admin.dead_letters import DeadLetters
 
-        return DeadLetters(self._server, stream, group, self._codec)
+        return DeadLetters(self._server, stream, group, self._codec, self._store)
 
     # -- jobs for later -------------------------------------------------------
 
@@ -281,7 +287,7 @@ class Admin:
         """
         from streamq.admin.schedules import cancel
 
-        return await cancel(self._server, stream, name)
+        return await cancel(self._server, stream, name, self._store)
 
 
 def _not_known(stream: str, group: str, type: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from streamq.admin.content import content, plain_data
@@ -10,6 +10,7 @@ from streamq.admin.reading import Entry, text
 from streamq.codec import Codec
 from streamq.wire.dead_letter import split
 from streamq.wire.entry import created_at, decode_data
+from streamq.wire.offloaded import Ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,9 @@ class DeadLetter:
         attempts: how many it had.
         consumer: the consumer that held it last.
         raw: its data, JSON as a rule; as it was written, where that cannot be read, and ``None``
-            when it had been deleted.
+            when it had been deleted or is kept outside the stream.
         origin: the ID that it had before it was first redriven.
+        ref: where its data is, if that is kept outside the stream.
     """
 
     id: str
@@ -40,6 +42,7 @@ class DeadLetter:
     consumer: str
     raw: bytes | None
     origin: str | None = None
+    ref: Ref | None = field(default=None, repr=False)
 
     @property
     def dead_since(self) -> float:
@@ -52,8 +55,13 @@ class DeadLetter:
         return created_at(self.job_id)
 
     @property
+    def offloaded(self) -> int | None:
+        """How many bytes its data has, if that is kept outside the stream; it is not read."""
+        return None if self.ref is None else self.ref.size
+
+    @property
     def data(self) -> Any:
-        """The job's data, decoded; ``None`` when it had been deleted.
+        """The job's data, decoded; ``None`` when it is not there.
 
         Raises:
             InvalidEntry: it is not JSON.
@@ -62,7 +70,8 @@ class DeadLetter:
 
     def to_dict(self) -> dict[str, Any]:
         """The letter as plain data. ``data`` that is not JSON comes as text in ``raw``, and of
-        encrypted data the key's ID as ``encrypted_with``."""
+        encrypted data the key's ID as ``encrypted_with``; data outside the stream has its size in
+        bytes as ``offloaded``."""
         return {
             "id": self.id,
             "job_id": self.job_id,
@@ -76,7 +85,7 @@ class DeadLetter:
             "created_at": self.created_at,
             "dead_since": self.dead_since,
             "origin": self.origin,
-            **plain_data(self.raw),
+            **plain_data(self.raw, self.ref),
         }
 
 
@@ -87,7 +96,7 @@ def read_letter(entry: Entry, stream: str, group: str, codec: Codec | None = Non
     job = content(own, codec)
     return DeadLetter(
         entry.id, job_id, stream, group, job.type, reason, error,
-        int(attempts), consumer, job.raw, job.origin,
+        int(attempts), consumer, job.raw, job.origin, job.ref,
     )  # fmt: skip
 
 

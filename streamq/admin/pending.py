@@ -45,6 +45,7 @@ class PendingJob:
         error: the error of its last failed delivery.
         preview: the beginning of its data, on one line.
         in_stream: ``False`` when its entry was deleted while it was pending.
+        offloaded: how many bytes its data has, if that is kept outside the stream.
     """
 
     id: str
@@ -61,6 +62,7 @@ class PendingJob:
     error: str | None
     preview: str
     in_stream: bool
+    offloaded: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data."""
@@ -157,7 +159,8 @@ async def _look(
                     state=state_of(consumer, idle, wanted.lease),
                     next_attempt=max(float(due) - now, 0) / 1000 if parked and due else None,
                     error=text(error) or None,
-                    preview="" if job.raw is None else shown_data(job.raw, PREVIEW),
+                    preview=shown_data(job.raw, job.ref, PREVIEW),
+                    offloaded=None if job.ref is None else job.ref.size,
                     in_stream=bool(fields),
                 )
             )  # fmt: skip

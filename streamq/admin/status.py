@@ -23,6 +23,7 @@ from streamq.text import printable
 from streamq.wire.encrypted import encrypted_with
 from streamq.wire.entry import check_id, created_at, id_key
 from streamq.wire.keys import PARKED, group_keys
+from streamq.wire.offloaded import Ref
 
 Finished = Literal["succeeded", "expired"]
 Standing = State | Finished | Literal["queued", "dead", "skipped", "settled", "unknown"]
@@ -83,11 +84,12 @@ class JobStatus:
     Attributes:
         type: the job's type; ``None`` when nothing of it is left that would tell.
         raw: its data, JSON as a rule; as it was written where that cannot be read, and ``None``
-            when nothing is left.
+            when nothing is left or it is kept outside the stream.
         in_stream: whether its entry is still in the stream.
         only_for: the one group that it is for.
         origin: the ID that it had before it was redriven.
         groups: by group.
+        ref: where its data is, if that is kept outside the stream.
     """
 
     id: str
@@ -98,11 +100,17 @@ class JobStatus:
     only_for: str | None
     origin: str | None
     groups: tuple[GroupStatus, ...]
+    ref: Ref | None = field(default=None, repr=False)
 
     @property
     def created_at(self) -> float:
         """When it was written: Unix time in seconds."""
         return created_at(self.id)
+
+    @property
+    def offloaded(self) -> int | None:
+        """How many bytes its data has, if that is kept outside the stream; it is not read."""
+        return None if self.ref is None else self.ref.size
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data. ``data`` that is not JSON comes as text in ``raw``, and of
@@ -115,7 +123,7 @@ class JobStatus:
             "in_stream": self.in_stream,
             "for": self.only_for,
             "origin": self.origin,
-            **plain_data(self.raw),
+            **plain_data(self.raw, self.ref),
             "groups": [group.to_dict() for group in self.groups],
         }
 
@@ -171,7 +179,7 @@ async def job_status(
             letter = await DeadLetters(server, stream, trace.group, codec).find(job_id)
             if letter is not None:
                 status = _dead(letter)
-                job = job or Content(letter.type, letter.raw, None, letter.origin)
+                job = job or Content(letter.type, letter.raw, None, letter.origin, letter.ref)
         elif job is None and b"type" in trace.record:
             raw = trace.record.get(b"data") or None
             shown = raw and as_json(codec, raw)
@@ -185,7 +193,7 @@ async def job_status(
     statuses = [
         status or _without_trace(trace, entry) for status, trace in zip(found, traces, strict=True)
     ]
-    type, raw, only_for, origin = job or (None, None, None, None)
+    type, raw, only_for, origin, ref = job or (None, None, None, None, None)
     if type is not None:
         statuses = [
             replace(

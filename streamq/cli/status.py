@@ -62,8 +62,8 @@ def _show(job: JobStatus, lease: float) -> None:
     from streamq.admin.content import shown_data
 
     data = None
-    if job.raw:
-        data = shown_data(job.raw)
+    if job.raw or job.ref:
+        data = shown_data(job.raw, job.ref)
     elif not job.in_stream:
         data = "(not kept)"
     say_fields(

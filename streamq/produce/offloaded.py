@@ -1,4 +1,4 @@
-"""Jobs whose data may be too large for the stream: that is written elsewhere first, or with them."""
+"""Jobs whose data may be kept outside the stream: in a store first, or written with them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,13 @@ from typing import Any
 
 from streamq import lua
 from streamq.codec import Codec, encode_with
-from streamq.errors import NotReplicated, OutcomeUnknown, ServerError, ServerUnavailable
+from streamq.errors import (
+    NotReplicated,
+    OutcomeUnknown,
+    ServerError,
+    ServerUnavailable,
+    StreamqError,
+)
 from streamq.limits import MAX_PAYLOAD
 from streamq.middleware import ProduceMiddleware, around_producing
 from streamq.new_job import AllEnqueued, Enqueued, NewJob, Options
@@ -160,7 +166,7 @@ class Producer:
             written = await self._until_known(command, in_doubt)
         except (OutcomeUnknown, NotReplicated):
             raise  # it may have been written, or is
-        except BaseException:
+        except StreamqError:
             await outgoing.take_back(stream, ref)
             raise
         if not written.created and not in_doubt:

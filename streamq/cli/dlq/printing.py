@@ -87,9 +87,9 @@ def show_one(letter: DeadLetter) -> None:
 def _data(letter: DeadLetter, limit: int | None = None) -> str:
     from streamq.admin.content import shown_data
 
-    if letter.raw is None:
+    if letter.raw is None and letter.ref is None:
         return "(deleted from the stream before it became a dead letter)"
-    return shown_data(letter.raw, limit)
+    return shown_data(letter.raw, letter.ref, limit)
 
 
 def count_of(count: int) -> str:
