@@ -13,16 +13,10 @@ from streamq.errors import ConfigError
 from streamq.group import Group, Registry, name_of
 from streamq.handlers.handler import ANY, Handler
 from streamq.job import job_class
-from streamq.limits import (
-    DEFAULT_GROUP,
-    DEFAULT_STREAM,
-    MAX_OFFLOADED,
-    MAX_PAYLOAD,
-    REPLICA_TIMEOUT,
-)
+from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, REPLICA_TIMEOUT
 from streamq.middleware import Middleware, ProduceMiddleware
 from streamq.new_job import Enqueued, NewJob, Options
-from streamq.offload import Offload, check_offload
+from streamq.offload import Offload, check_offload, largest_payload, store_of
 from streamq.option_checks import refuse_options
 from streamq.process.eventloop import run_async
 from streamq.process.gc import collect_less
@@ -51,18 +45,16 @@ class App(Registry):
         ignore: types, or patterns such as ``thumbnail_*``, that every group settles unseen.
         middleware: wraps the handling of each job in every group; the first is outermost.
         produce_middleware: wraps the producing of each job; the first is outermost.
-        codec: how the data of its jobs is written and read, see
-            :class:`~streamq.codec.Codec`; JSON by default.
-        max_payload: bytes that the encoded data of one job may take: 1 MiB by default, 64 MiB with
-            ``offload``.
-        offload: bytes of encoded data above which it is kept outside the stream, or an
-            :class:`~streamq.offload.Offload` that also says where.
+        codec: how data is written and read (:class:`~streamq.codec.Codec`); JSON by default.
+        max_payload: bytes that encoded data may take; 1 MiB by default, 64 MiB with ``offload``.
+        offload: bytes above which encoded data is kept outside the stream, beside it; or where
+            else (:class:`~streamq.offload.Offload`).
         replicas: how many replicas must have acknowledged a job before a produce returns, for
             jobs that a failover must not lose; each then takes the replicas' time as well.
         replica_timeout: seconds until :class:`~streamq.errors.NotReplicated` is raised. The
             job is written then all the same.
-        lifespan: a function that returns an async context manager; a worker enters it
-            before its first job and leaves it after its last.
+        lifespan: returns an async context manager, which a worker enters before its first job
+            and leaves after its last.
 
     Raises:
         ConfigError: a name, a number or the URL cannot be used.
@@ -90,7 +82,7 @@ class App(Registry):
         self._produce_middleware = tuple(produce_middleware)
         self.codec = codec
         self._offload = check_offload(offload)
-        self._max_payload = max_payload or (MAX_OFFLOADED if self._offload else MAX_PAYLOAD)
+        self._max_payload = largest_payload(max_payload, self._offload)
         self._replication = Replication(replicas, replica_timeout) if replicas else None
         self._lifespan = lifespan
         self._groups: list[Group] = []
@@ -183,9 +175,8 @@ class App(Registry):
         if not own:
             return None
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
-        return Handlers(
-            own.values(), ignored, job_class(self.codec, self._offload, self._max_payload)
-        )
+        made = job_class(self.codec, self._offload, self._max_payload)
+        return Handlers(own.values(), ignored, made)
 
     def _concurrency(self, group: str) -> int | None:
         return max(
@@ -290,7 +281,7 @@ class App(Registry):
         """Jobs, groups and dead letters: to look at, and to treat what is stuck."""
         from streamq.admin import Admin
 
-        store = self._offload and self._offload.store
+        store = store_of(self._offload)
         return Admin(self.server, allowed=self.max_attempts, codec=self.codec, store=store)
 
     def max_attempts(self, stream: str, group: str, type: str) -> int | None:
@@ -316,13 +307,9 @@ class App(Registry):
         """What writes its jobs, until :meth:`close`."""
         if self._producer is None:
             self._producer = Producer(
-                self.server,
-                self._max_payload,
-                self._replication,
-                self._produce_middleware,
-                self.codec,
-                self._offload,
-            )
+                self.server, self._max_payload, self._replication, self._produce_middleware,
+                self.codec, self._offload,
+            )  # fmt: skip
         return self._producer
 
     async def close(self) -> None:

@@ -12,8 +12,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streamq import lua
-from streamq.errors import ConfigError, DataGone, InvalidEntry, PayloadError, StreamqError
-from streamq.limits import OFFLOAD_ABOVE
+from streamq.errors import (
+    ConfigError,
+    DataGone,
+    InvalidEntry,
+    PayloadError,
+    StreamqError,
+    WrongKeyType,
+)
+from streamq.limits import MAX_OFFLOADED, MAX_PAYLOAD, OFFLOAD_ABOVE
 from streamq.server import Server
 from streamq.text import printable
 from streamq.wire.keys import stream_keys
@@ -83,6 +90,18 @@ def check_offload(given: int | Offload | None) -> Offload | None:
     return Offload(given)
 
 
+def store_of(offload: Offload | None) -> Store | None:
+    """The object store of an app, if it has one."""
+    return None if offload is None else offload.store
+
+
+def largest_payload(given: int | None, offload: Offload | None) -> int:
+    """Bytes that the encoded data of one job may take."""
+    if given is not None:
+        return given
+    return MAX_PAYLOAD if offload is None else MAX_OFFLOADED
+
+
 async def put(store: Store, ref: Ref, data: bytes) -> None:
     """Keep data in a store.
 
@@ -106,7 +125,11 @@ async def read(server: Server, stream: str, ref: Ref, store: Store | None) -> by
     """
     data: object
     if not ref.in_store:
-        data = await server.call("GET", stream_keys(stream).data(ref.name))
+        key = stream_keys(stream).data(ref.name)
+        try:
+            data = await server.call("GET", key)
+        except WrongKeyType:
+            raise InvalidEntry(f"the key {key} holds another type than data, a string") from None
     elif store is None:
         raise InvalidEntry(
             "the data is in an object store: give the App the same one, "

@@ -8,7 +8,7 @@ from typing import Any
 
 from streamq import lua
 from streamq.admin.content import content, plain_data
-from streamq.admin.reading import PAGE, text
+from streamq.admin.reading import PAGE, ask, text
 from streamq.codec import Codec
 from streamq.offload import Store, let_go
 from streamq.server import Server
@@ -90,7 +90,12 @@ async def scheduled_jobs(
 async def cancel(server: Server, stream: str, name: str, store: Store | None = None) -> bool:
     """See :meth:`streamq.admin.Admin.cancel`."""
     keys = stream_keys(stream)
-    key, packed = await server.call("HMGET", keys.scheduled_jobs, f"{name}:key", name)
+    key, packed = await ask(
+        server, *(("HGET", keys.scheduled_jobs, field) for field in (f"{name}:key", name))
+    )
+    for reply in (key, packed):
+        if isinstance(reply, Exception):
+            raise reply
     unique = None if key is None else key.decode()
     taken = bool(await server.run(lua.unschedule(keys, name, unique)))
     ref = ref_in_packed(packed or b"")

@@ -205,7 +205,7 @@ async def job_status(
             for status in statuses
         ]  # fmt: skip
     return JobStatus(
-        job_id, stream, type, raw, entry is not None, only_for, origin, tuple(statuses)
+        job_id, stream, type, raw, entry is not None, only_for, origin, tuple(statuses), ref
     )
 
 

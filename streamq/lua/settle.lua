@@ -30,8 +30,8 @@
 --   x ref                  where it is                     [2 keys: holders, unheld]
 --   e n field value ...    n strings follow                [1 key: target]
 --   E n data field value ...
---                          n strings follow, the data of an event for which `data` is to be kept
---                          outside its stream first        [2 keys: target, data]
+--                          the same with n strings after `data`, which is kept outside the
+--                          target                          [2 keys: target, data]
 --
 -- Returns a flat list of those refused: position (from 1), why. Why is '' (pending no
 -- more), '=' .. consumer (who holds it), '!deleted' (no longer in the stream), or
@@ -95,9 +95,10 @@ while i < n do
     while ARGV[arg] == 'e' or ARGV[arg] == 'E' do
         local size, skip = tonumber(ARGV[arg + 1]), ARGV[arg] == 'E' and 1 or 0
         events = events or {}
-        events[#events + 1] = { KEYS[key], arg + 2 + skip, arg + 1 + size, skip == 1 and key + 1 }
+        local first = arg + 2 + skip
+        events[#events + 1] = { KEYS[key], first, first + size - 1, skip == 1 and key + 1 }
         targets_fit = targets_fit and is_a(KEYS[key], 'stream')
-        arg, key = arg + 2 + size, key + 1 + skip
+        arg, key = first + size, key + 1 + skip
     end
     local ours = others[i] == nil
     if not ours then

@@ -14,6 +14,7 @@ import anyio
 from streamq import lua
 from streamq.errors import GroupNotFound, OutcomeUnknown, StreamqError
 from streamq.handlers.table import Handlers
+from streamq.offload import store_of
 from streamq.server import Server
 from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
@@ -93,8 +94,7 @@ class Consumer:
             # slower side, and it would only be more to do.
             settling.append(server.link(name, timeout))
         self._links = (self._reading, *settling)
-        offload = handlers.job.offload
-        store = None if offload is None else offload.store
+        store = store_of(handlers.job.offload)
         self._offloaded = Offloaded(server, stream, store, reconnect)
         self.settler = Settler(
             self.keys, name, links=settling, in_flight=self.in_flight,

@@ -108,6 +108,14 @@ def produce(stage: Stage) -> None:
             soon = (await app.produce("t", at=datetime.now(UTC))).id
             assert await app.admin.cancel("jobs", soon)
 
+        async with App(stage.url, offload=10) as app:
+            large = {"text": "x" * 20}
+            await app.produce("t", large)
+            await app.produce_many([("t", large)])
+            await app.produce("t", large, unique="large")
+            later = (await app.produce("t", large, delay=3600)).id
+            assert await app.admin.cancel("jobs", later)
+
         async with App(stage.url, replicas=1, replica_timeout=0.001) as app:
             with pytest.raises(NotReplicated, match="but 0 of 1 replicas"):
                 await app.produce("t")
@@ -144,12 +152,15 @@ async def _prepare_work(stage: Stage) -> None:
         await app.produce_many([(type, {}) for type in ("ok", "flaky", "bad", "emits", "slow")])
         await app.produce("ok", expires=0)
         await app.produce("ok", delay=0)
+        async with App(stage.admin_url, offload=10) as offloading:
+            await offloading.produce("ok", {"text": "x" * 20})
+            await offloading.produce("bad", {"text": "x" * 20})
         command(admin, "XADD", "jobs", "*", "type", "ok", "data", "{}", "for", "images")
 
 
 async def _work(stage: Stage) -> None:
     seen: list[Signal] = []
-    async with App(stage.url) as app:
+    async with App(stage.url, offload=10) as app:
 
         @app.handler("*")
         async def handle(job: Job) -> str:
@@ -158,7 +169,7 @@ async def _work(stage: Stage) -> None:
             if job.type == "bad":
                 raise Dead("no good")
             if job.type == "emits":
-                job.emit("ok")
+                job.emit("ok", {"text": "x" * 20})
             if job.type == "slow":
                 await asyncio.sleep(settings.lease)  # its heartbeat needs a permission, too
             return "done"
@@ -180,6 +191,7 @@ async def _work(stage: Stage) -> None:
         assert outcomes == set(Outcome) - {Outcome.RELEASED}
         assert any(isinstance(event, Reclaimed) for event in seen)
         assert stage.admin.xlen("jobs") == 0
+        assert len([*stage.admin.scan_iter("{jobs}:data:*")]) == 2  # what two dead letters have
 
     async with App(stage.url) as app:
         begun = asyncio.Event()
@@ -284,6 +296,7 @@ async def _scheduled(url: str) -> list[str]:
 def operate(stage: Stage) -> None:
     """Look, and treat what was found, with every command for that."""
     jobs = asyncio.run(prepare(stage.admin_url, stage.admin))
+    asyncio.run(_prepare_offloaded(stage))
     _look(stage, jobs)
     stage.run("cancel", jobs.scheduled)
     stage.run("pending", "retry", jobs.retrying)
@@ -296,6 +309,14 @@ def operate(stage: Stage) -> None:
     stage.run("group", "create", "audit")
     stage.run("group", "delete", "audit", "--yes")
     stage.run("group", "delete", "images", "--dead-letters", "--force", "--yes")
+    assert not [*stage.admin.scan_iter("{jobs}:data:*")]
+
+
+async def _prepare_offloaded(stage: Stage) -> None:
+    """A job that is lost, and one that is for later."""
+    async with App(stage.admin_url, offload=10) as app:
+        await app.produce("running", {"text": "x" * 20})
+        command(stage.admin, "XREADGROUP", "GROUP", "images", "lost", "STREAMS", "jobs", ">")
 
 
 SCENARIOS: dict[str, Callable[[Stage], None]] = {
