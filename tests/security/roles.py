@@ -296,11 +296,12 @@ async def _scheduled(url: str) -> list[str]:
 def operate(stage: Stage) -> None:
     """Look, and treat what was found, with every command for that."""
     jobs = asyncio.run(prepare(stage.admin_url, stage.admin))
-    asyncio.run(_prepare_offloaded(stage))
+    large = asyncio.run(_prepare_offloaded(stage))
     _look(stage, jobs)
     stage.run("cancel", jobs.scheduled)
     stage.run("pending", "retry", jobs.retrying)
-    stage.run("pending", "dead-letter", jobs.running, "--group", "images", "--reason", "enough")
+    dead = ("pending", "dead-letter", jobs.running, large, "--group", "images")
+    stage.run(*dead, "--reason", "enough")
     stage.run("pending", "release", "--consumer", "lost", "--force")
     stage.run("dlq", "redrive", jobs.dead, "--group", "images")
     stage.run("dlq", "redrive", "--type", "running", "--group", "images")
@@ -312,11 +313,12 @@ def operate(stage: Stage) -> None:
     assert not [*stage.admin.scan_iter("{jobs}:data:*")]
 
 
-async def _prepare_offloaded(stage: Stage) -> None:
-    """A job that is lost, and one that is for later."""
+async def _prepare_offloaded(stage: Stage) -> str:
+    """A job that is running, and has its data outside the stream."""
     async with App(stage.admin_url, offload=10) as app:
-        await app.produce("running", {"text": "x" * 20})
+        job = await app.produce("large", {"text": "x" * 20})
         command(stage.admin, "XREADGROUP", "GROUP", "images", "lost", "STREAMS", "jobs", ">")
+        return job.id
 
 
 SCENARIOS: dict[str, Callable[[Stage], None]] = {
