@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import redis
 
-from streamq import App, Dead, Job, NewJob, Offload, Retry, Settings
+from streamq import App, Dead, Job, NewJob, Offload, Retry, Settings, lua
 from streamq.admin import Admin
 from streamq.encryption import EncryptingCodec, new_key
-from streamq.errors import ConfigError, PayloadError, PayloadTooLarge, StreamqError
+from streamq.errors import ConfigError, OutcomeUnknown, PayloadError, PayloadTooLarge, StreamqError
+from streamq.signals import ServerBack, ServerLost
 from streamq.worker.offloaded import Offloaded
 from tests.lua.support import raw_entries
 from tests.servers import RedisServer
+from tests.worker.proxy import proxied
 from tests.worker.support import AT_ONCE, Outcome, drain, eventually, running
 
 pytestmark = pytest.mark.anyio
@@ -645,3 +647,72 @@ async def test_a_worker_that_is_cut_off_while_it_reads(
     assert count_of(big, client) == 1
     assert (await drain(big)).outcomes == [Outcome.SUCCEEDED]
     assert nothing_left(client)
+
+
+# -- lost connections ---------------------------------------------------------
+
+
+async def test_a_connection_that_is_lost_while_the_data_is_read(
+    server: RedisServer, client: redis.Redis
+) -> None:
+    """It is read again, and the attempt is the same."""
+    seen: list[int] = []
+    async with proxied(server.socket) as proxy, App(proxy.url, offload=ABOVE) as app:
+
+        @app.handler("a", retries=0)
+        async def handle(job: Job, text: str) -> None:
+            seen.append(job.attempt)
+
+        await app.produce("a", {"text": BIG})
+        proxy.lose_reply(b"\r\nGET\r\n")
+        watch = await drain(app)
+    assert watch.outcomes == [Outcome.SUCCEEDED]
+    assert len(watch.of(ServerLost)) == len(watch.of(ServerBack)) == 1
+    assert seen == [1]
+    assert nothing_left(client)
+
+
+async def test_a_settling_whose_reply_is_lost(server: RedisServer, client: redis.Redis) -> None:
+    """Sent again it lets the data go no second time: a dead letter has it."""
+    async with proxied(server.socket) as proxy, App(proxy.url, offload=ABOVE) as app:
+        for name in ("one", "two"):
+            await app.admin.create_group("jobs", name)
+
+        @app.group("one").handler("a")
+        async def dies(text: str) -> None:
+            raise Dead("no")
+
+        @app.group("two").handler("a")
+        async def works(text: str) -> None: ...
+
+        await app.produce("a", {"text": BIG})
+        await drain(app, groups=["one"])
+        proxy.lose_reply(lua.load("settle").sha.encode())
+        watch = await drain(app, groups=["two"])
+        assert watch.outcomes == [Outcome.SUCCEEDED]
+        assert client.xlen("jobs") == 0
+        assert count_of(app, client) == 1
+        await app.admin.dead_letters("jobs", "one").purge_all()
+    assert data_keys(client) == []
+
+
+async def test_a_produce_whose_reply_is_lost(server: RedisServer, client: redis.Redis) -> None:
+    """One that may be repeated is, and has its data once; the other one may be there."""
+    seen: list[str] = []
+    async with proxied(server.socket) as proxy, App(proxy.url, offload=ABOVE) as app:
+
+        @app.handler("a")
+        async def handle(job: Job, text: str) -> None:
+            seen.append(job.id)
+
+        proxy.lose_reply(b"EVAL")
+        once = await app.produce("a", {"text": BIG}, unique="u")
+        assert count_of(app, client) == 1
+        proxy.lose_reply(b"EVAL")
+        with pytest.raises(OutcomeUnknown):
+            await app.produce("a", {"text": BIG})
+        assert count_of(app, client) == 2
+        await drain(app)
+    assert seen[0] == once.id
+    assert len(seen) == 2
+    assert data_keys(client) == []
