@@ -162,6 +162,16 @@ class Admin:
 
         return await prune(self._server, stream, self._store)
 
+    async def prune_data(self, stream: str) -> int:
+        """Delete data beside a stream that no job and no dead letter has any more; how much.
+
+        There is none, unless entries were deleted by other means (``XDEL``, ``XTRIM``). It looks
+        at every key of the server, and at all entries, twice.
+        """
+        from streamq.admin.offloaded import prune_data
+
+        return await prune_data(self._server, stream)
+
     # -- jobs -----------------------------------------------------------------
 
     async def status(self, stream: str, job_id: str, group: str | None = None) -> JobStatus:

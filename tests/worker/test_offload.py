@@ -716,3 +716,35 @@ async def test_a_produce_whose_reply_is_lost(server: RedisServer, client: redis.
     assert seen[0] == once.id
     assert len(seen) == 2
     assert data_keys(client) == []
+
+
+async def test_data_that_is_left_behind_is_found(big: App, client: redis.Redis) -> None:
+    """That of entries, dead letters and jobs for later is not touched."""
+
+    @big.handler("dies")
+    async def dies(text: str) -> None:
+        raise Dead("no")
+
+    async with App(big.url, stream="other[s]*", offload=ABOVE) as other:
+        await other.produce("a", {"text": BIG})
+        await other.admin.create_group("other[s]*", "default")
+        await big.produce("dies", {"text": BIG})
+        await drain(big)
+        await big.produce("a", {"text": BIG}, delay=3600)
+        await big.produce("a", {"text": BIG})
+        gone = await big.produce("a", {"text": BIG})
+        client.xdel("jobs", gone.id)
+        assert len(data_keys(client)) == 5
+        assert await big.admin.prune_data("jobs") == 1
+        assert len(data_keys(client)) == 4
+        assert await big.admin.prune_data("jobs") == 0
+        assert await big.admin.prune_data("other[s]*") == 0
+        await big.produce("a", {"text": BIG}, stream="{jobs}")
+        assert await big.admin.prune_data("jobs") == 0, "the two share their keys"
+        client.delete("other[s]*", "jobs", "{jobs}", "{jobs}:group:default:dlq")
+        assert await big.admin.prune_data("jobs") == 3
+        assert await big.admin.prune_data("other[s]*") == 1
+    [left] = data_keys(client)
+    [later] = [job async for job in big.admin.scheduled("jobs")]
+    assert later.ref is not None
+    assert left.endswith(later.ref.name)
