@@ -81,8 +81,8 @@ class App(Registry):
         self.url = url
         self._produce_middleware = tuple(produce_middleware)
         self.codec = codec
-        self._offload = check_offload(offload)
-        self._max_payload = largest_payload(max_payload, self._offload)
+        self.offload = check_offload(offload)
+        self._max_payload = largest_payload(max_payload, self.offload)
         self._replication = Replication(replicas, replica_timeout) if replicas else None
         self._lifespan = lifespan
         self._groups: list[Group] = []
@@ -175,7 +175,7 @@ class App(Registry):
         if not own:
             return None
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
-        made = job_class(self.codec, self._offload, self._max_payload)
+        made = job_class(self.codec, self.offload, self._max_payload)
         return Handlers(own.values(), ignored, made)
 
     def _concurrency(self, group: str) -> int | None:
@@ -281,7 +281,7 @@ class App(Registry):
         """Jobs, groups and dead letters: to look at, and to treat what is stuck."""
         from streamq.admin import Admin
 
-        store = store_of(self._offload)
+        store = store_of(self.offload)
         return Admin(self.server, allowed=self.max_attempts, codec=self.codec, store=store)
 
     def max_attempts(self, stream: str, group: str, type: str) -> int | None:
@@ -308,7 +308,7 @@ class App(Registry):
         if self._producer is None:
             self._producer = Producer(
                 self.server, self._max_payload, self._replication, self._produce_middleware,
-                self.codec, self._offload,
+                self.codec, self.offload,
             )  # fmt: skip
         return self._producer
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from streamq import App, Dead, Job, NewJob, Offload, Retry, Settings, lua
+from streamq import App, Dead, Job, NewJob, Offload, Retry, Settings, lua, testing
 from streamq.admin import Admin
 from streamq.encryption import EncryptingCodec, new_key
 from streamq.errors import ConfigError, OutcomeUnknown, PayloadError, PayloadTooLarge, StreamqError
@@ -78,7 +78,7 @@ async def anywhere(request: pytest.FixtureRequest, server: RedisServer) -> Any:
 
 def count_of(app: App, client: redis.Redis) -> int:
     """How much data is kept outside, wherever."""
-    offload = app._offload
+    offload = app.offload
     assert offload is not None
     if isinstance(offload.store, Shelf):
         return len(offload.store.kept)
@@ -471,7 +471,7 @@ async def test_data_that_is_gone_is_a_dead_letter(anywhere: App, client: redis.R
     async def handle(text: str) -> None: ...
 
     await anywhere.produce("a", {"text": BIG})
-    offload = anywhere._offload
+    offload = anywhere.offload
     assert offload is not None
     if isinstance(offload.store, Shelf):
         offload.store.kept.clear()
@@ -748,3 +748,15 @@ async def test_data_that_is_left_behind_is_found(big: App, client: redis.Redis) 
     [later] = [job async for job in big.admin.scheduled("jobs")]
     assert later.ref is not None
     assert left.endswith(later.ref.name)
+
+
+async def test_inline() -> None:
+    app = App(offload=ABOVE)
+
+    @app.handler("a")
+    async def handle(job: Job, text: str) -> int:
+        job.emit("b", {"text": text})
+        return len(text)
+
+    done = await testing.handle(app, "a", {"text": "x" * 2_000_000})
+    assert done.result == len(done.emitted[0].data["text"]) == 2_000_000
