@@ -76,7 +76,7 @@ def encode_with(codec: Codec | None, data: Any, limit: int = MAX_PAYLOAD) -> byt
     if len(raw) > limit:
         raise PayloadTooLarge(
             f"the data takes {len(raw):,} bytes, the limit is {limit:,}: "
-            "store it elsewhere and send a reference, or raise the limit"
+            "keep it outside the stream (offload), or raise the limit"
         )
     return raw
 

@@ -79,7 +79,7 @@ def encode_data(data: Any, limit: int = MAX_PAYLOAD) -> bytes:
     if len(raw) > limit:
         raise PayloadTooLarge(
             f"the data takes {len(raw):,} bytes, the limit is {limit:,}: "
-            "store it elsewhere and send a reference, or raise the limit"
+            "keep it outside the stream (offload), or raise the limit"
         )
     return raw
 
