@@ -8,10 +8,13 @@ from typing import Any
 
 from streamq import lua
 from streamq.admin.content import content, plain_data
-from streamq.admin.reading import PAGE, text
+from streamq.admin.reading import PAGE, ask, text
+from streamq.codec import Codec
+from streamq.offload import Store, let_go
 from streamq.server import Server
 from streamq.wire.entry import decode_data
 from streamq.wire.keys import stream_keys
+from streamq.wire.offloaded import Ref, ref_in_packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,9 @@ class ScheduledJob:
         name: what ``produce`` gave as its ID, by which it is cancelled.
         type: the job's type.
         due_at: when it is written to the stream: Unix time in seconds, by the server's clock.
-        raw: its data as it was written, JSON as a rule; ``None`` when it cannot be read.
+        raw: its data, JSON as a rule; as it was written where the codec cannot read it, and
+            ``None`` where streamq did not write it, or it is kept outside the stream.
+        ref: where its data is, if that is kept outside the stream.
     """
 
     name: str
@@ -30,6 +35,12 @@ class ScheduledJob:
     type: str
     due_at: float
     raw: bytes | None = field(repr=False)
+    ref: Ref | None = field(default=None, repr=False)
+
+    @property
+    def offloaded(self) -> int | None:
+        """How many bytes its data has, if that is kept outside the stream; it is not read."""
+        return None if self.ref is None else self.ref.size
 
     @property
     def data(self) -> Any:
@@ -41,18 +52,19 @@ class ScheduledJob:
         return None if self.raw is None else decode_data(self.raw)
 
     def to_dict(self) -> dict[str, Any]:
-        """The job as plain data. ``data`` that is not JSON comes as text in ``raw``."""
+        """The job as plain data. ``data`` that is not JSON comes as text in ``raw``, and of
+        encrypted data the key's ID as ``encrypted_with``."""
         return {
             "name": self.name,
             "stream": self.stream,
             "type": self.type,
             "due_at": self.due_at,
-            **plain_data(self.raw),
+            **plain_data(self.raw, self.ref),
         }
 
 
 async def scheduled_jobs(
-    server: Server, stream: str, limit: int | None
+    server: Server, stream: str, limit: int | None, codec: Codec | None = None
 ) -> AsyncIterator[ScheduledJob]:
     """See :meth:`streamq.admin.Admin.scheduled`."""
     keys = stream_keys(stream)
@@ -64,8 +76,10 @@ async def scheduled_jobs(
         if not rows:
             return
         for name, due, fields in rows:
-            found = content(fields)
-            yield ScheduledJob(text(name), stream, found.type, float(due) / 1000, found.raw)
+            found = content(fields, codec)
+            yield ScheduledJob(
+                text(name), stream, found.type, float(due) / 1000, found.raw, found.ref
+            )
         last = text(rows[-1][1])
         at_last = sum(text(due) == last for _, due, _ in rows)
         skip = skip + at_last if last == start else at_last
@@ -73,9 +87,18 @@ async def scheduled_jobs(
         left = None if left is None else left - len(rows)
 
 
-async def cancel(server: Server, stream: str, name: str) -> bool:
+async def cancel(server: Server, stream: str, name: str, store: Store | None = None) -> bool:
     """See :meth:`streamq.admin.Admin.cancel`."""
     keys = stream_keys(stream)
-    key = await server.call("HGET", keys.scheduled_jobs, f"{name}:key")
+    key, packed = await ask(
+        server, *(("HGET", keys.scheduled_jobs, field) for field in (f"{name}:key", name))
+    )
+    for reply in (key, packed):
+        if isinstance(reply, Exception):
+            raise reply
     unique = None if key is None else key.decode()
-    return bool(await server.run(lua.unschedule(keys, name, unique)))
+    taken = bool(await server.run(lua.unschedule(keys, name, unique)))
+    ref = ref_in_packed(packed or b"")
+    if taken and ref is not None:
+        await let_go(server, stream, [ref], store)
+    return taken
