@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from streamq.lua.loader import Arg, Call, Script, load
+from streamq.lua.loader import Arg, Call, Script, in_front, load
 from streamq.wire.keys import GroupKeys, StreamKeys
 
 __all__ = ["Arg", "Call", "Script", "load"]
@@ -201,3 +201,64 @@ def destroy(keys: GroupKeys, silence: int, *, dead_letters: bool) -> Call:
         (keys.stream, keys.retry, keys.reclaim_lock, keys.dlq),
         (keys.group, silence, int(dead_letters)),
     )
+
+
+# -- retention, replay, backpressure ------------------------------------------
+
+
+def configure(keys: StreamKeys, settings: Mapping[str, int | None]) -> Call:
+    """Set what all workers of a stream agree on; ``None`` takes a setting away."""
+    pairs = [
+        part for name, value in settings.items() for part in (name, "" if value is None else value)
+    ]
+    return Call(load("configure"), (keys.stream, keys.settings), pairs)
+
+
+def trim(keys: StreamKeys, most: int) -> Call:
+    """Delete retained entries that are too old, about ``most`` of them."""
+    return Call(load("trim"), (keys.stream, keys.settings), (most,))
+
+
+def abandon(keys: GroupKeys, stream_keys: StreamKeys, after: int, lease: int) -> Call:
+    """Look whether a group is abandoned, and let it keep no more entries; times in ms."""
+    return Call(
+        load("abandon"),
+        (keys.stream, stream_keys.settings, keys.retry, keys.dlq),
+        (keys.group, after, lease),
+    )
+
+
+def count(stream: str, start: str, stop: str) -> Call:
+    """Count entries, a bounded step at a call."""
+    return Call(load("count"), (stream,), (start, stop))
+
+
+def rewind(keys: GroupKeys, to: str, entries_read: int, silence: int, *, force: bool) -> Call:
+    """Move a group's place back.
+
+    Args:
+        to: the group is given the entries after this ID.
+        entries_read: how many entries the stream ever had up to there; -1 for unknown.
+        silence: ms after which a consumer counts as gone.
+        force: do it in spite of consumers that are alive and of pending jobs.
+    """
+    return Call(
+        load("rewind"), (keys.stream, keys.retry),
+        (keys.group, to, entries_read, silence, int(force)),
+    )  # fmt: skip
+
+
+def replay(keys: GroupKeys, ids: Sequence[str]) -> Call:
+    """Give entries that a group has settled to it once more."""
+    return Call(load("replay"), (keys.stream,), (keys.group, *ids))
+
+
+def produce_within(stream: str, most: int, entries: Iterable[Sequence[Arg]]) -> Call:
+    """Write entries while no more than ``most`` wait to be settled."""
+    strings = [part for fields in entries for part in (len(fields), *fields)]
+    return Call(load("produce_within"), (stream,), (most, *strings))
+
+
+def within(call: Call, most: int) -> Call:
+    """A call that writes to its first key, refused when ``most`` entries wait there."""
+    return Call(in_front("full", call.script), call.keys, (*call.args, most))

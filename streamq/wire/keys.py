@@ -17,12 +17,15 @@ from streamq.text import printable
 PARKED = "~retry"
 """The consumer that holds entries waiting for their retry time."""
 
+RETAINED = "~retain"
+"""The group that keeps the settled entries of a stream with retention, up to their age."""
+
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others
     "string": re.compile(r".*\{[^}]+\}.*:(unique:.+|group:[^:]+:reclaim)", re.DOTALL),
     "zset": re.compile(r".*\{[^}]+\}.*:(scheduled|group:[^:]+:retry)", re.DOTALL),
-    "hash": re.compile(r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:job:[^:]+)", re.DOTALL),
+    "hash": re.compile(r".*\{[^}]+\}.*:(scheduled:jobs|settings|group:[^:]+:job:[^:]+)", re.DOTALL),
 }
 
 
@@ -66,13 +69,14 @@ def _prefix(stream: str) -> str:
 class StreamKeys:
     """The keys that belong to one stream."""
 
-    __slots__ = ("prefix", "scheduled", "scheduled_jobs", "stream")
+    __slots__ = ("prefix", "scheduled", "scheduled_jobs", "settings", "stream")
 
     def __init__(self, stream: str) -> None:
         self.stream = check_stream(stream)
         self.prefix = _prefix(stream)
         self.scheduled = f"{self.prefix}:scheduled"
         self.scheduled_jobs = f"{self.prefix}:scheduled:jobs"
+        self.settings = f"{self.prefix}:settings"
 
     def unique(self, key: str) -> str:
         """The string that maps an idempotency key to the entry it made."""
