@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from streamq.codec import Codec
 from streamq.errors import ConfigError
-from streamq.group import Group, Registry, name_of
+from streamq.group import Group, Registry, check_found, name_of
 from streamq.handlers.handler import ANY, Handler
 from streamq.job import job_class
 from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, MAX_PAYLOAD, REPLICA_TIMEOUT
@@ -27,6 +27,7 @@ from streamq.server import Server
 from streamq.signals import Observer
 from streamq.wire.keys import check_group
 from streamq.worker import Handlers, Settings, Subscription, Worker
+from streamq.worker.retention import Retain, Retention
 from streamq.worker.shutdown import end_with_main
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class App(Registry):
             jobs that a failover must not lose; each then takes the replicas' time as well.
         replica_timeout: seconds until :class:`~streamq.errors.NotReplicated` is raised. The
             job is written then all the same.
+        retain: for how long an entry that every group has settled is kept, for groups that come
+            later and for replays: seconds or ``"7d"``, or a mapping by stream; ``0`` for not
+            at all, ``None`` for whatever the stream's setting is.
         lifespan: a function that returns an async context manager; a worker enters it
             before its first job and leaves it after its last.
 
@@ -72,6 +76,7 @@ class App(Registry):
         max_payload: int = MAX_PAYLOAD,
         replicas: int = 0,
         replica_timeout: float = REPLICA_TIMEOUT,
+        retain: Retain = None,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
     ) -> None:
         super().__init__(stream=stream, ignore=ignore, middleware=middleware)
@@ -80,6 +85,7 @@ class App(Registry):
         self.codec = codec
         self._max_payload = max_payload
         self._replication = Replication(replicas, replica_timeout) if replicas else None
+        self._retention = Retention(retain)
         self._lifespan = lifespan
         self._groups: list[Group] = []
         self._server: Server | None = None
@@ -149,7 +155,10 @@ class App(Registry):
                 handlers = self._handlers_of(stream, group)
                 if handlers is not None:
                     found.append(Subscription(stream, group, handlers, self._concurrency(group)))
-        self._check_found(found, wanted, streams)
+        check_found(
+            ("group", wanted, {one.group for one in found}),
+            ("stream", streams, {one.stream for one in found}),
+        )
         return found
 
     def _handlers_of(self, stream: str, group: str) -> Handlers | None:
@@ -354,6 +363,7 @@ class App(Registry):
         return Worker(
             self.server, self.subscriptions(groups, streams), settings=settings,
             observers=observers, burst=burst, max_jobs=max_jobs, lifespan=self._lifespan,
+            retention=self._retention,
         )  # fmt: skip
 
     def run(self, *, groups: Sequence[str] = (), settings: Settings | None = None) -> None:
@@ -372,19 +382,6 @@ class App(Registry):
 
         run_async(main)
         end_with_main()
-
-    def _check_found(
-        self, found: Sequence[Subscription], groups: Sequence[str], streams: Sequence[str]
-    ) -> None:
-        for what, wanted, known in (
-            ("group", groups, {subscription.group for subscription in found}),
-            ("stream", streams, {subscription.stream for subscription in found}),
-        ):
-            missing = [name for name in wanted if name not in known]
-            if missing:
-                raise ConfigError(f"the app has no handler for the {what} {missing[0]!r}")
-        if not found:
-            raise ConfigError("the app has no handlers: register one with @app.handler(...)")
 
 
 __all__ = ["ANY", "DEFAULT_GROUP", "DEFAULT_STREAM", "App"]

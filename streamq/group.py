@@ -167,6 +167,23 @@ class Group(Registry):
         return f"<Group {self.name!r}>"
 
 
+def check_found(*wanted: tuple[str, Sequence[str], set[str]]) -> None:
+    """See whether there are handlers for what a worker is to consume.
+
+    Args:
+        wanted: what (``group``, ``stream``), the names asked for, those that have handlers.
+
+    Raises:
+        ConfigError: there are none for one of them, or none at all.
+    """
+    for what, names, known in wanted:
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise ConfigError(f"the app has no handler for the {what} {missing[0]!r}")
+    if not any(known for _, _, known in wanted):
+        raise ConfigError("the app has no handlers: register one with @app.handler(...)")
+
+
 def name_of(function: Callable[..., Any]) -> str:
     """What to call a function in a message."""
     return str(getattr(function, "__name__", repr(function)))

@@ -40,7 +40,7 @@ def rights(keys: GroupKeys, stream_keys: StreamKeys) -> Call:
         load("rights"),
         (
             keys.stream, keys.retry, keys.dlq, keys.reclaim_lock, keys.job("0-1"),
-            stream_keys.scheduled, stream_keys.scheduled_jobs,
+            stream_keys.scheduled, stream_keys.scheduled_jobs, stream_keys.settings,
         ),
         (keys.group,),
     )  # fmt: skip

@@ -41,8 +41,9 @@ local function field(what)
     return what .. ':' .. name
 end
 
-local noted = redis.call('HMGET', settings, field('silent'), field('looked'), field('abandoned'))
-local silent, looked, abandoned = tonumber(noted[1] or 0), noted[2], noted[3]
+local silent = tonumber(redis.call('HGET', settings, field('silent')) or 0)
+local looked = redis.call('HGET', settings, field('looked'))
+local abandoned = redis.call('HGET', settings, field('abandoned'))
 
 local function forget()
     if looked or abandoned then
@@ -122,7 +123,8 @@ if #pending > 0 then
 end
 if #ids > 0 then
     redis.call('XGROUP', 'SETID', stream, name, ids[#ids])
-    redis.call('HINCRBY', settings, field('given_up'), given_up)
+    local total = tonumber(redis.call('HGET', settings, field('given_up')) or 0) + given_up
+    redis.call('HSET', settings, field('given_up'), string.format('%.0f', total))
     remove_settled(stream, groups, name, ids)
 end
 return { 1, given_up, #pending, more and 1 or 0 }

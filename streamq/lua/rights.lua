@@ -9,13 +9,14 @@
 -- KEYS[5]   a status record
 -- KEYS[6]   scheduled set of the stream
 -- KEYS[7]   scheduled jobs of the stream
+-- KEYS[8]   settings of the stream
 -- ARGV[1]   group
 --
 -- Returns a list of 'command key', empty when nothing is missing.
 --@include rights
 
 local stream, retry, dlq, lock, record = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local scheduled, jobs, group = KEYS[6], KEYS[7], ARGV[1]
+local scheduled, jobs, settings, group = KEYS[6], KEYS[7], KEYS[8], ARGV[1]
 
 return lacking({
     -- settle, extend, release
@@ -48,4 +49,13 @@ return lacking({
     { 'HGET', jobs, 'a' },
     { 'HDEL', jobs, 'a' },
     { 'XADD', stream, '*', 'a', 'b' },
+    -- retention and abandoned groups
+    { 'HGETALL', settings },
+    { 'HGET', settings, 'a' },
+    { 'HSET', settings, 'a', 'b' },
+    { 'HDEL', settings, 'a' },
+    { 'EXISTS', stream },
+    { 'XTRIM', stream, 'MINID', '0' },
+    { 'XGROUP', 'SETID', stream, group, '0' },
+    { 'XGROUP', 'CREATE', stream, group, '0' },
 })

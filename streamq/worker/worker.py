@@ -20,6 +20,7 @@ from streamq.worker.budget import Budget
 from streamq.worker.consumer import Consumer
 from streamq.worker.executors import Executors
 from streamq.worker.reconnect import Reconnect
+from streamq.worker.retention import Retention
 from streamq.worker.settings import Settings
 from streamq.worker.shutdown import stop_on_signals
 
@@ -52,6 +53,7 @@ class Worker:
         burst: stop when no group has anything left queued, retrying or pending.
         max_jobs: stop after this many deliveries.
         lifespan: entered before the first job and left after the last.
+        retention: for how long the streams keep what is settled; as they are without one.
 
     Raises:
         ConfigError: a setting cannot work as given.
@@ -67,6 +69,7 @@ class Worker:
         burst: bool = False,
         max_jobs: int | None = None,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
+        retention: Retention | None = None,
     ) -> None:
         settings = settings or Settings()
         _check(subscriptions, max_jobs)
@@ -75,6 +78,7 @@ class Worker:
         self.name = consumer_name()
         self._burst = burst
         self._lifespan = lifespan or nullcontext
+        self._retention = retention or Retention()
         self._signals = Signals(observers)
         self._stop = anyio.Event()
         self._error: Exception | None = None
@@ -107,6 +111,8 @@ class Worker:
         try:
             for consumer in self.consumers:
                 await consumer.prepare()
+            for stream in dict.fromkeys(consumer.stream for consumer in self.consumers):
+                await self._retention.tell(self.server, stream, self._signals)
             await self._work(signals)
         finally:
             for consumer in self.consumers:

@@ -11,10 +11,19 @@ from streamq.worker.sources.retries import DueRetries
 from streamq.worker.sources.scheduled import ScheduledJobs
 from streamq.worker.sources.source import Source
 from streamq.worker.sources.stalled import StalledEntries
+from streamq.worker.sources.upkeep import Upkeep
 
-__all__ = ["Context", "DueRetries", "ScheduledJobs", "Source", "StalledEntries", "all_sources"]
+__all__ = [
+    "Context",
+    "DueRetries",
+    "ScheduledJobs",
+    "Source",
+    "StalledEntries",
+    "Upkeep",
+    "all_sources",
+]
 
 
 def all_sources(context: Context, retries: DueRetries) -> list[Source]:
     """Every source, in the order in which they are asked."""
-    return [ScheduledJobs(context), retries, StalledEntries(context)]
+    return [ScheduledJobs(context), retries, StalledEntries(context), Upkeep(context)]
