@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from streamq import lua
 from streamq.admin.existing import require_group
+from streamq.admin.places import entries_read
 from streamq.admin.reading import text
+from streamq.admin.settings import forget_group
 from streamq.errors import StillInUse
 from streamq.server import Server
 from streamq.server.group import check_start
@@ -36,12 +39,13 @@ class DeletedGroup:
         return asdict(self)
 
 
-async def create_group(server: Server, stream: str, group: str, start: str) -> bool:
+async def create_group(server: Server, stream: str, group: str, start: str | datetime) -> bool:
     """See :meth:`streamq.admin.Admin.create_group`."""
     group_keys(stream, group)  # checks both names
-    check_start(start)
+    place = check_start(start)
+    read = -1 if place in ("0", "$") else await entries_read(server, stream, place)
     async with server.borrowed() as link:
-        return await create(link, stream, group, start)
+        return await create(link, stream, group, place, read)
 
 
 async def delete_group(
@@ -57,6 +61,7 @@ async def delete_group(
             f"the group {group} of {printable(stream, 100)} is in use: its consumer "
             f"{printable(text(alive[0]), 200)} is alive; stop it first"
         )
+    await forget_group(server, stream, group)
     return DeletedGroup(await prune(server, stream), dead)
 
 
