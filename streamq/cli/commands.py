@@ -44,10 +44,7 @@ COMMANDS = {
     ),
     "dlq": ("streamq.cli.dlq", "List, show, redrive or purge dead letters."),
     "status": ("streamq.cli.status", "Show what has become of a job, in every group or in one."),
-    "group": (
-        "streamq.cli.groups",
-        "List, create, rewind or delete the consumer groups of a stream.",
-    ),
+    "group": ("streamq.cli.groups", "List, create, rewind or delete the groups of a stream."),
     "replay": ("streamq.cli.replay", "Give a group jobs once more that it has settled."),
     "stream": ("streamq.cli.streams", "Show or change the settings of a stream."),
     "info": ("streamq.cli.info", "Show the server, its streams and their groups."),

@@ -40,7 +40,7 @@ def register(app: Family) -> None:
     )
 
 
-commands = family("List, create, rewind or delete the consumer groups of a stream.")
+commands = family("List, create, rewind or delete the groups of a stream.")
 
 NewName = Annotated[str, Argument(metavar="GROUP", help="The group's name.")]
 Name = Annotated[

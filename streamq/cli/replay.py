@@ -29,9 +29,9 @@ def replay(
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
-    """Give a group jobs once more that it has settled, and no other group.
+    """Give a group jobs once more that it has settled.
 
-    They must still be in the stream: see --retain of streamq stream set. Each becomes a new
+    No other group gets them. They must still be in the stream: see --retain of streamq stream set. Each becomes a new
     entry, with an ID of its own. All from some place on: streamq group rewind. Exit code 1 if
     one of them cannot be replayed.
     """

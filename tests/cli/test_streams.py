@@ -10,7 +10,7 @@ import redis
 
 from tests.cli.support import Result
 from tests.servers import RedisServer
-from tests.situations import GROUP, add, read, succeed
+from tests.situations import GROUP, add, entries, read, succeed
 
 Streamq = Callable[..., Result]
 
@@ -96,7 +96,7 @@ def test_replay(streamq: Streamq, client: redis.Redis, server: RedisServer) -> N
     ids = kept(streamq, client, server)
     result = streamq("replay", ids[0], "1-1")
     assert result.code == 1
-    new = str(client.xrange("jobs")[-1][0])
+    new = list(entries(client))[-1]
     assert result.out == f"Replayed {ids[0]} as {new}\n"
     assert "1-1: the stream has no such entry" in result.err
     [row] = streamq("replay", ids[1], "--group", GROUP, "--json").out.splitlines()
