@@ -13,12 +13,19 @@ from streamq.errors import ConfigError
 from streamq.group import Group, Registry, check_found, name_of
 from streamq.handlers.handler import ANY, Handler
 from streamq.job import job_class
-from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, MAX_PAYLOAD, REPLICA_TIMEOUT
+from streamq.limits import (
+    DEFAULT_GROUP,
+    DEFAULT_STREAM,
+    FULL_TIMEOUT,
+    MAX_PAYLOAD,
+    REPLICA_TIMEOUT,
+)  # fmt: skip
 from streamq.middleware import Middleware, ProduceMiddleware
 from streamq.new_job import Enqueued, NewJob, Options
 from streamq.option_checks import refuse_options
 from streamq.process.eventloop import run_async
 from streamq.process.gc import collect_less
+from streamq.produce.backpressure import MaxBacklog, OnFull, backpressure_of
 from streamq.produce.many import Jobs
 from streamq.produce.producer import Producer
 from streamq.produce.replication import Replication
@@ -52,9 +59,12 @@ class App(Registry):
             jobs that a failover must not lose; each then takes the replicas' time as well.
         replica_timeout: seconds until :class:`~streamq.errors.NotReplicated` is raised. The
             job is written then all the same.
-        retain: for how long an entry that every group has settled is kept, for groups that come
-            later and for replays: seconds or ``"7d"``, or a mapping by stream; ``0`` for not
-            at all, ``None`` for whatever the stream's setting is.
+        max_backlog: how many jobs of a stream may wait to be settled before it is full: a
+            number, or a mapping by stream. Jobs for later and emitted events always fit.
+        on_full: ``"error"`` raises :class:`~streamq.errors.BacklogFull`, ``"wait"`` waits for
+            room, ``full_timeout`` seconds at most; ``None`` for as long as it takes.
+        retain: how long entries are kept that every group has settled, for groups that come
+            later: seconds or ``"7d"``, or a mapping by stream; ``None`` for what the stream says.
         lifespan: a function that returns an async context manager; a worker enters it
             before its first job and leaves it after its last.
 
@@ -76,6 +86,9 @@ class App(Registry):
         max_payload: int = MAX_PAYLOAD,
         replicas: int = 0,
         replica_timeout: float = REPLICA_TIMEOUT,
+        max_backlog: MaxBacklog = None,
+        on_full: OnFull = "error",
+        full_timeout: float | None = FULL_TIMEOUT,
         retain: Retain = None,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
     ) -> None:
@@ -85,6 +98,7 @@ class App(Registry):
         self.codec = codec
         self._max_payload = max_payload
         self._replication = Replication(replicas, replica_timeout) if replicas else None
+        self._backpressure = backpressure_of(max_backlog, on_full, full_timeout)
         self._retention = Retention(retain)
         self._lifespan = lifespan
         self._groups: list[Group] = []
@@ -315,6 +329,7 @@ class App(Registry):
                 self._replication,
                 self._produce_middleware,
                 self.codec,
+                self._backpressure,
             )
         return self._producer
 

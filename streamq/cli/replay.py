@@ -31,9 +31,9 @@ def replay(
 ) -> None:
     """Give a group jobs once more that it has settled.
 
-    No other group gets them. They must still be in the stream: see --retain of streamq stream set. Each becomes a new
-    entry, with an ID of its own. All from some place on: streamq group rewind. Exit code 1 if
-    one of them cannot be replayed.
+    No other group gets them. They must still be in the stream: see --retain of streamq stream
+    set. Each becomes a new entry, with an ID of its own. To run all again from some place on:
+    streamq group rewind. Exit code 1 if one of them cannot be replayed.
     """
 
     async def main() -> bool:

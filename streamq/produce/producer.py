@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any
 
 from streamq import lua
 from streamq.codec import Codec, encode_with
-from streamq.errors import NotReplicated, OutcomeUnknown, ServerError, ServerUnavailable
+from streamq.errors import (
+    BacklogFull,
+    NotReplicated,
+    OutcomeUnknown,
+    ServerError,
+    ServerUnavailable,
+)
 from streamq.limits import MAX_PAYLOAD
 from streamq.middleware import ProduceMiddleware, around_producing
 from streamq.new_job import AllEnqueued, Enqueued, NewJob, Options
+from streamq.produce.backpressure import Backpressure, BoundedWriter, pieces
 from streamq.produce.commands import plain, with_options
-from streamq.produce.many import Jobs, enqueued, new_jobs, packed_chunks
+from streamq.produce.many import Jobs, as_async, enqueued, new_jobs, packed_chunks
 from streamq.produce.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server
@@ -38,6 +45,7 @@ class Producer:
         replication: wait until replicas have what is written.
         middleware: wraps the producing of each job, the first one outermost.
         codec: writes the data; JSON without one.
+        backpressure: how many jobs may wait, where there is a bound.
     """
 
     def __init__(
@@ -47,12 +55,14 @@ class Producer:
         replication: Replication | None = None,
         middleware: Sequence[ProduceMiddleware] = (),
         codec: Codec | None = None,
+        backpressure: Backpressure | None = None,
     ) -> None:
         self._server = server
         self._max_payload = max_payload
         self._replication = replication
         self._middleware = tuple(middleware)
         self._codec = codec
+        self._backpressure = backpressure
 
     async def produce(self, stream: str, job: NewJob) -> Enqueued:
         """Write one job.
@@ -68,6 +78,7 @@ class Producer:
             OutcomeUnknown: the connection broke before the answer; the job may have
                 been written.
             NotReplicated: it is written, but not on enough replicas in time.
+            BacklogFull: there is no room, and none came in time; nothing was written.
             ServerUnavailable: nothing was written.
         """
         if self._middleware:
@@ -89,7 +100,7 @@ class Producer:
         try:
             async for chunk in self.stream_jobs(stream, jobs, options):
                 written.extend(chunk)
-        except NotReplicated as error:
+        except (BacklogFull, NotReplicated) as error:
             error.job_ids[:0] = [job.id for job in written]
             raise
         return written
@@ -109,6 +120,15 @@ class Producer:
                 yield AllEnqueued([await self.produce(stream, job)])
             return
         faults: list[Exception] = []
+        limit = None if self._backpressure is None else self._backpressure.limit(stream)
+        if limit is not None:
+            async for written in self._bounded(
+                stream, limit, new_jobs(jobs, options or Options()), faults
+            ):
+                yield written
+            if faults:
+                raise faults[0]
+            return
         chunks = packed_chunks(
             stream, jobs, options or Options(), self._max_payload, faults, self._codec
         )
@@ -117,13 +137,17 @@ class Producer:
                 lots = link.pipeline(chunks)
             else:
                 lots = self._replication.pipeline(link, chunks)
-            async with aclosing(lots) as written:
-                async for replies in written:
+            async with aclosing(lots) as lots_written:
+                async for replies in lots_written:
                     yield enqueued(replies)
         if faults:
             raise faults[0]
 
     async def _produce(self, stream: str, job: NewJob) -> Enqueued:
+        if self._backpressure is not None:
+            limit = self._backpressure.limit(stream)
+            if limit is not None:
+                return await self._produce_within(stream, limit, job)
         if job.is_plain:
             return await self._write(
                 plain(stream, job.type, encode_with(self._codec, job.data, self._max_payload))
@@ -132,6 +156,29 @@ class Producer:
         if isinstance(command, bytes):
             return await self._write(command)
         return await self._until_known(command)
+
+    async def _produce_within(self, stream: str, limit: int, job: NewJob) -> Enqueued:
+        faults: list[Exception] = []
+        async with aclosing(self._bounded(stream, limit, as_async([job]), faults)) as chunks:
+            async for written in chunks:
+                return written[0]
+        raise faults[0]
+
+    def _bounded(
+        self, stream: str, limit: int, jobs: AsyncIterable[NewJob], faults: list[Exception]
+    ) -> AsyncGenerator[AllEnqueued, None]:
+        """Write jobs while no more than ``limit`` wait."""
+        assert self._backpressure is not None
+        writer = BoundedWriter(
+            self._backpressure, stream, limit, run=self._run, until_known=self._until_known
+        )
+        return writer.write(pieces(stream, limit, jobs, self._max_payload, faults, self._codec))
+
+    async def _run(self, call: lua.Call) -> Any:
+        if self._replication is None:
+            return await self._server.run(call)
+        # By its text: that a digest is unknown would be said after the wait.
+        return await self._replicated(self._replication, pack(call.eval()))
 
     async def _write(self, command: bytes) -> Enqueued:
         if self._replication is None:
@@ -147,13 +194,13 @@ class Producer:
         unknown: OutcomeUnknown | None = None
         while True:
             try:
-                if self._replication is None:
-                    reply = await self._server.run(call)
-                else:
-                    # By its text: that a digest is unknown would be said after the wait.
-                    reply = await self._replicated(self._replication, pack(call.eval()))
+                reply = await self._run(call)
             except NotReplicated:
                 raise
+            except BacklogFull as error:
+                if unknown is None:
+                    raise
+                raise unknown from error  # an earlier attempt may have taken the last room
             except ServerError as error:
                 if isinstance(error, OutcomeUnknown):
                     unknown = error
