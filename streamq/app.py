@@ -324,13 +324,9 @@ class App(Registry):
         """What writes its jobs, until :meth:`close`."""
         if self._producer is None:
             self._producer = Producer(
-                self.server,
-                self._max_payload,
-                self._replication,
-                self._produce_middleware,
-                self.codec,
-                self._backpressure,
-            )
+                self.server, self._max_payload, self._replication, self._produce_middleware,
+                self.codec, self._backpressure,
+            )  # fmt: skip
         return self._producer
 
     async def close(self) -> None:

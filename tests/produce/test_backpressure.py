@@ -67,7 +67,7 @@ async def test_streams_by_name(server: RedisServer) -> None:
 async def test_what_is_for_later_is_never_refused_and_unique_jobs_are(
     bounded: App, client: redis.Redis
 ) -> None:
-    jobs = [
+    jobs: list[Any] = [
         NewJob("t", {"n": 1}, unique="a"), NewJob("t", {"n": 2}, delay=3600), ("t", {}),
         NewJob("t", unique="b"), ("t", {}), ("t", {}), NewJob("t", delay=3600), ("t", {}),
     ]  # fmt: skip
