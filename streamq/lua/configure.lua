@@ -10,11 +10,16 @@
 --@include rights
 
 local stream, settings = KEYS[1], KEYS[2]
-local denied = not_permitted({
+local needs = {
     { 'HGET', settings, 'a' }, { 'HSET', settings, 'a', 'b' }, { 'HDEL', settings, 'a' },
-    { 'XGROUP', 'CREATE', stream, '~retain', '0', 'MKSTREAM' },
-    { 'XGROUP', 'DESTROY', stream, '~retain' },
-})
+}
+for i = 1, #ARGV, 2 do
+    if ARGV[i] == 'retain' then
+        needs[#needs + 1] = ARGV[i + 1] ~= '' and { 'XGROUP', 'CREATE', stream, '~retain', '0' }
+            or { 'XGROUP', 'DESTROY', stream, '~retain' }
+    end
+end
+local denied = not_permitted(needs)
 if denied then
     return denied
 end

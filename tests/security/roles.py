@@ -17,7 +17,7 @@ import redis
 
 from streamq import App, Dead, Job, Retry, Settings
 from streamq.cli.exits import ExitCode
-from streamq.errors import NotReplicated
+from streamq.errors import BacklogFull, NotReplicated
 from streamq.observe.prometheus import Metrics
 from streamq.signals import Reclaimed, ServerLost, Settled, Signal
 from streamq.verdict import Outcome
@@ -108,6 +108,10 @@ def produce(stage: Stage) -> None:
             soon = (await app.produce("t", at=datetime.now(UTC))).id
             assert await app.admin.cancel("jobs", soon)
 
+        async with App(stage.url, max_backlog=1) as app:
+            with pytest.raises(BacklogFull):
+                await app.produce("t")
+
         async with App(stage.url, replicas=1, replica_timeout=0.001) as app:
             with pytest.raises(NotReplicated, match="but 0 of 1 replicas"):
                 await app.produce("t")
@@ -180,6 +184,13 @@ async def _work(stage: Stage) -> None:
         assert outcomes == set(Outcome) - {Outcome.RELEASED}
         assert any(isinstance(event, Reclaimed) for event in seen)
         assert stage.admin.xlen("jobs") == 0
+
+    async with App(stage.url, retain=0.001) as app:
+        app.group("images").handler("ok")(lambda: None)
+        async with App(stage.admin_url) as other:
+            await other.produce("ok")
+        seen.clear()
+        await _until_denied(app.worker(burst=True, observers=[seen.append]), seen)
 
     async with App(stage.url) as app:
         begun = asyncio.Event()
@@ -263,6 +274,7 @@ def inspect(stage: Stage) -> None:
 def _look(stage: Stage, jobs: Jobs, *json: str) -> None:
     assert "images" in stage.run("info", *json)
     assert "images" in stage.run("group", "list", *json)
+    assert "retain" in stage.run("stream", "show", *json)
     assert jobs.retrying in stage.run("pending", *json)
     assert jobs.running in stage.run("pending", "--state", "running", "--group", "images", *json)
     assert jobs.dead in stage.run("dlq", "list", *json)
@@ -293,7 +305,13 @@ def operate(stage: Stage) -> None:
     stage.run("dlq", "redrive", "--type", "running", "--group", "images")
     time.sleep(0.002)  # so that all are older than that
     stage.run("dlq", "purge", "--older-than", "1ms", "--group", "images", "--yes")
+    stage.run("stream", "set", "--retain", "1d", "--abandon-after", "3d")
     stage.run("group", "create", "audit")
+    stage.run("group", "create", "later", "--from", jobs.running)
+    stage.run("group", "rewind", "images", "--to", jobs.running, "--force", "--yes")
+    stage.run("pending", "dead-letter", jobs.retrying, "--group", "images")
+    stage.run("replay", jobs.retrying, "--group", "images")
+    stage.run("stream", "set", "--retain", "off")
     stage.run("group", "delete", "audit", "--yes")
     stage.run("group", "delete", "images", "--dead-letters", "--force", "--yes")
 
