@@ -61,7 +61,7 @@ async def read_settings(server: Server, stream: str) -> StreamSettings:
     """See :meth:`streamq.admin.Admin.settings`."""
     found = {
         text(name): int(value)
-        for name, value in named(await server.call("HGETALL", stream_keys(stream).settings)).items()
+        for name, value in named(await server.run(lua.settings(stream_keys(stream)))).items()
         if value.isdigit()
     }
     retain, abandon = found.get("retain"), found.get("abandon_after")
@@ -99,7 +99,7 @@ async def change_settings(
 async def forget_group(server: Server, stream: str, group: str) -> None:
     """Take away what is noted of a group: one of that name begins anew."""
     keys = stream_keys(stream)
-    if await server.call("HGETALL", keys.settings):
+    if await server.run(lua.settings(keys)):
         notes: dict[str, int | None] = {f"{what}:{group}": None for what in OF_A_GROUP}
         await server.run(lua.configure(keys, notes))
 

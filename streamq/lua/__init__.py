@@ -206,12 +206,17 @@ def destroy(keys: GroupKeys, silence: int, *, dead_letters: bool) -> Call:
 # -- retention, replay, backpressure ------------------------------------------
 
 
-def configure(keys: StreamKeys, settings: Mapping[str, int | None]) -> Call:
+def configure(keys: StreamKeys, changes: Mapping[str, int | None]) -> Call:
     """Set what all workers of a stream agree on; ``None`` takes a setting away."""
     pairs = [
-        part for name, value in settings.items() for part in (name, "" if value is None else value)
+        part for name, value in changes.items() for part in (name, "" if value is None else value)
     ]
     return Call(load("configure"), (keys.stream, keys.settings), pairs)
+
+
+def settings(keys: StreamKeys) -> Call:
+    """Read what all workers of a stream agree on."""
+    return Call(load("settings"), (keys.settings,), ())
 
 
 def trim(keys: StreamKeys, most: int) -> Call:

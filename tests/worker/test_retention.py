@@ -12,7 +12,7 @@ import redis
 
 from streamq import App, Job, Retry, Settings
 from streamq.errors import ConfigError, WrongKeyType
-from streamq.signals import Abandoned, RetentionChanged
+from streamq.signals import Abandoned, RetentionChanged, ServerLost
 from streamq.wire.keys import RETAINED, stream_keys
 from tests.lua.support import add
 from tests.servers import RedisServer
@@ -93,6 +93,22 @@ async def test_settings_of_another_type_stop_the_worker_at_its_start(
         counting(app, "images")
         with pytest.raises(WrongKeyType, match=r"\{jobs\}:settings"):
             await drain(app)
+
+
+async def test_a_running_worker_says_which_key_is_wrong(
+    server: RedisServer, client: redis.Redis
+) -> None:
+    async with App(server.unix_url) as app:
+        seen = counting(app, "images")
+        watch = Watch()
+        async with running(app, observers=[watch]):
+            client.set(KEYS.settings, "x")
+            await watch.until(lambda: watch.of(ServerLost))
+            client.delete(KEYS.settings)
+            await app.produce("t")
+            await watch.until(lambda: seen)
+    [lost] = watch.of(ServerLost)
+    assert "{jobs}:settings, which is streamq's own, holds another type" in str(lost.error)
 
 
 async def test_nothing_is_trimmed_under_load_before_every_group_has_settled_it(

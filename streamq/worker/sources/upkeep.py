@@ -29,7 +29,7 @@ class Upkeep:
     """Reads the settings of the stream, and does what they ask for, in bounded steps.
 
     Every worker does, for whoever comes first; the scripts find nothing to do a second time.
-    A stream without settings costs one ``HGETALL`` a look.
+    A stream without settings costs one short script a look.
     """
 
     def __init__(self, context: Context) -> None:
@@ -40,7 +40,7 @@ class Upkeep:
 
     async def take(self, room: int) -> Sequence[Delivery]:
         """One step; there is nothing to handle."""
-        flat: list[bytes] = await self._context.link.call("HGETALL", self._keys.settings)
+        flat: list[bytes] = await self._context.link.run(lua.settings(self._keys))
         more = False
         if flat:
             settings = dict(zip(flat[::2], flat[1::2], strict=True))
