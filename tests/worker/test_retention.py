@@ -191,5 +191,9 @@ async def test_a_group_may_be_excepted_and_one_that_is_gone_is_forgotten(
             await app.produce("t")
             await watch.until(lambda: watch.of(Abandoned))
             await eventually(lambda: not client.hexists(KEYS.settings, "abandoned:old"))
-    assert [one.group for one in watch.of(Abandoned)] == ["audit"]
-    assert client.xlen("jobs") == 1, "archive keeps it"
+            assert [one.group for one in watch.of(Abandoned)] == ["audit"]
+            assert client.xlen("jobs") == 1, "archive keeps it"
+
+            await app.admin.set_stream("jobs", abandon_after=0)
+            await eventually(lambda: not client.hexists(KEYS.settings, "abandoned:audit"))
+            assert (await app.admin.settings("jobs")).abandoned == {}

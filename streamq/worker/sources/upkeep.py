@@ -47,7 +47,7 @@ class Upkeep:
             if b"retain" in settings:
                 reply = await self._context.link.run(lua.trim(self._keys, MOST))
                 more = bool(reply and reply[1])
-            if any(name.startswith(b"abandon_after") for name in settings):
+            if any(name.startswith((b"abandon", b"silent:")) for name in settings):
                 more |= await self._look_for_abandoned(settings)
         self.next_at = now() + (0 if more else EVERY * random.uniform(0.75, 1.25))
         return ()
@@ -58,21 +58,18 @@ class Upkeep:
         rows: list[Any] = await link.call("XINFO", "GROUPS", stream)
         groups = [row[1].decode("utf-8", "replace") for row in rows]
         own = self._context.keys.group  # which has a consumer: this one
+        watched: list[str] = []
         for group in filter(_usable, groups):
-            if group == own:
+            after = _abandon_after(settings, group)
+            if group == own or not after:
                 continue
-            after = _ms(settings, f"abandon_after:{group}") or (
-                0 if f"abandon_after:{group}".encode() in settings
-                else _ms(settings, "abandon_after")
-            )  # fmt: skip
-            if not after:
-                continue
+            watched.append(group)
             keys = group_keys(stream, group)
             lease = int(self._context.lease * 1000)
             reply = await link.run(lua.abandon(keys, self._keys, after, lease))
             if reply and reply[0]:
                 more |= self._gave_up(group, *reply[1:])
-        await self._forget(settings, [group for group in groups if group != own])
+        await self._forget(settings, watched)
         return more
 
     def _gave_up(self, group: str, unread: int, pending: int, more: int) -> bool:
@@ -86,7 +83,7 @@ class Upkeep:
         return bool(more)
 
     async def _forget(self, settings: dict[bytes, bytes], groups: Sequence[str]) -> None:
-        """Take away what is noted of all groups but these: they live, or are no more."""
+        """Take away what is noted of all others: they live, are no more, or may stay."""
         gone = [
             name
             for name in settings
@@ -97,8 +94,10 @@ class Upkeep:
             await self._context.link.call("HDEL", self._keys.settings, *gone)
 
 
-def _ms(settings: dict[bytes, bytes], name: str) -> int:
-    value = settings.get(name.encode(), b"")
+def _abandon_after(settings: dict[bytes, bytes], group: str) -> int:
+    """Milliseconds, what is set for the group before what is set for all; 0 for never."""
+    default = settings.get(b"abandon_after", b"")
+    value = settings.get(f"abandon_after:{group}".encode(), default)
     return int(value) if value.isdigit() else 0
 
 
