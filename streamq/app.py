@@ -15,7 +15,7 @@ from streamq.flow.rules import OnFailure, Rules, merged
 from streamq.group import Group, Registry, name_of, schedules_of
 from streamq.handlers.handler import ANY, Handler
 from streamq.job import job_class
-from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, REPLICA_TIMEOUT
+from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, FULL_TIMEOUT, REPLICA_TIMEOUT
 from streamq.middleware import Middleware, ProduceMiddleware
 from streamq.new_job import Enqueued, NewJob, Options
 from streamq.offload import Offload, check_offload, largest_payload, store_of
@@ -23,6 +23,7 @@ from streamq.option_checks import refuse_options
 from streamq.priorities import Priorities
 from streamq.process.eventloop import run_async
 from streamq.process.gc import collect_less
+from streamq.produce.backpressure import MaxBacklog, OnFull, backpressure_of
 from streamq.produce.many import Jobs
 from streamq.produce.producer import Producer
 from streamq.produce.replication import Replication
@@ -31,6 +32,7 @@ from streamq.server import Server
 from streamq.signals import Observer
 from streamq.wire.keys import check_group
 from streamq.worker import Handlers, Settings, Subscription, Worker, check_found, weighted
+from streamq.worker.retention import Retain, Retention
 from streamq.worker.shutdown import end_with_main
 
 if TYPE_CHECKING:
@@ -58,8 +60,14 @@ class App(Registry, AppResults):
             jobs that a failover must not lose; each then takes the replicas' time as well.
         replica_timeout: seconds until :class:`~streamq.errors.NotReplicated` is raised. The
             job is written then all the same.
-        lifespan: returns an async context manager, which a worker enters before its first job
-            and leaves after its last.
+        max_backlog: how many jobs of a stream may wait to be settled before it is full: a
+            number, or a mapping by stream. Jobs for later and emitted events always fit.
+        on_full: ``"error"`` raises :class:`~streamq.errors.BacklogFull`, ``"wait"`` waits for
+            room, ``full_timeout`` seconds at most; ``None`` for as long as it takes.
+        retain: how long entries are kept that every group has settled, for groups that come
+            later: seconds or ``"7d"``, or a mapping by stream; ``None`` for what the stream says.
+        lifespan: a function that returns an async context manager; a worker enters it
+            before its first job and leaves it after its last.
 
     Raises:
         ConfigError: a name, a number or the URL cannot be used.
@@ -81,6 +89,10 @@ class App(Registry, AppResults):
         offload: int | Offload | None = None,
         replicas: int = 0,
         replica_timeout: float = REPLICA_TIMEOUT,
+        max_backlog: MaxBacklog = None,
+        on_full: OnFull = "error",
+        full_timeout: float | None = FULL_TIMEOUT,
+        retain: Retain = None,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
     ) -> None:
         Registry.__init__(self, stream=stream, ignore=ignore, middleware=middleware)
@@ -95,6 +107,8 @@ class App(Registry, AppResults):
         self.offload = check_offload(offload)
         self._max_payload = largest_payload(max_payload, self.offload)
         self._replication = Replication(replicas, replica_timeout) if replicas else None
+        self._backpressure = backpressure_of(max_backlog, on_full, full_timeout)
+        self._retention = Retention(retain)
         self._lifespan = lifespan
         self._groups: list[Group] = []
         self._server: Server | None = None
@@ -348,7 +362,7 @@ class App(Registry, AppResults):
         if self._producer is None:
             self._producer = Producer(
                 self.server, self._max_payload, self._replication, self._produce_middleware,
-                self.codec, self.offload,
+                self.codec, self.offload, self._backpressure,
             )  # fmt: skip
         return self._producer
 
@@ -404,7 +418,7 @@ class App(Registry, AppResults):
         return Worker(
             self.server, weighted(self.subscriptions(groups, list(streams)), streams),
             settings=settings, observers=observers, burst=burst, max_jobs=max_jobs, strict=strict,
-            lifespan=self._lifespan,
+            lifespan=self._lifespan, retention=self._retention,
         )  # fmt: skip
 
     def run(self, *, groups: Sequence[str] = (), settings: Settings | None = None) -> None:

@@ -111,6 +111,31 @@ class StillInUse(StreamqError):
     """A group or a consumer cannot be removed while a worker uses it."""
 
 
+class BacklogFull(StreamqError):
+    """As many jobs of a stream wait as may wait (``max_backlog``); nothing more was written.
+
+    Attributes:
+        stream: where.
+        backlog: how many wait.
+        max_backlog: how many may.
+        job_ids: the IDs of all that the call had written before, in order.
+    """
+
+    def __init__(self, stream: str, backlog: int, max_backlog: int, *, waited: float = 0.0) -> None:
+        super().__init__(stream, backlog, max_backlog)
+        self.stream, self.backlog, self.max_backlog = stream, backlog, max_backlog
+        self.job_ids: list[str] = []
+        self._waited = waited
+
+    def __str__(self) -> str:
+        still = f" after {self._waited:g} s still" if self._waited else ""
+        written = f"; {len(self.job_ids):,} were written before that" if self.job_ids else ""
+        return (
+            f"the stream {self.stream} is{still} full: {self.backlog:,} jobs wait, and "
+            f"{self.max_backlog:,} may (max_backlog); nothing more was written{written}"
+        )
+
+
 # -- results ------------------------------------------------------------------
 
 

@@ -93,5 +93,8 @@ REPLICA_TIMEOUT = 1.0
 
 MIN_REPLICA_TIMEOUT, MAX_REPLICA_TIMEOUT = 0.001, 3600.0
 
+FULL_TIMEOUT = 30.0
+"""Seconds that a producer waits for room in a stream, by default."""
+
 METRICS_PORT = 8000
 MAX_PORT = 65_535

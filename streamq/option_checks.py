@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from streamq.errors import ConfigError
 from streamq.limits import MAX_KEY
+from streamq.text import printable, span
 
 
 def taken(event: object, data: object = None) -> tuple[str, Mapping[str, Any]]:
@@ -73,4 +74,18 @@ def milliseconds(name: str, seconds: float | None) -> int | None:
         return None
     if not 0 <= seconds < 1e10:
         raise ConfigError(f"{name}={seconds!r}: give seconds, zero or more")
+    return int(seconds * 1000)
+
+
+def milliseconds_of(name: str, time: str | float) -> int:
+    """A duration, such as ``7d`` or 30.0 seconds, in milliseconds.
+
+    Raises:
+        ConfigError: it is none, is negative or beyond reason.
+    """
+    seconds = span(time) if isinstance(time, str) else time
+    if not isinstance(seconds, int | float) or not 0 <= seconds < 1e10:
+        raise ConfigError(
+            f"{name}={printable(repr(time), 60)}: give seconds, or a text such as 12h or 7d"
+        )
     return int(seconds * 1000)

@@ -99,6 +99,35 @@ class GroupCreated:
 
 
 @dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A group without a live consumer keeps its entries no longer: they were given up.
+
+    Attributes:
+        unread: entries that it had not read, and will not be given.
+        pending: jobs that it had not settled; they are dead letters now.
+    """
+
+    stream: str
+    group: str
+    unread: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionChanged:
+    """The app has changed for how long settled entries of a stream are kept.
+
+    Attributes:
+        before: seconds; ``None`` for not at all.
+        retain: the same, from now on.
+    """
+
+    stream: str
+    before: float | None
+    retain: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ServerLost:
     """The server cannot be used; said once, until it is back."""
 
@@ -137,7 +166,7 @@ class Leaving:
 
 Signal = (
     Settled | Refused | LeaseLost | Reclaimed | DeadLettered | Vanished | GroupCreated
-    | ServerLost | ServerBack | HandlerAbandoned | Stopping | Leaving
+    | Abandoned | RetentionChanged | ServerLost | ServerBack | HandlerAbandoned | Stopping | Leaving
 )  # fmt: skip
 
 Observer = Callable[[Signal], None]

@@ -10,6 +10,20 @@ _UNSAFE = re.compile(
 )
 
 
+_SPAN = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|min|m|h|d)?")
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+"""Seconds in each unit of time that a person may write."""
+
+
+def span(text: str) -> float | None:
+    """A duration as a person writes it, in seconds; ``None`` for what is none.
+
+    ``30``, ``30s``, ``5m``, ``2h``, ``1d``.
+    """
+    match = _SPAN.fullmatch(text)
+    return None if match is None else float(match[1]) * UNITS[match[2] or "s"]
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match.group())
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

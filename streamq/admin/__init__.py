@@ -16,18 +16,24 @@ if TYPE_CHECKING:
     from streamq.admin.groups import DeletedGroup
     from streamq.admin.overview import Overview
     from streamq.admin.pending import Allowed, PendingJob
+    from streamq.admin.places import RewoundGroup
+    from streamq.admin.replays import Replayed
     from streamq.admin.schedules import ScheduledJob
+    from streamq.admin.settings import AbandonedGroup, StreamSettings
     from streamq.admin.status import GroupStatus, JobStatus
     from streamq.admin.streams import GroupInfo, StreamInfo
 
 __all__ = [
-    "Admin", "Allowed", "Backlog", "Backlogs", "ConsumerInfo", "DeadLetter",
+    "AbandonedGroup", "Admin", "Allowed", "Backlog", "Backlogs", "ConsumerInfo", "DeadLetter",
     "DeadLetters", "DeletedGroup", "GroupInfo", "GroupStatus", "JobStatus", "Overview",
-    "PendingJob", "RedriveSummary", "Redriven", "Released", "RetryNow", "ScheduleChanges",
-    "ScheduleInfo", "ScheduledJob", "Schedules", "StreamInfo",
+    "PendingJob", "RedriveSummary", "Redriven", "Released", "Replayed", "RetryNow",
+    "RewoundGroup", "ScheduleChanges", "ScheduleInfo", "ScheduledJob", "Schedules", "StreamInfo",
+    "StreamSettings",
 ]  # fmt: skip
 
 _HOMES = {
+    "AbandonedGroup": "settings", "Replayed": "replays", "RewoundGroup": "places",
+    "StreamSettings": "settings",
     "Admin": "admin", "Allowed": "pending", "Backlog": "backlog",
     "Backlogs": "backlog", "ConsumerInfo": "consumers", "DeadLetter": "dead_letter",
     "DeadLetters": "dead_letters", "DeletedGroup": "groups", "GroupInfo": "streams",

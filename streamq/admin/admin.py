@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from streamq.errors import StreamNotFound
 from streamq.limits import LEASE
 from streamq.server import Server
 
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
     from streamq.admin.groups import DeletedGroup
     from streamq.admin.overview import Overview
     from streamq.admin.pending import Allowed, PendingJob
+    from streamq.admin.places import RewoundGroup
+    from streamq.admin.replays import Replayed
     from streamq.admin.schedules import ScheduledJob
+    from streamq.admin.settings import StreamSettings
     from streamq.admin.status import JobStatus
     from streamq.admin.streams import GroupInfo, StreamInfo
     from streamq.codec import Codec
@@ -117,12 +122,13 @@ class Admin:
 
         return await backlogs(self._server, groups, self._lease)
 
-    async def create_group(self, stream: str, group: str, start: str = "0") -> bool:
+    async def create_group(self, stream: str, group: str, start: str | datetime = "0") -> bool:
         """Create a group, and the stream if it does not exist.
 
         Args:
             start: the group gets the entries after this ID; ``0`` for all that are in
-                the stream, ``$`` for those still to come.
+                the stream, ``$`` for those still to come. Or those from a time on: an aware
+                datetime, or a text as ``2026-11-01T00:00Z``.
 
         Returns:
             Whether it was created; ``False`` when it existed.
@@ -196,6 +202,32 @@ class Admin:
 
         return await set_rules(self._server, stream, group, rules)
 
+    async def rewind_group(
+        self, stream: str, group: str, to: str | datetime, *, force: bool = False,
+        dry_run: bool = False,
+    ) -> RewoundGroup:  # fmt: skip
+        """Move a group back, so that it is given once more what the stream retains from there on.
+
+        A pending job that comes after that place is queued again, so that it is given once;
+        one before it stays pending.
+
+        Args:
+            to: the group goes on after this ID, or with the entries from this time on; as
+                for :meth:`create_group`.
+            force: even if consumers are alive, or jobs pending after that place. Who runs
+                one of these cannot settle it.
+            dry_run: change nothing, and tell how many entries it would be given.
+
+        Raises:
+            StillInUse: it has live consumers, or such pending jobs.
+            ConfigError: the group has not come as far as that.
+        """
+        from streamq.admin.places import rewind_group
+
+        return await rewind_group(
+            self._server, stream, group, to, self._lease, force=force, dry_run=dry_run
+        )
+
     async def prune(self, stream: str) -> int:
         """Delete the entries that every group has settled, and return how many.
 
@@ -216,7 +248,57 @@ class Admin:
 
         return await prune_data(self._server, stream)
 
+    # -- settings -------------------------------------------------------------
+
+    async def settings(self, stream: str) -> StreamSettings:
+        """What all workers of a stream agree on; the stream need not exist."""
+        from streamq.admin.settings import read_settings
+
+        return await read_settings(self._server, stream)
+
+    async def set_stream(
+        self, stream: str, *, retain: str | float | None = None,
+        abandon_after: str | float | None = None, group: str | None = None,
+    ) -> StreamSettings:  # fmt: skip
+        """Change what all workers of a stream agree on; what is ``None`` stays as it is.
+
+        Args:
+            retain: for how long an entry that every group has settled is kept: seconds, or a
+                text such as ``7d``. With 0 such entries go at once, those kept so far
+                included.
+            abandon_after: for how long a group without a live consumer keeps its entries,
+                likewise; 0 for as long as it takes.
+            group: ``abandon_after`` is for this group, not for all.
+
+        Returns:
+            The settings as they are now.
+        """
+        from streamq.admin.settings import change_settings
+
+        changed = await change_settings(self._server, stream, retain, abandon_after, group)
+        if retain is not None and changed.retain is None:
+            try:
+                await self.group_names(stream)
+            except StreamNotFound:
+                return changed
+            await self.prune(stream)
+        return changed
+
     # -- jobs -----------------------------------------------------------------
+
+    async def replay(self, stream: str, group: str, ids: Iterable[str]) -> Sequence[Replayed]:
+        """Give entries that a group has settled to it once more, and to no other group.
+
+        Each becomes a new entry with an ID of its own, which names the first one as its
+        ``origin``. What is no longer in the stream, and what the group has not settled, is
+        left alone.
+
+        Returns:
+            What became of each, in order.
+        """
+        from streamq.admin.replays import replay
+
+        return await replay(self._server, stream, group, ids)
 
     async def status(self, stream: str, job_id: str, group: str | None = None) -> JobStatus:
         """What has become of one job in every group, or in one.

@@ -13,7 +13,7 @@ from streamq.errors import GroupNotFound
 from streamq.server import Arg, Server
 from streamq.text import printable
 from streamq.wire.entry import created_at
-from streamq.wire.keys import HELD, PARKED, WAITING, group_keys
+from streamq.wire.keys import HELD, PARKED, RETAINED, WAITING, group_keys
 
 MAX_GROUPS = 100
 """Groups reported for one stream, those asked for first."""
@@ -57,10 +57,13 @@ Backlogs = Mapping[tuple[str, str], Backlog]
 async def backlogs(server: Server, groups: Mapping[str, Sequence[str]], lease: float) -> Backlogs:
     """See :meth:`streamq.admin.Admin.backlogs`."""
     found: dict[tuple[str, str], Backlog] = {}
+    retained: set[str] = set()
     existing: list[tuple[str, Sequence[Any], int]] = []
     for stream, own in groups.items():
         length, *rows = await server.run(lua.progress(stream, COUNTED)) or (0,)
         by_name = {row[0]: row for row in rows}
+        if by_name.pop(RETAINED.encode(), None):
+            retained.add(stream)
         names = dict.fromkeys([*(group.encode() for group in own), *by_name])
         for name in list(names)[: max(MAX_GROUPS, len(own))]:
             if name in by_name:
@@ -80,7 +83,9 @@ async def backlogs(server: Server, groups: Mapping[str, Sequence[str]], lease: f
     now = int(time[0]) + int(time[1]) / 1e6
     for (stream, row, length), reply in zip(existing, replies, strict=False):
         if not isinstance(reply, GroupNotFound):  # else it was deleted just now
-            found[stream, printable(row[0], 128)] = _backlog(row, length, reply, now, lease)
+            # What is too many to count: where settled entries are retained, as far as counted.
+            most = COUNTED if stream in retained else length
+            found[stream, printable(row[0], 128)] = _backlog(row, most, reply, now, lease)
     for place, dead_letters in zip(dlqs, replies[len(existing) :], strict=True):
         if place in found:
             found[place] = replace(found[place], dead_letters=dead_letters)
@@ -88,13 +93,13 @@ async def backlogs(server: Server, groups: Mapping[str, Sequence[str]], lease: f
 
 
 def _backlog(
-    row: Sequence[Any], length: int, consumers: list[Any], now: float, lease: float
+    row: Sequence[Any], most: int, consumers: list[Any], now: float, lease: float
 ) -> Backlog:
     _name, _last, queued, first_queued, first_pending = row
     known = read_consumers(consumers, lease)
     pending = sum(consumer.pending for consumer in known)
     if queued < 0:  # too many to count; exact all the same where there is no other group
-        queued = max(length - pending, 0)
+        queued = max(most - pending, 0)
     # What is pending was delivered, so it is older than what is queued.
     oldest: bytes = first_pending or first_queued
     return Backlog(

@@ -8,7 +8,7 @@ from streamq.admin.reading import named, text
 from streamq.errors import ConfigError, GroupNotFound, ServerRefused, StreamNotFound
 from streamq.server import Server
 from streamq.text import printable
-from streamq.wire.keys import check_group, check_stream
+from streamq.wire.keys import RETAINED, check_group, check_stream
 
 
 async def group_names(server: Server, stream: str) -> list[str]:
@@ -24,7 +24,8 @@ async def group_names(server: Server, stream: str) -> list[str]:
         if "no such key" in str(error):
             raise stream_not_found(stream) from None
         raise
-    return [text(named(row)[b"name"]) for row in rows]
+    names = [text(named(row)[b"name"]) for row in rows]
+    return [name for name in names if name != RETAINED]
 
 
 async def groups_meant(server: Server, stream: str, group: str | None) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from streamq import lua
 from streamq.admin.dead_letters import offloaded_of
 from streamq.admin.existing import require_group
+from streamq.admin.places import entries_read
 from streamq.admin.reading import text
+from streamq.admin.settings import forget_group
 from streamq.errors import StillInUse
 from streamq.offload import Store, delete_unheld, let_go
 from streamq.server import Server
@@ -38,12 +41,13 @@ class DeletedGroup:
         return asdict(self)
 
 
-async def create_group(server: Server, stream: str, group: str, start: str) -> bool:
+async def create_group(server: Server, stream: str, group: str, start: str | datetime) -> bool:
     """See :meth:`streamq.admin.Admin.create_group`."""
     group_keys(stream, group)  # checks both names
-    check_start(start)
+    place = check_start(start)
+    read = -1 if place in ("0", "$") else await entries_read(server, stream, place)
     async with server.borrowed() as link:
-        return await create(link, stream, group, start)
+        return await create(link, stream, group, place, read)
 
 
 async def delete_group(
@@ -69,6 +73,7 @@ async def delete_group(
         )
     if refs:
         await let_go(server, stream, refs, store)
+    await forget_group(server, stream, group)
     return DeletedGroup(await prune(server, stream, store), dead)
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from streamq import lua
 from streamq.admin.consumers import ConsumerInfo, consumers_of
 from streamq.admin.existing import stream_not_found
 from streamq.admin.reading import ask, pending_pages, text
+from streamq.admin.settings import AbandonedGroup, read_settings
 from streamq.errors import ConfigError, GroupNotFound
 from streamq.flow.state import NOTHING_SET, GroupState, parse_state
 from streamq.server import Server
 from streamq.wire.entry import created_at, id_key
-from streamq.wire.keys import HELD, PARKED, WAITING, check_stream, group_keys, stream_keys
+from streamq.wire.keys import HELD, PARKED, RETAINED, WAITING, check_stream, group_keys, stream_keys
 
 COUNTED = 5000
 """Entries that are counted where the server does not know a group's lag."""
@@ -71,11 +72,14 @@ class StreamInfo:
     """One stream and its groups.
 
     Attributes:
-        length: the entries that some group has not settled yet.
-        oldest: the oldest of these; an entry goes when every group has settled it.
+        length: its entries: those that some group has not settled yet, and where settled
+            ones are retained, these as well.
+        oldest: the oldest that some group has not settled.
         pinned_by: the groups that keep this one.
         scheduled: jobs that will be written to it later.
         orphaned_dead_letters: dead letters of groups that no longer exist, by group.
+        retain: seconds for which a settled entry is kept; ``None`` for not at all.
+        abandoned: the groups that keep no entries, since they have no live consumer.
     """
 
     name: str
@@ -85,6 +89,8 @@ class StreamInfo:
     scheduled: int
     groups: tuple[GroupInfo, ...]
     orphaned_dead_letters: Mapping[str, int]
+    retain: float | None = None
+    abandoned: Mapping[str, AbandonedGroup] = field(default_factory=dict)
 
     @property
     def pinned_since(self) -> float | None:
@@ -113,7 +119,8 @@ async def stream_info(
     if reply is None:
         raise stream_not_found(stream)
     length, *rows = reply
-    standings = [_Standing.of(row) for row in rows]
+    standings = [_Standing.of(row) for row in rows if row[0] != RETAINED.encode()]
+    settings = await read_settings(server, stream)
     groups = []
     for standing in standings:
         try:
@@ -124,7 +131,10 @@ async def stream_info(
     first = min(unsettled, key=id_key, default=None)
     pinned_by = tuple(s.group for s in standings if first is not None and s.oldest == first)
     scheduled = await server.call("ZCARD", stream_keys(stream).scheduled)
-    return StreamInfo(stream, length, first, pinned_by, scheduled, tuple(groups), orphaned or {})
+    return StreamInfo(
+        stream, length, first, pinned_by, scheduled, tuple(groups), orphaned or {},
+        settings.retain, settings.abandoned,
+    )  # fmt: skip
 
 
 class _Standing(NamedTuple):

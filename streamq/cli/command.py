@@ -112,8 +112,8 @@ class Option:
 
         return click.Option(
             [name, *self.names], is_flag=flag, multiple=many, required=required,
-            **({} if many else {"default": default}), metavar=self.metavar, help=self.help,
-            show_default=self.show_default and default not in (None, "", False),
+            **({} if many or required else {"default": default}), metavar=self.metavar,
+            help=self.help, show_default=self.show_default and default not in (None, "", False),
             is_eager=self.is_eager, callback=call, **_common(self.parser, self.complete),
         )  # fmt: skip
 

@@ -47,12 +47,14 @@ COMMANDS = {
     "status": ("streamq.cli.status", "Show what has become of a job, in every group or in one."),
     "group": (
         "streamq.cli.groups",
-        "List, create, pause, limit or delete the consumer groups of a stream.",
+        "List, create, pause, limit, rewind or delete the groups of a stream.",
     ),
     "cron": (
         "streamq.cli.cron",
         "List, create, pause, resume, run or delete the schedules of periodic jobs.",
     ),
+    "replay": ("streamq.cli.replay", "Give a group jobs once more that it has settled."),
+    "stream": ("streamq.cli.streams", "Show or change the settings of a stream."),
     "info": ("streamq.cli.info", "Show the server, its streams and their groups."),
     "key": ("streamq.cli.key", "Make keys for encrypted data."),
     "bench": ("streamq.cli.bench", "Measure the server, and one worker with it."),

@@ -44,7 +44,7 @@ def register(app: Family) -> None:
     )
 
 
-commands = family("List, create, pause, limit or delete the consumer groups of a stream.")
+commands = family("List, create, pause, limit, rewind or delete the groups of a stream.")
 
 NewName = Annotated[str, Argument(metavar="GROUP", help="The group's name.")]
 Name = Annotated[
@@ -84,7 +84,11 @@ def list_(
 
 
 @commands.command(
-    epilog=examples("streamq group create images", "streamq group create audit --from '$'")
+    epilog=examples(
+        "streamq group create images",
+        "streamq group create audit --from '$'",
+        "streamq group create audit --from 2026-11-01T00:00Z",
+    )
 )
 def create(
     group: NewName,
@@ -92,9 +96,10 @@ def create(
         str,
         Option(
             "--from",
-            metavar="ID",
+            metavar="PLACE",
             parser=starting_place,
-            help="Where it starts: 0 for all entries, $ for new ones, or after an entry ID.",
+            help="Where it starts: 0 for all entries, $ for new ones, after an entry ID, or at a "
+            "time as 2026-11-01T00:00Z.",
         ),
     ] = "0",
     stream: Stream = DEFAULT_STREAM,
@@ -113,6 +118,65 @@ def create(
             if not await Admin(server).create_group(stream, group, start):
                 raise CommandError(f"the stream {printable(stream)} already has a group {group}")
             say(f"Created the group {group} on {printable(stream)}")
+
+    run(main)
+
+
+@commands.command(
+    epilog=examples(
+        "streamq group rewind audit --to 2026-11-01T00:00Z",
+        "streamq group rewind audit --to 0 --yes",
+    )
+)
+def rewind(
+    group: Name,
+    to: Annotated[
+        str,
+        Option(
+            "--to",
+            metavar="PLACE",
+            parser=starting_place,
+            help="Where it goes on: 0 for all that is kept, after an entry ID, or at a time as "
+            "2026-11-01T00:00Z.",
+        ),
+    ],
+    force: Annotated[
+        bool,
+        Option(
+            "--force",
+            help="Even if it has live consumers, or jobs pending after that place; who runs one "
+            "of these cannot settle it.",
+        ),
+    ] = False,
+    yes: Yes = False,
+    lease: Lease = LEASE,
+    stream: Stream = DEFAULT_STREAM,
+    url: Url = None,
+) -> None:
+    """Move a group back, so that its jobs run again from there on.
+
+    It gets what is still in the stream: what not every group has settled, and what is kept
+    (see --retain of streamq stream set). Pending jobs after that place are queued again, those
+    before it stay pending. You are told how many jobs run again, and asked. Exit code 1 if the
+    group has live consumers or pending jobs after that place.
+    """
+
+    async def main() -> None:
+        from streamq.admin import Admin
+
+        async with connect(url) as server:
+            admin = Admin(server, lease=lease)
+            entries = (await admin.rewind_group(stream, group, to, dry_run=True)).entries
+            jobs = f"{entries:,} {'job' if entries == 1 else 'jobs'}"
+            if entries:
+                confirm(f"Run {jobs} of the group {group} again?", yes=yes)
+            try:
+                done = await admin.rewind_group(stream, group, to, force=force)
+            except StillInUse as error:
+                raise unless_killed(error, lease, "--force rewinds the group now") from None
+            say(f"The group {group} of {printable(stream)} runs {jobs} again, after {done.place}")
+            if done.pending:
+                say(f"Of these, {done.pending:,} were pending")
 
     run(main)
 

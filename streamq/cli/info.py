@@ -8,7 +8,8 @@ from streamq.cli.command import Family
 from streamq.cli.connection import connect, run
 from streamq.cli.groups import lease_assumed, say_groups, who_pins
 from streamq.cli.options import Json, Lease, Url, examples
-from streamq.cli.output import say, say_json
+from streamq.cli.output import duration, say, say_json
+from streamq.cli.streams import abandoned_line
 from streamq.limits import LEASE
 from streamq.text import printable, size
 
@@ -76,7 +77,8 @@ def _show(about: Overview, lease: float) -> None:
 def _show_stream(stream: StreamInfo) -> None:
     entries = "entry" if stream.length == 1 else "entries"
     later = f", {stream.scheduled:,} scheduled" if stream.scheduled else ""
-    say(f"{printable(stream.name)}: {stream.length:,} {entries}{later}")
+    kept = "" if stream.retain is None else f", settled ones kept for {duration(stream.retain)}"
+    say(f"{printable(stream.name)}: {stream.length:,} {entries}{kept}{later}")
     if stream.groups:
         say_groups(stream.groups)
     elif stream.length:
@@ -84,6 +86,8 @@ def _show_stream(stream: StreamInfo) -> None:
     pinned = who_pins(stream)
     if pinned:
         say(pinned)
+    for name, abandoned in stream.abandoned.items():
+        say(f"The group {abandoned_line(name, abandoned)}")
     for group, count in stream.orphaned_dead_letters.items():
         letters = "dead letter" if count == 1 else "dead letters"
         say(f"The deleted group {printable(group)} has left {count:,} {letters}")

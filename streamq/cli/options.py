@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from streamq.cli.command import BadParameter, Completer, Context, Family, Option
 from streamq.errors import ConfigError
 from streamq.limits import LEASE, MAX_PORT
-from streamq.text import printable
+from streamq.text import UNITS, printable, span
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -22,25 +21,22 @@ Choice = TypeVar("Choice", bound=StrEnum)
 SHOWN = 100
 """Rows of a list, unless ``--limit`` says otherwise."""
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|min|m|h|d)?")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-
 
 def seconds(text: str | float) -> float:
     """A duration as a person writes it, in seconds: ``30``, ``30s``, ``5m``, ``2h``, ``1d``.
 
     For ``Option(parser=seconds)``, which hands defaults over too, as for all parsers.
     """
-    match = _SPAN.fullmatch(str(text))
-    if match is None:
+    found = span(str(text))
+    if found is None:
         raise BadParameter(f"{printable(text, 60)!r} is not a duration: give 30, 30s, 5m, 2h or 1d")
-    return float(match[1]) * _UNITS[match[2] or "s"]
+    return found
 
 
-def as_typed(span: float) -> str:
+def as_typed(seconds: float) -> str:
     """A duration in seconds as a person would type it: ``30s``, ``5m``, ``1d``."""
-    unit = next(u for u in ("d", "h", "m", "s", "ms") if u == "ms" or span % _UNITS[u] == 0)
-    return f"{span / _UNITS[unit]:g}{unit}"
+    unit = next(u for u in ("d", "h", "m", "s", "ms") if u == "ms" or seconds % UNITS[u] == 0)
+    return f"{seconds / UNITS[unit]:g}{unit}"
 
 
 def seconds_within(least: float, most: float, said: str) -> Callable[[str | float], float]:
@@ -51,10 +47,10 @@ def seconds_within(least: float, most: float, said: str) -> Callable[[str | floa
     """
 
     def parse(text: str | float) -> float:
-        span = seconds(text)
-        if not least <= span <= most:
+        given = seconds(text)
+        if not least <= given <= most:
             raise BadParameter(f"{printable(text, 60)!r}: give {said}")
-        return span
+        return given
 
     return parse
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from streamq.lua.loader import Arg, Call, Script, load, with_data
+from streamq.lua.loader import Arg, Call, Script, in_front, load, with_data
 from streamq.wire.keys import GroupKeys, StreamKeys, stream_keys
 
 __all__ = ["Arg", "Call", "Script", "load"]
@@ -108,6 +108,7 @@ def rights(keys: GroupKeys, stream_keys: StreamKeys) -> Call:
             keys.cancelled,
             stream_keys.cron,
             stream_keys.data_holders, stream_keys.data_unheld, stream_keys.data("a"),
+            stream_keys.settings,
         ),
         (keys.group,),
     )  # fmt: skip
@@ -389,3 +390,85 @@ def cron_delete(keys: StreamKeys, name: str, stale: int) -> Call:
 def cron_run(keys: StreamKeys, version: bytes, name: str, fields: Sequence[Arg]) -> Call:
     """Write a job of a schedule now; ``version``: of the schedules, as they were read."""
     return Call(load("cron_run"), (keys.stream, keys.cron), (version, name, *fields))
+
+
+# -- retention, replay, backpressure ------------------------------------------
+
+
+def configure(keys: StreamKeys, changes: Mapping[str, int | None]) -> Call:
+    """Set what all workers of a stream agree on; ``None`` takes a setting away."""
+    pairs = [
+        part for name, value in changes.items() for part in (name, "" if value is None else value)
+    ]
+    return Call(load("configure"), (keys.stream, keys.settings), pairs)
+
+
+def settings(keys: StreamKeys) -> Call:
+    """Read what all workers of a stream agree on."""
+    return Call(load("settings"), (keys.settings,), ())
+
+
+def trim(keys: StreamKeys, most: int, *, offloads: bool = False) -> Call:
+    """Delete retained entries that are too old, about ``most`` of them.
+
+    Args:
+        offloads: look whether their data is kept outside the stream, and let that go, too.
+    """
+    return Call(
+        load("trim"),
+        (keys.stream, keys.settings, keys.data_holders, keys.data_unheld),
+        (most, int(offloads)),
+    )
+
+
+def abandon(keys: GroupKeys, stream_keys: StreamKeys, after: int, lease: int) -> Call:
+    """Look whether a group is abandoned, and let it keep no more entries; times in ms."""
+    return Call(
+        load("abandon"),
+        (
+            keys.stream,
+            stream_keys.settings,
+            keys.retry,
+            keys.dlq,
+            stream_keys.data_holders,
+            stream_keys.data_unheld,
+        ),
+        (keys.group, after, lease),
+    )
+
+
+def count(stream: str, start: str, stop: str) -> Call:
+    """Count entries, a bounded step at a call."""
+    return Call(load("count"), (stream,), (start, stop))
+
+
+def rewind(keys: GroupKeys, to: str, entries_read: int, silence: int, *, force: bool) -> Call:
+    """Move a group's place back.
+
+    Args:
+        to: the group is given the entries after this ID.
+        entries_read: how many entries the stream ever had up to there; -1 for unknown.
+        silence: ms after which a consumer counts as gone.
+        force: do it in spite of consumers that are alive and of pending jobs.
+    """
+    return Call(
+        load("rewind"), (keys.stream, keys.retry),
+        (keys.group, to, entries_read, silence, int(force)),
+    )  # fmt: skip
+
+
+def replay(keys: GroupKeys, ids: Sequence[str]) -> Call:
+    """Give entries that a group has settled to it once more."""
+    holders = stream_keys(keys.stream).data_holders
+    return Call(load("replay"), (keys.stream, holders), (keys.group, *ids))
+
+
+def produce_within(stream: str, most: int, entries: Iterable[Sequence[Arg]]) -> Call:
+    """Write entries while no more than ``most`` wait to be settled."""
+    strings = [part for fields in entries for part in (len(fields), *fields)]
+    return Call(load("produce_within"), (stream,), (most, *strings))
+
+
+def within(call: Call, most: int) -> Call:
+    """A call that writes to its first key, refused when ``most`` entries wait there."""
+    return Call(in_front("full", call.script), call.keys, (*call.args, most))

@@ -53,6 +53,22 @@ class Call(NamedTuple):
 @cache
 def load(name: str) -> Script:
     """The script in ``name``.lua, with its includes put in."""
+    source = _assembled(_text(f"{name}.lua"))
+    return _script(source)
+
+
+@cache
+def in_front(fragment: str, script: Script) -> Script:
+    """A script with the fragment ``includes/fragment.lua`` put in front of what it does."""
+    shebang, _, rest = script.source.partition("\n")
+    return _script(f"{shebang}\n{_assembled(_text('includes', f'{fragment}.lua'))}{rest}")
+
+
+def _script(source: str) -> Script:
+    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def _assembled(text: str) -> str:
     seen: set[str] = set()
 
     def expand(text: str) -> str:
@@ -65,8 +81,7 @@ def load(name: str) -> Script:
 
         return _INCLUDE.sub(include, text)
 
-    source = expand(_text(f"{name}.lua"))
-    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+    return expand(text)
 
 
 @cache

@@ -12,6 +12,7 @@
 -- Returns {length,
 --          {name, entry ID delivered last, number queued, or -1 for unknown,
 --           oldest queued entry ID or '', oldest pending entry ID or ''}, ...}
+-- where the group ~retain, of a stream that retains settled entries, has only its place,
 -- or nil when there is no stream.
 --@include after
 --@include groups
@@ -67,7 +68,7 @@ end
 
 local answer = { length }
 for _, group in ipairs(groups_of(stream)) do
-    answer[#answer + 1] = {
+    answer[#answer + 1] = group.name == '~retain' and { group.name, group.last, 0, '', '' } or {
         group.name, group.last, queued(group), first_queued(group),
         first_id(redis.call('XPENDING', stream, group.name, '-', '+', 1)),
     }

@@ -23,7 +23,7 @@ if denied then
 end
 
 local groups = groups_of(KEYS[1])
-if #groups == 0 then
+if #groups == 0 or #groups == 1 and groups[1].name == '~retain' then
     return { 0, '' } -- no group has settled anything: all of it is still queued
 end
 local ids, refs = {}, { holders = KEYS[2], unheld = KEYS[3] }

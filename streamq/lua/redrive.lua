@@ -9,6 +9,7 @@
 --
 -- Returns for each: the ID of the new entry, or '' when there is no such dead letter,
 -- or '!empty' when the entry had been deleted before it became one.
+--@include again
 --@include dead_letter
 --@include rights
 
@@ -28,29 +29,9 @@ for i = 2, #ARGV do
     elseif #letter[2] <= LETTER then
         answers[#answers + 1] = '!empty'
     else
-        local fields, own = letter[2], {}
-        local target, origin = ARGV[1], fields[2]
-        if is_native(fields, LETTER + 1) then
-            for j = LETTER + 1, #fields, 2 do
-                if fields[j] == 'origin' then
-                    origin = fields[j + 1]
-                elseif fields[j] == 'for' then
-                    target = fields[j + 1]
-                else
-                    own[#own + 1] = fields[j]
-                    own[#own + 1] = fields[j + 1]
-                end
-            end
-        else
-            -- Beside `for` and `origin` a foreign entry's fields would be taken for
-            -- streamq's own.
-            own = as_native(fields, LETTER + 1)
-        end
-        own[#own + 1] = 'for'
-        own[#own + 1] = target
-        own[#own + 1] = 'origin'
-        own[#own + 1] = origin
-        answers[#answers + 1] = redis.call('XADD', KEYS[1], '*', unpack(own))
+        local own, target, origin = again(letter[2], LETTER + 1)
+        answers[#answers + 1] =
+            write_for(KEYS[1], own, target or ARGV[1], origin or letter[2][2])
         redis.call('XDEL', KEYS[2], ARGV[i])
     end
 end

@@ -16,6 +16,7 @@
 -- KEYS[17]  holders of data that is kept outside the stream
 -- KEYS[18]  such data that nobody holds
 -- KEYS[19]  such data
+-- KEYS[20]  settings of the stream
 -- ARGV[1]   group
 --
 -- Returns a list of 'command key', empty when nothing is missing.
@@ -24,7 +25,7 @@
 local stream, retry, dlq, lock, record = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local scheduled, jobs, schedules, group = KEYS[6], KEYS[7], KEYS[16], ARGV[1]
 local keys, busy, lines, due, queue, rates = unpack(KEYS, 9, 14)
-local holders, unheld, data = KEYS[17], KEYS[18], KEYS[19]
+local holders, unheld, data, settings = KEYS[17], KEYS[18], KEYS[19], KEYS[20]
 
 return lacking({
     -- settle, extend, release
@@ -101,4 +102,13 @@ return lacking({
     { 'SET', data, 'a' },
     { 'GET', data },
     { 'DEL', data },
+    -- retention and abandoned groups
+    { 'HGETALL', settings },
+    { 'HGET', settings, 'a' },
+    { 'HSET', settings, 'a', 'b' },
+    { 'HDEL', settings, 'a' },
+    { 'EXISTS', stream },
+    { 'XTRIM', stream, 'MINID', '0' },
+    { 'XGROUP', 'SETID', stream, group, '0' },
+    { 'XGROUP', 'CREATE', stream, group, '0' },
 })

@@ -59,6 +59,17 @@ class LogObserver:
                     log.warning("The group %s of %s was deleted; created it again", group, stream)
                 else:
                     log.info("Created the group %s on %s", group, stream)
+            case signals.Abandoned(stream, group, unread, pending):
+                log.warning(
+                    "The group %s of %s has no live consumer and is abandoned: gave up %d unread "
+                    "jobs, moved %d pending ones to its DLQ",
+                    group, stream, unread, pending,
+                )  # fmt: skip
+            case signals.RetentionChanged(stream, before, retain):
+                log.warning(
+                    "Settled entries of %s are kept %s from now on; before that, %s",
+                    stream, _kept(retain), _kept(before),
+                )  # fmt: skip
             case signals.ServerLost(ServerUnavailable() as error):
                 log.warning("Server lost: %s; waiting for it to come back", error)
             case signals.ServerLost(error):
@@ -115,6 +126,10 @@ def _error(verdict: Verdict, verbose: bool) -> str:
         return verdict.error
     lines = "".join(traceback.format_exception(error)).splitlines()
     return "\n".join([verdict.error, *map(printable, lines)])
+
+
+def _kept(retain: float | None) -> str:
+    return "not at all" if retain is None else f"for {retain:g} s"
 
 
 def _running(count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 from streamq.codec import Codec, encode_with
 from streamq.errors import StreamqError
@@ -16,6 +16,8 @@ from streamq.wire.entry import encode_data
 
 if TYPE_CHECKING:
     from streamq.event import Event
+
+T = TypeVar("T")
 
 CHUNK = 500
 """Jobs sent before their replies are read."""
@@ -54,7 +56,7 @@ async def packed_chunks(
     plainly = not options
     encode = encode_data if codec is None else partial(encode_with, codec)
     try:
-        async for job in _as_async(jobs):
+        async for job in as_async(jobs):
             if outgoing is not None:
                 made = await outgoing.command(stream, as_new_job(job, options))
                 outgoing.sent(made.ref)
@@ -84,7 +86,7 @@ async def packed_chunks(
 
 async def new_jobs(jobs: Jobs, options: Options) -> AsyncIterator[NewJob]:
     """The jobs one by one, with their options."""
-    async for job in _as_async(jobs):
+    async for job in as_async(jobs):
         yield as_new_job(job, options)
 
 
@@ -118,7 +120,8 @@ def enqueued(replies: Sequence[Any]) -> AllEnqueued:
     return AllEnqueued(replies)
 
 
-async def _as_async(jobs: Jobs) -> AsyncIterator[OneJob]:
+async def as_async(jobs: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+    """Whatever the jobs are in, as something to go through with ``async for``."""
     if isinstance(jobs, AsyncIterable):
         async for job in jobs:
             yield job

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from streamq import lua
 from streamq.codec import Codec, encode_with
 from streamq.errors import (
+    BacklogFull,
     NotReplicated,
     OutcomeUnknown,
     ServerError,
@@ -22,8 +23,9 @@ from streamq.limits import MAX_PAYLOAD
 from streamq.middleware import ProduceMiddleware, around_producing
 from streamq.new_job import AllEnqueued, Enqueued, NewJob, Options
 from streamq.offload import Offload
+from streamq.produce.backpressure import Backpressure, BoundedWriter, pieces, until_room
 from streamq.produce.commands import plain, with_options
-from streamq.produce.many import Jobs, enqueued, new_jobs, packed_chunks
+from streamq.produce.many import Jobs, as_async, enqueued, new_jobs, packed_chunks
 from streamq.produce.offloaded import Outgoing
 from streamq.produce.replication import Replication
 from streamq.retry import Backoff
@@ -47,6 +49,7 @@ class Producer:
         middleware: wraps the producing of each job, the first one outermost.
         codec: writes the data; JSON without one.
         offload: which data is kept outside the stream, if any is.
+        backpressure: how many jobs may wait, where there is a bound.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Producer:
         middleware: Sequence[ProduceMiddleware] = (),
         codec: Codec | None = None,
         offload: Offload | None = None,
+        backpressure: Backpressure | None = None,
     ) -> None:
         self._offload = offload
         self._server = server
@@ -64,6 +68,7 @@ class Producer:
         self._replication = replication
         self._middleware = tuple(middleware)
         self._codec = codec
+        self._backpressure = backpressure
 
     async def produce(self, stream: str, job: NewJob) -> Enqueued:
         """Write one job.
@@ -79,6 +84,7 @@ class Producer:
             OutcomeUnknown: the connection broke before the answer; the job may have
                 been written.
             NotReplicated: it is written, but not on enough replicas in time.
+            BacklogFull: there is no room, and none came in time; nothing was written.
             ServerUnavailable: nothing was written.
         """
         if self._middleware:
@@ -100,7 +106,7 @@ class Producer:
         try:
             async for chunk in self.stream_jobs(stream, jobs, options):
                 written.extend(chunk)
-        except NotReplicated as error:
+        except (BacklogFull, NotReplicated) as error:
             error.job_ids[:0] = [job.id for job in written]
             raise
         return written
@@ -121,6 +127,19 @@ class Producer:
             return
         faults: list[Exception] = []
         outgoing = self._outgoing()
+        limit = None if self._backpressure is None else self._backpressure.limit(stream)
+        if limit is not None and outgoing is not None:
+            async for job in new_jobs(jobs, options or Options()):
+                yield AllEnqueued([await self._produce(stream, job)])
+            return
+        if limit is not None:
+            async for chunk in self._bounded(
+                stream, limit, new_jobs(jobs, options or Options()), faults
+            ):
+                yield chunk
+            if faults:
+                raise faults[0]
+            return
         chunks = packed_chunks(
             stream, jobs, options or Options(), self._max_payload, faults, self._codec, outgoing
         )
@@ -144,8 +163,14 @@ class Producer:
 
     async def _produce(self, stream: str, job: NewJob) -> Enqueued:
         outgoing = self._outgoing()
+        limit = None if self._backpressure is None else self._backpressure.limit(stream)
         if outgoing is not None:
-            return await self._produce_outgoing(outgoing, stream, job)
+            attempt = partial(self._produce_outgoing, outgoing, stream, job, limit)
+            if self._backpressure is None or limit is None:
+                return await attempt()
+            return await until_room(self._backpressure, stream, limit, attempt)
+        if limit is not None:
+            return await self._produce_within(stream, limit, job)
         if job.is_plain:
             return await self._write(
                 plain(stream, job.type, encode_with(self._codec, job.data, self._max_payload))
@@ -155,8 +180,14 @@ class Producer:
             return await self._write(command)
         return await self._until_known(command)
 
-    async def _produce_outgoing(self, outgoing: Outgoing, stream: str, job: NewJob) -> Enqueued:
+    async def _produce_outgoing(
+        self, outgoing: Outgoing, stream: str, job: NewJob, limit: int | None
+    ) -> Enqueued:
         command, repeatable, ref = await outgoing.command(stream, job)
+        if limit is not None and job.due() is None:
+            if isinstance(command, bytes):
+                command = lua.produce(stream, job.fields(self._max_payload, self._codec))
+            command = lua.within(command, limit)
         in_doubt: list[OutcomeUnknown] = []
         try:
             if isinstance(command, bytes):
@@ -172,6 +203,29 @@ class Producer:
         if not written.created and not in_doubt:
             await outgoing.take_back(stream, ref)
         return written
+
+    async def _produce_within(self, stream: str, limit: int, job: NewJob) -> Enqueued:
+        faults: list[Exception] = []
+        async with aclosing(self._bounded(stream, limit, as_async([job]), faults)) as chunks:
+            async for written in chunks:
+                return written[0]
+        raise faults[0]
+
+    def _bounded(
+        self, stream: str, limit: int, jobs: AsyncIterable[NewJob], faults: list[Exception]
+    ) -> AsyncGenerator[AllEnqueued, None]:
+        """Write jobs while no more than ``limit`` wait."""
+        assert self._backpressure is not None
+        writer = BoundedWriter(
+            self._backpressure, stream, limit, run=self._run, until_known=self._until_known
+        )
+        return writer.write(pieces(stream, limit, jobs, self._max_payload, faults, self._codec))
+
+    async def _run(self, call: lua.Call) -> Any:
+        if self._replication is None:
+            return await self._server.run(call)
+        # By its text: that a digest is unknown would be said after the wait.
+        return await self._replicated(self._replication, pack(call.eval()))
 
     async def _write(self, command: bytes) -> Enqueued:
         if self._replication is None:
@@ -193,13 +247,13 @@ class Producer:
         unknown: OutcomeUnknown | None = None
         while True:
             try:
-                if self._replication is None:
-                    reply = await self._server.run(call)
-                else:
-                    # By its text: that a digest is unknown would be said after the wait.
-                    reply = await self._replicated(self._replication, pack(call.eval()))
+                reply = await self._run(call)
             except NotReplicated:
                 raise
+            except BacklogFull as error:
+                if unknown is None:
+                    raise
+                raise unknown from error  # an earlier attempt may have taken the last room
             except ServerError as error:
                 if isinstance(error, OutcomeUnknown):
                     unknown = error

@@ -58,7 +58,9 @@ class Replication:
         enough = isinstance(acknowledged, int) and acknowledged >= self._replicas
         if enough or any(isinstance(reply, Exception) for reply in replies):
             return replies
-        ids = [str(reply[0] if isinstance(reply, list) else reply, "ascii") for reply in replies]
+        ids = [str(id, "ascii") for reply in replies for id in _ids(reply)]
+        if not ids:
+            return replies  # there was no room for any
         raise NotReplicated(self._explain(ids, acknowledged), ids)
 
     async def pipeline(
@@ -83,3 +85,10 @@ class Replication:
             f"{self._timeout:g} s: a failover may lose {them}; produced again with the same "
             "idempotency key, a job is not written twice"
         )
+
+
+def _ids(reply: Any) -> Sequence[bytes]:
+    """The IDs in a reply: of ``XADD``, of ``produce_within.lua``, or of a script for one job."""
+    if not isinstance(reply, list):
+        return (reply,)
+    return reply[1:] if isinstance(reply[0], int) else reply[:1]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from streamq.errors import (
     AuthenticationFailed,
+    BacklogFull,
     GroupNotFound,
     ServerRefused,
     ServerUnavailable,
@@ -97,6 +98,8 @@ def error_reply(text: str, where: str) -> StreamqError:
         return WrongKeyType("the key holds another type than a stream: choose another stream name")
     if "NOGROUP" in text:
         return GroupNotFound(printable(rest if code == "NOGROUP" else text, 300))
+    if code == "BACKLOGFULL":
+        return BacklogFull("", int(rest), 0)
     if code == "DENIED" and "protected mode" in text:
         return ServerRefused(
             f"the server at {where} is in protected mode and takes no connections from other "

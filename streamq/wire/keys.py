@@ -22,6 +22,8 @@ HELD = "~held"
 
 WAITING = frozenset({PARKED, HELD})
 """Consumers that are no workers."""
+RETAINED = "~retain"
+"""The group that keeps the settled entries of a stream with retention, up to their age."""
 
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
@@ -36,7 +38,7 @@ _KINDS = {  # an idempotency key, which comes first, may look like any of the ot
     ),
     "set": re.compile(r".*\{[^}]+\}.*:group:[^:]+:cancelled", re.DOTALL),
     "hash": re.compile(
-        r".*\{[^}]+\}.*:(scheduled:jobs|cron|data:holders|group:[^:]+:(job:[^:]+|state|flow:(keys|busy)))",
+        r".*\{[^}]+\}.*:(scheduled:jobs|cron|settings|data:holders|group:[^:]+:(job:[^:]+|state|flow:(keys|busy)))",
         re.DOTALL,
     ),
 }
@@ -83,7 +85,8 @@ class StreamKeys:
     """The keys that belong to one stream."""
 
     __slots__ = (
-        "cron", "data_holders", "data_unheld", "prefix", "scheduled", "scheduled_jobs", "stream",
+        "cron", "data_holders", "data_unheld", "prefix", "scheduled", "scheduled_jobs",
+        "settings", "stream",
     )  # fmt: skip
 
     def __init__(self, stream: str) -> None:
@@ -94,6 +97,7 @@ class StreamKeys:
         self.cron = f"{self.prefix}:cron"
         self.data_holders = f"{self.prefix}:data:holders"
         self.data_unheld = f"{self.prefix}:data:unheld"
+        self.settings = f"{self.prefix}:settings"
 
     def unique(self, key: str) -> str:
         """The string that maps an idempotency key to the entry it made."""

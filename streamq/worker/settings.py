@@ -22,7 +22,7 @@ class Settings:
         lease: seconds without a heartbeat after which an entry counts as stalled.
         result_ttl: seconds for which the record of a finished job is kept; 0 leaves none.
         grace: seconds that running handlers have when the worker stops.
-        start: where a new group starts: ``0``, ``$`` or an entry ID.
+        start: where a new group starts: ``0``, ``$``, an entry ID, or a time as 2026-11-01T00:00Z.
         processes: how many CPU-bound handlers run at once; ``None`` for one a core.
 
     Raises:

@@ -24,6 +24,7 @@ from streamq.worker.budget import Budget
 from streamq.worker.consumer import Consumer
 from streamq.worker.executors import Executors
 from streamq.worker.reconnect import Reconnect
+from streamq.worker.retention import Retention
 from streamq.worker.settings import Settings
 from streamq.worker.shares import Share, Shares
 from streamq.worker.shutdown import stop_on_signals
@@ -66,6 +67,7 @@ class Worker:
         strict: let the streams of a group share its slots, in the order given: a lower one only
             when the higher ones have nothing.
         lifespan: entered before the first job and left after the last.
+        retention: for how long the streams keep what is settled; as they are without one.
 
     Raises:
         ConfigError: a setting cannot work as given.
@@ -82,6 +84,7 @@ class Worker:
         max_jobs: int | None = None,
         strict: bool = False,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
+        retention: Retention | None = None,
     ) -> None:
         settings = settings or Settings()
         _check(subscriptions, max_jobs, strict)
@@ -90,6 +93,7 @@ class Worker:
         self.name = consumer_name()
         self._burst = burst
         self._lifespan = lifespan or nullcontext
+        self._retention = retention or Retention()
         self._signals = Signals(observers)
         self._stop = anyio.Event()
         self._error: Exception | None = None
@@ -125,6 +129,8 @@ class Worker:
         try:
             for consumer in self.consumers:
                 await consumer.prepare()
+            for stream in dict.fromkeys(consumer.stream for consumer in self.consumers):
+                await self._retention.tell(self.server, stream, self._signals)
             await self._work(signals)
         finally:
             for consumer in self.consumers:

@@ -179,6 +179,42 @@ def test_a_server_that_runs_full_in_the_middle(
         assert int(told[1].replace(",", "")) == int(told[2]) <= client.xlen("jobs")
 
 
+def test_a_full_stream(streamq: Run, start: Start, client: redis.Redis, scratch: Path) -> None:
+    (scratch / "f").write_text('{"n": 1}\n' * 10)
+    code, _, err = streamq("produce", "-f", "f", "--max-backlog", "7")
+    assert (code, client.xlen("jobs")) == (1, 7)
+    assert err == (
+        "streamq: the stream jobs is full: 7 jobs wait, and 7 may (max_backlog); nothing more was "
+        "written; 7 jobs were written, up to line 7\n"
+    )
+    code, out, err = streamq("produce", "a=1", "--max-backlog", "7")
+    assert (code, out) == (1, "")
+    code, _, err = streamq(
+        "produce", "a=1", "--max-backlog", "7", "--on-full", "wait", "--full-timeout", "20ms"
+    )
+    assert code == 1
+    assert "is after 0.02 s still full" in err
+    waiting = start("produce", "a=1", "--max-backlog", "7", "--on-full", "wait")
+    client.delete("jobs")
+    assert waiting.end().code == 0
+    assert client.xlen("jobs") == 1
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--max-backlog", "0"), ("--on-full", "wait"), ("--max-backlog", "1", "--on-full", "drop"),
+        ("--max-backlog", "1", "--full-timeout", "soon"),
+    ],
+)  # fmt: skip
+def test_backpressure_that_cannot_be(
+    streamq: Run, client: redis.Redis, args: tuple[str, ...]
+) -> None:
+    result = streamq("produce", "a=1", *args)
+    assert (result.code, result.out) == (2, "")
+    assert not client.exists("jobs")
+
+
 # -- pipes and terminals ------------------------------------------------------
 
 

@@ -55,10 +55,14 @@ def test_scripts_that_free_memory_may_run_without_any() -> None:
         "retire",
         "retry_now",
         "to_dead_letters",
+        "trim",
+        "abandon",
+        "configure",
+        "rewind",
     }
     for name in freeing:
         assert lua.load(name).source.startswith("#!lua flags=allow-oom\n"), name
-    for name in ("produce_once", "schedule", "redrive"):
+    for name in ("produce_once", "produce_within", "schedule", "redrive", "replay"):
         assert lua.load(name).source.startswith("#!lua\n"), name
 
 

@@ -18,7 +18,7 @@ import redis
 
 from streamq import App, Dead, Job, Retry, Settings
 from streamq.cli.exits import ExitCode
-from streamq.errors import NotReplicated, ResultTimeout
+from streamq.errors import BacklogFull, NotReplicated, ResultTimeout
 from streamq.observe.prometheus import Metrics
 from streamq.signals import Reclaimed, ServerLost, Settled, Signal
 from streamq.verdict import Outcome
@@ -116,6 +116,9 @@ def produce(stage: Stage) -> None:
             await app.produce("t", large, unique="large")
             later = (await app.produce("t", large, delay=3600)).id
             assert await app.admin.cancel("jobs", later)
+        async with App(stage.url, max_backlog=1) as app:
+            with pytest.raises(BacklogFull):
+                await app.produce("t")
 
         async with App(stage.url, replicas=1, replica_timeout=0.001) as app:
             with pytest.raises(NotReplicated, match="but 0 of 1 replicas"):
@@ -253,6 +256,13 @@ async def _work(stage: Stage) -> None:
         assert stage.admin.xlen("jobs") == 0
         assert len([*stage.admin.scan_iter("{jobs}:data:*")]) == 2  # what two dead letters have
 
+    async with App(stage.url, retain=0.001) as app:
+        app.group("images").handler("ok")(lambda: None)
+        async with App(stage.admin_url) as other:
+            await other.produce("ok")
+        seen.clear()
+        await _until_denied(app.worker(burst=True, observers=[seen.append]), seen)
+
     async with App(stage.url) as app:
         begun = asyncio.Event()
 
@@ -340,6 +350,7 @@ def _look(stage: Stage, jobs: Jobs, *json: str) -> None:
     assert "images" in stage.run("info", *json)
     assert "images" in stage.run("group", "list", *json)
     assert stage.run("cron", "list", *json) or json
+    assert "retain" in stage.run("stream", "show", *json)
     assert jobs.retrying in stage.run("pending", *json)
     assert jobs.running in stage.run("pending", "--state", "running", "--group", "images", *json)
     assert jobs.dead in stage.run("dlq", "list", *json)
@@ -377,7 +388,13 @@ def operate(stage: Stage) -> None:
     for cure in ("pause", "resume", "run-now"):
         stage.run("cron", cure, "sweep")
     stage.run("cron", "delete", "sweep", "--yes")
+    stage.run("stream", "set", "--retain", "1d", "--abandon-after", "3d")
     stage.run("group", "create", "audit")
+    stage.run("group", "create", "later", "--from", jobs.running)
+    stage.run("group", "rewind", "images", "--to", jobs.running, "--force", "--yes")
+    stage.run("pending", "dead-letter", jobs.retrying, "--group", "images")
+    stage.run("replay", jobs.retrying, "--group", "images")
+    stage.run("stream", "set", "--retain", "off")
     stage.run("group", "delete", "audit", "--yes")
     stage.run("group", "delete", "images", "--dead-letters", "--force", "--yes")
     assert not [*stage.admin.scan_iter("{jobs}:data:*")]

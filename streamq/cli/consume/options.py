@@ -147,10 +147,10 @@ class ConsumeOptions:
         str,
         Option(
             "--from",
-            metavar="ID",
+            metavar="PLACE",
             parser=starting_place,
-            help="Where a new group starts: 0 for all entries, $ for new ones, or after an "
-            "entry ID.",
+            help="Where a new group starts: 0 for all entries, $ for new ones, after an entry ID, "
+            "or at a time as 2026-11-01T00:00Z.",
         ),
     ] = "0"
     burst: Annotated[

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Coroutine
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 from streamq.cli.command import Argument, BadParameter, Exit, Family, Option
@@ -21,10 +22,12 @@ from streamq.cli.options import (
     Stream,
     TheGroup,
     Url,
+    among,
     as_typed,
     at_least,
     examples,
     files,
+    one_of,
     seconds,
     seconds_within,
 )
@@ -34,6 +37,7 @@ from streamq.cli.produce.report import Report
 from streamq.errors import ConfigError
 from streamq.limits import (
     DEFAULT_STREAM,
+    FULL_TIMEOUT,
     MAX_REPLICA_TIMEOUT,
     MIN_REPLICA_TIMEOUT,
     REPLICA_TIMEOUT,
@@ -54,6 +58,13 @@ Give the data of a job as key=value, for example:
 
 or many jobs, one JSON object a line:  streamq produce --file jobs.ndjson
 All of it:  streamq produce --help"""
+
+
+class OnFull(StrEnum):
+    """What to do at a full stream."""
+
+    ERROR = "error"
+    WAIT = "wait"
 
 
 def register(app: Family) -> None:
@@ -208,6 +219,35 @@ def produce(
         ),
     ] = None,
     group: TheGroup = None,
+    max_backlog: Annotated[
+        int | None,
+        Option(
+            "--max-backlog",
+            metavar="N",
+            parser=at_least(1),
+            help="How many jobs may wait in the stream before it is full.",
+        ),
+    ] = None,
+    on_full: Annotated[
+        OnFull,
+        Option(
+            "--on-full",
+            metavar="WHAT",
+            parser=one_of(OnFull),
+            complete=among(OnFull),
+            help="At a full stream: error (exit code 1) or wait.",
+        ),
+    ] = OnFull.ERROR,
+    full_timeout: Annotated[
+        float,
+        Option(
+            "--full-timeout",
+            metavar="TIME",
+            parser=seconds,
+            help=f"How long to wait for room. [default: {as_typed(FULL_TIMEOUT)}]",
+            show_default=False,
+        ),
+    ] = FULL_TIMEOUT,
     json: Json = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Print only the IDs.")] = False,
     stream: Stream = DEFAULT_STREAM,
@@ -246,17 +286,23 @@ def produce(
         raise ConfigError("--timeout and --group are for --wait")
     if wait and (job is None or count > 1):
         raise ConfigError("--wait is for one job, not for a file or for copies")
+    if max_backlog is None and on_full is OnFull.WAIT:
+        raise ConfigError("--on-full says what happens at --max-backlog: give that, too")
     report = Report(stream, json_output=json, quiet=quiet, waits=wait)
 
     def target() -> Target:
         from streamq.cli.produce.writing import Target
         from streamq.offload import check_offload, largest_payload
+        from streamq.produce.backpressure import backpressure_of
         from streamq.produce.replication import Replication
 
         replication = Replication(replicas, replica_timeout) if replicas else None
+        backpressure = backpressure_of(max_backlog, on_full.value, full_timeout)
         outside = check_offload(offload)
         largest = largest_payload(max_payload, outside)
-        return Target(url, stream, largest, replication, options if asked else {}, outside)
+        return Target(
+            url, stream, largest, replication, options if asked else {}, outside, backpressure
+        )
 
     if job is not None and wait:
         _write_and_wait(target, job, group, timeout, report)

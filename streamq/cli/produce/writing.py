@@ -24,6 +24,7 @@ from streamq.wire.entry import check_type, encode_data
 
 if TYPE_CHECKING:
     from streamq.offload import Offload
+    from streamq.produce.backpressure import Backpressure
     from streamq.produce.many import Pair
     from streamq.produce.replication import Replication
 
@@ -44,6 +45,7 @@ class Target:
         replication: what is waited for, if anything is.
         options: for every job.
         offload: what is kept outside the stream.
+        backpressure: how many jobs may wait, if there is a bound.
     """
 
     url: str | None
@@ -52,12 +54,16 @@ class Target:
     replication: Replication | None
     options: Options
     offload: Offload | None = None
+    backpressure: Backpressure | None = None
 
     @asynccontextmanager
     async def producer(self) -> AsyncIterator[Producer]:
         """What writes the jobs; its connections are closed at the end."""
         async with connect(self.url) as server:
-            yield Producer(server, self.max_payload, self.replication, offload=self.offload)
+            yield Producer(
+                server, self.max_payload, self.replication, offload=self.offload,
+                backpressure=self.backpressure,
+            )  # fmt: skip
 
     def check(self, job: Pair) -> None:
         """See whether a job can be written, before anything is.

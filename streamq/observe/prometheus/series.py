@@ -43,6 +43,7 @@ _BY_GROUP: Mapping[str, str] = {
     "streamq_lease_lost": "Entries in flight that turned out to be another consumer's",
     "streamq_reclaimed": "Stalled entries reclaimed from other consumers",
     "streamq_vanished": "Pending entries that were deleted from the stream",
+    "streamq_abandoned": "Jobs given up with a group without a live consumer, unread or pending",
     "streamq_handler_stuck": "Handlers that ignored their cancellation",
 }
 
@@ -220,6 +221,8 @@ class Series:
                 self._count("streamq_reclaimed", stream, group, len(job_ids))
             case signals.Vanished(stream, group, job_ids):
                 self._count("streamq_vanished", stream, group, len(job_ids))
+            case signals.Abandoned(stream, group, unread, pending):
+                self._count("streamq_abandoned", stream, group, unread + pending)
             case signals.HandlerAbandoned(job):
                 self._count("streamq_handler_stuck", job.stream, job.group)
             case signals.ServerLost():

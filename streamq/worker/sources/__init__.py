@@ -14,10 +14,11 @@ from streamq.worker.sources.source import Source
 from streamq.worker.sources.stalled import StalledEntries
 from streamq.worker.sources.state import StateOfGroup
 from streamq.worker.sources.ticks import Ticks
+from streamq.worker.sources.upkeep import Upkeep
 
 __all__ = [
     "Context", "DueRetries", "HeldJobs", "ScheduledJobs", "Source", "StalledEntries",
-    "StateOfGroup", "Ticks", "all_sources", "gives_nothing",
+    "StateOfGroup", "Ticks", "Upkeep", "all_sources", "gives_nothing",
 ]  # fmt: skip
 
 
@@ -26,7 +27,7 @@ def all_sources(context: Context, retries: DueRetries) -> list[Source]:
     ticks = Ticks(context)
     return [
         StateOfGroup(context), ScheduledJobs(context, ticks), ticks, retries,
-        StalledEntries(context), HeldJobs(context),
+        StalledEntries(context), HeldJobs(context), Upkeep(context),
     ]  # fmt: skip
 
 
@@ -35,4 +36,4 @@ def gives_nothing(source: Source) -> bool:
 
     It gives nothing to handle.
     """
-    return isinstance(source, StateOfGroup | ScheduledJobs | Ticks)
+    return isinstance(source, StateOfGroup | ScheduledJobs | Ticks | Upkeep)
