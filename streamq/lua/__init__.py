@@ -76,7 +76,6 @@ def sweep(keys: GroupKeys, rules: str, places: Sequence[str]) -> Call:
 
 def cancel(keys: GroupKeys, stalled_after: int, record_ttl: int, ids: Sequence[str]) -> Call:
     """Cancel jobs in one group; both times are in ms."""
-    data = stream_keys(keys.stream)
     return Call(
         load("cancel"),
         (
@@ -84,8 +83,7 @@ def cancel(keys: GroupKeys, stalled_after: int, record_ttl: int, ids: Sequence[s
             keys.retry,
             keys.cancelled,
             *keys.flow,
-            data.data_holders,
-            data.data_unheld,
+            *_offloaded(keys.stream),
             *map(keys.job, ids),
         ),
         (keys.group, stalled_after, record_ttl, *ids),
@@ -171,7 +169,14 @@ def to_dead_letters(keys: GroupKeys, error: str, ids: Sequence[str]) -> Call:
     """Make pending entries dead letters by hand."""
     return Call(
         load("to_dead_letters"),
-        (keys.stream, keys.retry, keys.dlq, *_offloaded(keys.stream), *map(keys.job, ids)),
+        (
+            keys.stream,
+            keys.retry,
+            keys.dlq,
+            *_offloaded(keys.stream),
+            *keys.flow,
+            *map(keys.job, ids),
+        ),
         (keys.group, error, *ids),
     )
 

@@ -73,9 +73,7 @@ for i = 4, #ARGV do
     local answer
     if waits or (row and row[3] >= tonumber(ARGV[2])) then
         redis.call('ZREM', retry, id)
-        redis.call('ZREM', KEYS[7], id)
-        redis.call('ZREM', KEYS[8], id)
-        flow.leave(id)
+        flow.forget(id)
         redis.call('XACK', stream, group, id)
         acked[#acked + 1] = id
         refs[id] = entry and ref_of(entry[2], 1)

@@ -7,23 +7,28 @@
 -- KEYS[3]   dead letters of the group
 -- KEYS[4]   holders of data that is kept outside the stream
 -- KEYS[5]   such data that nobody holds
--- KEYS[6..] status record of each entry
+-- KEYS[6..11] flow control: keys, busy, lines, due, queue, rates
+-- KEYS[12..] status record of each entry
 -- ARGV[1]   group
 -- ARGV[2]   error to note
 -- ARGV[3..] entry IDs
 --
 -- Returns for each: 1 (dead), -1 (not pending in this group).
+--@include clock
 --@include dead_letter
+--@include flow
 --@include remove
 --@include rights
 --@include tell
 
 local denied = not_permitted({
     { 'XPENDING', KEYS[1], ARGV[1], '-', '+', '1' }, { 'XRANGE', KEYS[1], '-', '+' },
-    { 'XADD', KEYS[3], '*', 'a', 'b' }, { 'HGET', KEYS[6], 'a' }, { 'DEL', KEYS[6] },
+    { 'XADD', KEYS[3], '*', 'a', 'b' }, { 'HGET', KEYS[12], 'a' }, { 'DEL', KEYS[12] },
     { 'ZREM', KEYS[2], 'a' }, { 'XACK', KEYS[1], ARGV[1], '0-1' }, { 'XINFO', 'GROUPS', KEYS[1] },
     { 'XDEL', KEYS[1], '0-1' }, { 'HGET', KEYS[4], 'a' }, { 'HSET', KEYS[4], 'a', 'b' },
-    { 'HDEL', KEYS[4], 'a' }, { 'ZADD', KEYS[5], '0', 'a' },
+    { 'HDEL', KEYS[4], 'a' }, { 'ZADD', KEYS[5], '0', 'a' }, { 'HGET', KEYS[6], 'a' },
+    { 'HDEL', KEYS[6], 'a' }, { 'HINCRBY', KEYS[7], 'a', '1' }, { 'ZREM', KEYS[8], 'a' },
+    { 'ZREM', KEYS[9], 'a' }, { 'ZREM', KEYS[10], 'a' },
 })
 if denied then
     return denied
@@ -36,11 +41,12 @@ if bad then
 end
 local answers, acked, letters = {}, {}, {}
 local refs = { holders = KEYS[4], unheld = KEYS[5] }
+local flow = flow_control(stream, group, { unpack(KEYS, 6, 11) }, '{}', now_ms())
 for i = 3, #ARGV do
     local id = ARGV[i]
     local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
     if row then
-        local last = redis.pcall('HGET', KEYS[i + 3], 'error')
+        local last = redis.pcall('HGET', KEYS[i + 9], 'error')
         local err = ARGV[2]
         if type(last) == 'string' then
             err = err .. '; last error: ' .. last
@@ -48,8 +54,9 @@ for i = 3, #ARGV do
         letters[id], refs[id] = dead_letter(
             stream, dlq, id, row[4], row[2], 'by hand', err, KEYS[4]
         )
-        redis.pcall('DEL', KEYS[i + 3])
+        redis.pcall('DEL', KEYS[i + 9])
         redis.call('ZREM', retry, id)
+        flow.forget(id)
         redis.call('XACK', stream, group, id)
         acked[#acked + 1] = id
     end

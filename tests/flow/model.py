@@ -40,6 +40,8 @@ class FlowModel:
         self.entries: dict[str, Entry] = {}
         self.ghosts: dict[str, str] = {}
         """Jobs that other hands have acknowledged and whose key is not free yet: ID and key."""
+        self.idle: set[str] = set()
+        """Keys that are free although others wait for them."""
 
     def add(self, id: str, key: str | None) -> None:
         """A new job."""
@@ -82,15 +84,22 @@ class FlowModel:
         self._give(worker, ids)
 
     def gone(self, id: str) -> None:
-        """Other hands have acknowledged a job, or made it a dead letter."""
+        """Other hands have acknowledged a job."""
         entry = self.entries.pop(id)
         if entry.has and entry.key is not None:
             self.ghosts[id] = entry.key
 
+    def dead(self, id: str) -> None:
+        """Other hands have made a job a dead letter: its key is free, but nobody is told."""
+        entry = self.entries.pop(id)
+        if entry.has and entry.key is not None:
+            self.idle.add(entry.key)
+
     def sweep(self) -> None:
         """Keys that nobody has are free again."""
-        keys = set(self.ghosts.values())
+        keys = {*self.ghosts.values(), *self.idle}
         self.ghosts.clear()
+        self.idle.clear()
         for key in keys:
             for id in self._serve(key):
                 self.entries[id].offered = True

@@ -160,6 +160,14 @@ local function flow_control(stream, group, names, packed, now)
         end
     end
 
+    -- Let a job leave whatever it waits for. Who is next is the sweep's business, for only
+    -- workers know the rules.
+    function flow.forget(id)
+        flow.leave(id)
+        redis.call('ZREM', due, id)
+        redis.call('ZREM', queue, id)
+    end
+
     -- The next time that a rate allows; it is taken. "GCRA": ATM Forum TM 4.0, annex.
     local function reserve(rate, token)
         local arrival = tonumber(redis.call('ZSCORE', rates, token) or 0)
