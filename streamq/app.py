@@ -15,7 +15,7 @@ from streamq.handlers.handler import ANY, Handler
 from streamq.job import job_class
 from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, MAX_PAYLOAD, REPLICA_TIMEOUT
 from streamq.middleware import Middleware, ProduceMiddleware
-from streamq.new_job import Enqueued, NewJob, Options
+from streamq.new_job import Enqueued, NewJob, OnConflict, Options, UniqueUntil
 from streamq.option_checks import refuse_options
 from streamq.process.eventloop import run_async
 from streamq.process.gc import collect_less
@@ -185,6 +185,7 @@ class App(Registry):
     async def produce(
         self, type: str, data: Mapping[str, Any] | None = None, /, *, stream: str | None = None,
         key: str | None = None, unique: str | None = None, unique_for: float | None = None,
+        unique_until: UniqueUntil | None = None, on_conflict: OnConflict = "keep",
         delay: float | None = None, at: datetime | None = None, expires: float | None = None,
         trace: str | None = None,
     ) -> Enqueued: ...  # fmt: skip
@@ -192,6 +193,7 @@ class App(Registry):
     async def produce(
         self, event: Event, /, *, stream: str | None = None,
         key: str | None = None, unique: str | None = None, unique_for: float | None = None,
+        unique_until: UniqueUntil | None = None, on_conflict: OnConflict = "keep",
         delay: float | None = None, at: datetime | None = None, expires: float | None = None,
         trace: str | None = None,
     ) -> Enqueued: ...  # fmt: skip
@@ -205,6 +207,8 @@ class App(Registry):
         key: str | None = None,
         unique: str | None = None,
         unique_for: float | None = None,
+        unique_until: UniqueUntil | None = None,
+        on_conflict: OnConflict = "keep",
         delay: float | None = None,
         at: datetime | None = None,
         expires: float | None = None,
@@ -224,13 +228,21 @@ class App(Registry):
             key: the order key: what belongs together.
             unique: an idempotency key: while it is remembered, the same key writes nothing and
                 returns the first job, with ``created`` false.
-            unique_for: seconds for which it is remembered, a day by default.
+            unique_for: seconds for which it is remembered, a day by default, from the job's time
+                on.
+            unique_until: ``"settled"``: until then the key is also free again as soon as every
+                group has settled its job, or the job is gone.
+            on_conflict: what happens when the key is taken. ``"keep"`` returns the job that has
+                it. ``"replace"`` gives that job the new data and the new time while it is
+                scheduled; one that is in the stream already runs with its own data, and this one
+                after it. ``"error"`` raises :class:`~streamq.AlreadyEnqueued`.
             delay: seconds until the job is written to the stream.
             at: when it is written; an aware datetime.
             expires: seconds, counted from its writing, after which it is not run.
             trace: a W3C ``traceparent``, handed on to the handler.
 
         Raises:
+            AlreadyEnqueued: the key is taken, and ``on_conflict`` is ``"error"``.
             StreamqError: see :meth:`streamq.produce.producer.Producer.produce`.
             TypeError: there is no such option; data belongs into the mapping.
         """
@@ -238,7 +250,8 @@ class App(Registry):
             refuse_options("produce", unknown)
         job = NewJob(
             type, data, key=key, unique=unique, unique_for=unique_for,
-            delay=delay, at=at, expires=expires, trace=trace,
+            unique_until=unique_until, on_conflict=on_conflict, delay=delay, at=at,
+            expires=expires, trace=trace,
         )  # fmt: skip
         return await self.producer.produce(stream or self.stream, job)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, NoReturn
 
 from streamq.errors import ConfigError
@@ -74,3 +75,19 @@ def milliseconds(name: str, seconds: float | None) -> int | None:
     if not 0 <= seconds < 1e10:
         raise ConfigError(f"{name}={seconds!r}: give seconds, zero or more")
     return int(seconds * 1000)
+
+
+def due_time(delay: float | None, at: datetime | None) -> tuple[str, int] | None:
+    """When a job is to be written: ``("in", ms)``, ``("at", Unix time in ms)``, or at once.
+
+    Raises:
+        ConfigError: both are given, or a time without a time zone.
+    """
+    if at is None:
+        ms = milliseconds("delay", delay)
+        return None if ms is None else ("in", ms)
+    if delay is not None:
+        raise ConfigError("give either delay or at, not both")
+    if at.tzinfo is None:
+        raise ConfigError(f"at={at!r} has no time zone: give one, as datetime.now(UTC) has")
+    return "at", int(at.timestamp() * 1000)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from streamq import lua
 from streamq.admin.content import content, plain_data
 from streamq.admin.reading import PAGE, text
+from streamq.errors import ConfigError, JobNotFound
+from streamq.option_checks import due_time
 from streamq.server import Server
+from streamq.text import printable
 from streamq.wire.entry import decode_data
-from streamq.wire.keys import stream_keys
+from streamq.wire.keys import SCHEDULE, stream_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,59 @@ async def scheduled_jobs(
         left = None if left is None else left - len(rows)
 
 
+async def find(server: Server, stream: str, name: str) -> ScheduledJob | str:
+    """A job for later while it waits, or else the ID of the entry that it has become.
+
+    Raises:
+        JobNotFound: it is neither.
+    """
+    reply = await server.run(lua.find_scheduled(stream_keys(stream), name))
+    if reply is None:
+        raise JobNotFound(
+            f"the stream {printable(stream, 100)} has no job {printable(name, 60)} for later: it "
+            "was cancelled, was due more than an hour ago, or is on another stream"
+        )
+    if isinstance(reply, bytes):
+        return text(reply)
+    due, fields, _ = reply
+    found = content(fields)
+    return ScheduledJob(name, stream, found.type, float(due) / 1000, found.raw)
+
+
+async def scheduled_job(server: Server, stream: str, name: str) -> ScheduledJob:
+    """See :meth:`streamq.admin.Admin.scheduled_job`."""
+    found = await find(server, stream, name)
+    if isinstance(found, str):
+        raise JobNotFound(
+            f"the job {printable(name, 60)} is no longer for later: it was due, and is {found} now"
+        )
+    return found
+
+
+def is_name(job_id: str) -> bool:
+    """Whether an ID is the name of a schedule, and not that of an entry."""
+    return job_id.startswith(SCHEDULE)
+
+
 async def cancel(server: Server, stream: str, name: str) -> bool:
-    """See :meth:`streamq.admin.Admin.cancel`."""
+    """See :meth:`streamq.admin.Admin.cancel_scheduled`."""
     keys = stream_keys(stream)
-    key = await server.call("HGET", keys.scheduled_jobs, f"{name}:key")
-    unique = None if key is None else key.decode()
-    return bool(await server.run(lua.unschedule(keys, name, unique)))
+    return bool(await server.run(lua.unschedule(keys, name, await _key(server, stream, name))))
+
+
+async def reschedule(
+    server: Server, stream: str, name: str, delay: float | None, at: datetime | None
+) -> bool:
+    """See :meth:`streamq.admin.Admin.reschedule`."""
+    when = due_time(delay, at)
+    if when is None:
+        raise ConfigError("give the new time with delay or at")
+    key = await _key(server, stream, name)
+    call = lua.reschedule(stream_keys(stream), name, when, key)
+    return await server.run(call) is not None
+
+
+async def _key(server: Server, stream: str, name: str) -> str | None:
+    """The idempotency key of a job for later; a schedule keeps it for as long as it waits."""
+    key = await server.call("HGET", stream_keys(stream).scheduled_jobs, f"{name}:key")
+    return None if key is None else text(key)

@@ -16,6 +16,7 @@ from streamq.admin.dead_letter import DeadLetter
 from streamq.admin.dead_letters import DeadLetters
 from streamq.admin.pending import Allowed, State, state_of
 from streamq.admin.reading import ask, count_of, named, text
+from streamq.admin.schedules import ScheduledJob, is_name
 from streamq.errors import JobNotFound, StreamqError
 from streamq.server import Arg, Server
 from streamq.text import printable
@@ -84,7 +85,8 @@ class JobStatus:
         in_stream: whether its entry is still in the stream.
         only_for: the one group that it is for.
         origin: the ID that it had before it was redriven.
-        groups: by group.
+        groups: by group; none for a job for later.
+        due_at: of a job for later, when it is written to the stream: Unix time in seconds.
     """
 
     id: str
@@ -95,11 +97,17 @@ class JobStatus:
     only_for: str | None
     origin: str | None
     groups: tuple[GroupStatus, ...]
+    due_at: float | None = None
 
     @property
-    def created_at(self) -> float:
-        """When it was written: Unix time in seconds."""
-        return created_at(self.id)
+    def created_at(self) -> float | None:
+        """When it was written: Unix time in seconds; ``None`` for a job for later."""
+        return None if is_name(self.id) else created_at(self.id)
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether it waits for the time at which it is written to the stream."""
+        return self.due_at is not None
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data. ``data`` that is not JSON comes as text in ``raw``."""
@@ -111,6 +119,8 @@ class JobStatus:
             "in_stream": self.in_stream,
             "for": self.only_for,
             "origin": self.origin,
+            "state": "scheduled" if self.is_scheduled else None,
+            "due_at": self.due_at,
             **plain_data(self.raw),
             "groups": [group.to_dict() for group in self.groups],
         }
@@ -193,6 +203,11 @@ async def job_status(
     return JobStatus(
         job_id, stream, type, raw, entry is not None, only_for, origin, tuple(statuses)
     )
+
+
+def scheduled_status(job: ScheduledJob) -> JobStatus:
+    """That of a job for later."""
+    return JobStatus(job.name, job.stream, job.type, job.raw, False, None, None, (), job.due_at)
 
 
 async def _traces(

@@ -1,29 +1,49 @@
 #!lua flags=allow-oom
--- Write the scheduled jobs whose time has come to their stream.
+-- Write scheduled jobs to their stream whose time has come: those that due.lua has found and
+-- that nobody has written, cancelled or put off since. It ends early after a MiB of what was
+-- written, so that it does not hold the server up.
 --
 -- KEYS[1]   stream
 -- KEYS[2]   scheduled set of the stream
 -- KEYS[3]   scheduled jobs of the stream
--- ARGV[1]   how many at most
+-- KEYS[4..] for each name, in order: the string that maps it to the entry that it becomes;
+--           where the job has an idempotency key, also the string of that
+-- ARGV[1]   for how long a name leads to its entry, ms
+-- ARGV[2..] for each: its name, 1 when the job has an idempotency key or else 0
 --
--- Returns {ms until the next one is due, or -1 for none, how many were written}.
+-- Returns {how many of the names it has come to, how many jobs it has written}.
 --@include clock
 --@include packed
 
-local now, written = now_ms(), 0
-for _, name in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do
-    local packed = redis.call('HGET', KEYS[3], name)
-    local fields = packed and fields_of(packed)
-    if fields then
-        redis.call('XADD', KEYS[1], '*', unpack(fields))
-        redis.call('HDEL', KEYS[3], name, name .. ':key')
-        written = written + 1
+local BUDGET = 1048576
+local stream, scheduled, jobs, memory = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
+local now, key, reached, written, size = now_ms(), 4, 0, 0, 0
+
+for i = 2, #ARGV, 2 do
+    local name, to_entry, unique = ARGV[i], KEYS[key], nil
+    key = key + 1
+    if ARGV[i + 1] == '1' then
+        unique, key = KEYS[key], key + 1
     end
-    redis.call('ZREM', KEYS[2], name)
+    local due = redis.call('ZSCORE', scheduled, name)
+    if due and tonumber(due) <= now then
+        local packed = redis.call('HGET', jobs, name)
+        local fields = packed and fields_of(packed)
+        if fields then
+            local id = redis.call('XADD', stream, '*', unpack(fields))
+            redis.call('HDEL', jobs, name, name .. ':key')
+            redis.call('SET', to_entry, id, 'PX', memory)
+            -- pcall: what somebody has put in its place is no string, and is left alone.
+            if unique and redis.pcall('GET', unique) == name then
+                redis.call('SET', unique, id, 'KEEPTTL')
+            end
+            written, size = written + 1, size + #packed
+        end
+        redis.call('ZREM', scheduled, name)
+    end
+    reached = reached + 1
+    if size >= BUDGET then
+        break
+    end
 end
-local next_in = -1
-local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
-if first[2] then
-    next_in = math.max(tonumber(first[2]) - now, 0)
-end
-return { next_in, written }
+return { reached, written }

@@ -9,13 +9,15 @@
 -- KEYS[5]   a status record
 -- KEYS[6]   scheduled set of the stream
 -- KEYS[7]   scheduled jobs of the stream
+-- KEYS[8]   the string that maps a schedule to its entry
+-- KEYS[9]   the string of an idempotency key
 -- ARGV[1]   group
 --
 -- Returns a list of 'command key', empty when nothing is missing.
 --@include rights
 
 local stream, retry, dlq, lock, record = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local scheduled, jobs, group = KEYS[6], KEYS[7], ARGV[1]
+local scheduled, jobs, to_entry, unique, group = KEYS[6], KEYS[7], KEYS[8], KEYS[9], ARGV[1]
 
 return lacking({
     -- settle, extend, release
@@ -44,8 +46,12 @@ return lacking({
     { 'DEL', lock },
     -- jobs for later
     { 'ZRANGE', scheduled, '0', '1' },
+    { 'ZSCORE', scheduled, 'a' },
     { 'ZREM', scheduled, 'a' },
     { 'HGET', jobs, 'a' },
     { 'HDEL', jobs, 'a' },
     { 'XADD', stream, '*', 'a', 'b' },
+    { 'SET', to_entry, 'a' },
+    { 'GET', unique },
+    { 'SET', unique, 'a' },
 })

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Union
 
 from streamq.codec import Codec, encode_with
 from streamq.errors import StreamqError
-from streamq.new_job import AllEnqueued, NewJob, Options
+from streamq.new_job import AllEnqueued, AlreadyEnqueued, Enqueued, NewJob, Options
 from streamq.produce.commands import plain, with_options
 from streamq.server.packing import pack
+from streamq.server.replies import KeyTaken
 from streamq.wire.entry import encode_data
 
 if TYPE_CHECKING:
@@ -97,8 +98,15 @@ def enqueued(replies: Sequence[Any]) -> AllEnqueued:
     """
     for reply in replies:
         if isinstance(reply, StreamqError):
-            raise reply
+            raise as_raised(reply)
     return AllEnqueued(replies)
+
+
+def as_raised(error: StreamqError) -> StreamqError:
+    """The error as a caller of produce knows it."""
+    if isinstance(error, KeyTaken):
+        return AlreadyEnqueued(Enqueued(error.id.decode(), error.due, known=True))
+    return error
 
 
 async def _as_async(jobs: Jobs) -> AsyncIterator[OneJob]:

@@ -16,11 +16,12 @@ from streamq.limits import MAX_PAYLOAD
 from streamq.middleware import ProduceMiddleware, around_producing
 from streamq.new_job import AllEnqueued, Enqueued, NewJob, Options
 from streamq.produce.commands import plain, with_options
-from streamq.produce.many import Jobs, enqueued, new_jobs, packed_chunks
+from streamq.produce.many import Jobs, as_raised, enqueued, new_jobs, packed_chunks
 from streamq.produce.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.server.packing import pack
+from streamq.server.replies import KeyTaken
 from streamq.wire.keys import check_stream
 
 PATIENCE = 10.0
@@ -61,6 +62,7 @@ class Producer:
         to 10 s: a second one finds nothing to do.
 
         Raises:
+            AlreadyEnqueued: its ``unique`` key is taken, and that is to be an error.
             PayloadError: the data cannot be written as JSON, or is too large.
             ConfigError: the stream, the type or an option cannot be used.
             WrongKeyType: the stream's key holds something else.
@@ -80,7 +82,8 @@ class Producer:
         """Write many jobs, pipelined, in order.
 
         They are written one by one, not as a transaction: when an error stops it,
-        those before it are written. Errors as for :meth:`produce`.
+        those before it are written, and those that were on their way already. Errors as for
+        :meth:`produce`.
 
         Args:
             options: for every job that is no :class:`NewJob` with options of its own.
@@ -154,6 +157,8 @@ class Producer:
                     reply = await self._replicated(self._replication, pack(call.eval()))
             except NotReplicated:
                 raise
+            except KeyTaken as taken:
+                raise as_raised(taken) from None
             except ServerError as error:
                 if isinstance(error, OutcomeUnknown):
                     unknown = error

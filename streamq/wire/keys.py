@@ -17,10 +17,15 @@ from streamq.text import printable
 PARKED = "~retry"
 """The consumer that holds entries waiting for their retry time."""
 
+SCHEDULE = "s-"
+"""How the names of schedules begin; the ID of an entry begins with a digit."""
+
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others
-    "string": re.compile(r".*\{[^}]+\}.*:(unique:.+|group:[^:]+:reclaim)", re.DOTALL),
+    "string": re.compile(
+        r".*\{[^}]+\}.*:(unique:.+|scheduled:id:.+|group:[^:]+:reclaim)", re.DOTALL
+    ),
     "zset": re.compile(r".*\{[^}]+\}.*:(scheduled|group:[^:]+:retry)", re.DOTALL),
     "hash": re.compile(r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:job:[^:]+)", re.DOTALL),
 }
@@ -77,6 +82,10 @@ class StreamKeys:
     def unique(self, key: str) -> str:
         """The string that maps an idempotency key to the entry it made."""
         return f"{self.prefix}:unique:{key}"
+
+    def schedule_id(self, name: str) -> str:
+        """The string that maps the name of a schedule to the entry that it has become."""
+        return f"{self.scheduled}:id:{name}"
 
     def group(self, group: str) -> GroupKeys:
         """The keys of one consumer group of this stream."""

@@ -1,0 +1,30 @@
+#!lua flags=no-writes
+-- Look for scheduled jobs whose time has come, those due first. A worker asks often, and most
+-- often there is none: then it is one command.
+--
+-- KEYS[1]   scheduled set of the stream
+-- KEYS[2]   scheduled jobs of the stream
+-- ARGV[1]   how many at most
+--
+-- Returns {ms until the next one is due that is not yet, or -1 for none; then for each that
+--          is due: its name, its idempotency key or ''}.
+--@include clock
+
+local scheduled, now = KEYS[1], now_ms()
+local first = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
+if not first[2] then
+    return { -1 }
+elseif tonumber(first[2]) > now then
+    return { math.ceil(tonumber(first[2]) - now) }
+end
+local next_one = redis.call(
+    'ZRANGE', scheduled, '(' .. now, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES'
+)
+local found = { next_one[2] and math.ceil(tonumber(next_one[2]) - now) or -1 }
+for _, name in ipairs(
+    redis.call('ZRANGE', scheduled, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])
+) do
+    found[#found + 1] = name
+    found[#found + 1] = redis.call('HGET', KEYS[2], name .. ':key') or ''
+end
+return found
