@@ -228,14 +228,11 @@ class App(Registry):
             key: the order key: what belongs together.
             unique: an idempotency key: while it is remembered, the same key writes nothing and
                 returns the first job, with ``created`` false.
-            unique_for: seconds for which it is remembered, a day by default, from the job's time
-                on.
-            unique_until: ``"settled"``: until then the key is also free again as soon as every
-                group has settled its job, or the job is gone.
-            on_conflict: what happens when the key is taken. ``"keep"`` returns the job that has
-                it. ``"replace"`` gives that job the new data and the new time while it is
-                scheduled; one that is in the stream already runs with its own data, and this one
-                after it. ``"error"`` raises :class:`~streamq.AlreadyEnqueued`.
+            unique_for: seconds for which it is remembered, a day by default.
+            unique_until: ``"settled"``: the key is free when its job is settled or gone, too.
+            on_conflict: ``"keep"`` returns the job that has the key. ``"replace"`` gives it the
+                new data and time while it is scheduled, and writes another one when it is in the
+                stream. ``"error"`` raises :class:`~streamq.AlreadyEnqueued`.
             delay: seconds until the job is written to the stream.
             at: when it is written; an aware datetime.
             expires: seconds, counted from its writing, after which it is not run.

@@ -37,7 +37,7 @@ end
 local entry = redis.call('GET', KEYS[3])
 if entry then
     redis.call('SET', KEYS[3], entry, 'KEEPTTL')
-    return { entry, 1 }
+    return { entry, 1, false }
 end
 local now, due = now_ms(), tonumber(ARGV[2])
 if ARGV[1] == 'in' then
