@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,10 @@ class ScheduledJob:
         type: the job's type.
         due_at: when it is written to the stream: Unix time in seconds, by the server's clock.
         raw: its data as it was written, JSON as a rule; ``None`` when it cannot be read.
+        key: its order key.
+        unique: its idempotency key.
+        expires: seconds, counted from its writing to the stream, after which it is not run.
+        trace: its W3C ``traceparent``.
     """
 
     name: str
@@ -34,6 +38,10 @@ class ScheduledJob:
     type: str
     due_at: float
     raw: bytes | None = field(repr=False)
+    key: str | None = None
+    unique: str | None = None
+    expires: float | None = None
+    trace: str | None = None
 
     @property
     def data(self) -> Any:
@@ -51,8 +59,29 @@ class ScheduledJob:
             "stream": self.stream,
             "type": self.type,
             "due_at": self.due_at,
+            "key": self.key,
+            "unique": self.unique,
+            "expires": self.expires,
+            "trace": self.trace,
             **plain_data(self.raw),
         }
+
+    @classmethod
+    def of(
+        cls, stream: str, name: str, due: bytes, fields: Sequence[bytes], unique: bytes
+    ) -> ScheduledJob:
+        """Out of what a script tells of one."""
+        found = content(fields)
+        own = dict(zip(fields[::2], fields[1::2], strict=False))
+        if b"data" not in own:
+            own = {}  # a foreign producer's fields are its data
+        key, trace, expires = (own.get(name) for name in (b"key", b"trace", b"expires"))
+        return cls(
+            name, stream, found.type, float(due) / 1000, found.raw,
+            key=None if key is None else text(key), unique=text(unique) or None,
+            expires=int(expires) / 1000 if expires and expires.isdigit() else None,
+            trace=None if trace is None else text(trace),
+        )  # fmt: skip
 
 
 async def scheduled_jobs(
@@ -67,11 +96,10 @@ async def scheduled_jobs(
         rows = await server.run(lua.scheduled(keys, start, skip, count))
         if not rows:
             return
-        for name, due, fields in rows:
-            found = content(fields)
-            yield ScheduledJob(text(name), stream, found.type, float(due) / 1000, found.raw)
+        for name, due, fields, unique in rows:
+            yield ScheduledJob.of(stream, text(name), due, fields, unique)
         last = text(rows[-1][1])
-        at_last = sum(text(due) == last for _, due, _ in rows)
+        at_last = sum(text(due) == last for _, due, *_ in rows)
         skip = skip + at_last if last == start else at_last
         start = last
         left = None if left is None else left - len(rows)
@@ -91,9 +119,7 @@ async def find(server: Server, stream: str, name: str) -> ScheduledJob | str:
         )
     if isinstance(reply, bytes):
         return text(reply)
-    due, fields, _ = reply
-    found = content(fields)
-    return ScheduledJob(name, stream, found.type, float(due) / 1000, found.raw)
+    return ScheduledJob.of(stream, name, *reply)
 
 
 async def scheduled_job(server: Server, stream: str, name: str) -> ScheduledJob:

@@ -11,6 +11,7 @@ import redis
 from streamq import App, Settings, lua
 from streamq.errors import ConfigError
 from streamq.wire.keys import stream_keys
+from tests.lua.support import ids_of
 
 pytestmark = pytest.mark.anyio
 
@@ -79,8 +80,7 @@ async def test_a_schedule_sent_again_after_its_time_is_not_done_again(
     call = lua.schedule(keys, "s-1", ("in", 0), None, 1, ["data", "{}"])
     assert (await app.server.run(call))[:2] == [b"s-1", 1]
     assert await app.server.run(lua.promote(keys, [(b"s-1", b"")], 60_000)) == [1, 1]
-    id, made = await app.server.run(call)
-    assert (id, made) == (client.get("{jobs}:scheduled:id:s-1").encode(), 1)
+    assert await app.server.run(call) == [ids_of(client)[0].encode(), 1, None]
     assert client.xlen("jobs") == 1
     assert client.hlen("{jobs}:scheduled:jobs") == 0
 
