@@ -13,6 +13,7 @@ from streamq import App
 from streamq.admin import Admin, ScheduledJob
 from streamq.admin.reading import PAGE
 from streamq.errors import ConfigError, JobNotFound, WrongKeyType
+from streamq.new_job import Options
 from streamq.wire.keys import stream_keys
 
 pytestmark = pytest.mark.anyio
@@ -88,17 +89,8 @@ async def test_the_key_holds_something_else(client: redis.Redis, admin: Admin) -
 
 
 async def test_one_with_all_that_was_asked_for(app: App, admin: Admin) -> None:
-    name = (
-        await app.produce(
-            "remind",
-            {"user": 7},
-            at=NEW_YEAR,
-            key="user-7",
-            unique="r-7",
-            expires=2.5,
-            trace="00-1",
-        )
-    ).id
+    options: Options = {"key": "user-7", "unique": "r-7", "expires": 2.5, "trace": "00-1"}
+    name = (await app.produce("remind", {"user": 7}, at=NEW_YEAR, **options)).id
     job = await admin.scheduled_job("jobs", name)
     assert [job] == await found(admin)
     assert orjson.loads(orjson.dumps(job.to_dict())) == {
@@ -113,7 +105,7 @@ async def test_one_that_is_no_longer_for_later(app: App, client: redis.Redis, ad
     name = (await app.produce("remind", delay=3600)).id
     assert await admin.run_now("jobs", name)
     await drain_one(app)
-    id = client.get(KEYS.schedule_id(name))
+    id = str(client.get(KEYS.schedule_id(name)))
     with pytest.raises(JobNotFound, match=f"no longer for later: it was due, and is {id} now"):
         await admin.scheduled_job("jobs", name)
     for change in (admin.run_now, admin.cancel_scheduled, admin.cancel):

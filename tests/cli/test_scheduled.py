@@ -95,7 +95,7 @@ def test_status_finds_it_by_its_name(
     assert streamq("scheduled", "run-now", name).out == f"Due now: {name}\n"
     consumed = streamq("consume", "--max-jobs", "1", "--metrics-port", "0")
     assert consumed.code == 0
-    id = client.get(f"{{jobs}}:scheduled:id:{name}")
+    id = str(client.get(f"{{jobs}}:scheduled:id:{name}"))
     out = streamq("status", name).out
     assert f"job      {id}\n" in out
     assert "succeeded" in out
@@ -134,9 +134,7 @@ def test_one_that_is_no_longer_waiting(
 
 def test_many_are_cancelled_when_that_is_confirmed(streamq: Streamq, client: redis.Redis) -> None:
     for type in ("remind", "remind", "archive"):
-        produce(
-            streamq, "--type", type, "n=1", "--delay", "1h", "--unique", type + str(time.time())
-        )
+        produce(streamq, "--type", type, "n=1", "--delay", "1h")
     asked = streamq("scheduled", "cancel", "--type", "remind")
     assert (asked.code, asked.out) == (2, "")
     assert asked.err == "streamq: Cancel 2 jobs for later of jobs? Give --yes to confirm\n"
