@@ -89,8 +89,10 @@ async def test_the_key_holds_something_else(client: redis.Redis, admin: Admin) -
 
 
 async def test_one_with_all_that_was_asked_for(app: App, admin: Admin) -> None:
-    options: Options = {"key": "user-7", "unique": "r-7", "expires": 2.5, "trace": "00-1"}
-    name = (await app.produce("remind", {"user": 7}, at=NEW_YEAR, **options)).id
+    options: Options = {
+        "at": NEW_YEAR, "key": "user-7", "unique": "r-7", "expires": 2.5, "trace": "00-1",
+    }  # fmt: skip
+    name = (await app.produce("remind", {"user": 7}, **options)).id
     job = await admin.scheduled_job("jobs", name)
     assert [job] == await found(admin)
     assert orjson.loads(orjson.dumps(job.to_dict())) == {
