@@ -20,11 +20,15 @@ end
 local next_one = redis.call(
     'ZRANGE', scheduled, '(' .. now, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES'
 )
+local names = redis.call('ZRANGE', scheduled, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])
+local of_keys = {}
+for i, name in ipairs(names) do
+    of_keys[i] = name .. ':key'
+end
+local keys = redis.call('HMGET', KEYS[2], unpack(of_keys))
 local found = { next_one[2] and math.ceil(tonumber(next_one[2]) - now) or -1 }
-for _, name in ipairs(
-    redis.call('ZRANGE', scheduled, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])
-) do
-    found[#found + 1] = name
-    found[#found + 1] = redis.call('HGET', KEYS[2], name .. ':key') or ''
+for i, name in ipairs(names) do
+    found[2 * i] = name
+    found[2 * i + 1] = keys[i] or ''
 end
 return found

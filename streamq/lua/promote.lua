@@ -19,31 +19,53 @@ local BUDGET = 1048576
 local stream, scheduled, jobs, memory = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 local now, key, reached, written, size = now_ms(), 4, 0, 0, 0
 
+local names = {}
 for i = 2, #ARGV, 2 do
-    local name, to_entry, unique = ARGV[i], KEYS[key], nil
+    names[#names + 1] = ARGV[i]
+end
+if #names == 0 then
+    return { 0, 0 }
+end
+local times = redis.call('ZMSCORE', scheduled, unpack(names))
+local done, fields_done, failed = {}, {}, nil
+
+for i, name in ipairs(names) do
+    local to_entry, unique = KEYS[key], nil
     key = key + 1
-    if ARGV[i + 1] == '1' then
+    if ARGV[2 * i + 1] == '1' then
         unique, key = KEYS[key], key + 1
     end
-    local due = redis.call('ZSCORE', scheduled, name)
-    if due and tonumber(due) <= now then
+    if times[i] and tonumber(times[i]) <= now then
         local packed = redis.call('HGET', jobs, name)
         local fields = packed and fields_of(packed)
         if fields then
-            local id = redis.call('XADD', stream, '*', unpack(fields))
-            redis.call('HDEL', jobs, name, name .. ':key')
+            local id = redis.pcall('XADD', stream, '*', unpack(fields))
+            if type(id) ~= 'string' then
+                failed = id -- those that were written are still to be taken out
+                break
+            end
             redis.call('SET', to_entry, id, 'PX', memory)
             -- pcall: what somebody has put in its place is no string, and is left alone.
             if unique and redis.pcall('GET', unique) == name then
                 redis.call('SET', unique, id, 'KEEPTTL')
             end
+            fields_done[#fields_done + 1] = name
+            if unique then
+                fields_done[#fields_done + 1] = name .. ':key'
+            end
             written, size = written + 1, size + #packed
         end
-        redis.call('ZREM', scheduled, name)
+        done[#done + 1] = name
     end
     reached = reached + 1
     if size >= BUDGET then
         break
     end
 end
-return { reached, written }
+if #done > 0 then
+    redis.call('ZREM', scheduled, unpack(done))
+end
+if #fields_done > 0 then
+    redis.call('HDEL', jobs, unpack(fields_done))
+end
+return failed or { reached, written }

@@ -46,9 +46,10 @@ return lacking({
     { 'DEL', lock },
     -- jobs for later
     { 'ZRANGE', scheduled, '0', '1' },
-    { 'ZSCORE', scheduled, 'a' },
+    { 'ZMSCORE', scheduled, 'a' },
     { 'ZREM', scheduled, 'a' },
     { 'HGET', jobs, 'a' },
+    { 'HMGET', jobs, 'a' },
     { 'HDEL', jobs, 'a' },
     { 'XADD', stream, '*', 'a', 'b' },
     { 'SET', to_entry, 'a' },

@@ -26,6 +26,7 @@ from streamq.worker.executors import Executors
 from streamq.worker.fetch import BLOCK, Fetcher
 from streamq.worker.heartbeat import Heartbeat
 from streamq.worker.inflight import InFlight
+from streamq.worker.promoter import Promoter
 from streamq.worker.reconnect import Reconnect
 from streamq.worker.runners import STUCK_AFTER, Runners
 from streamq.worker.settings import Settings
@@ -106,6 +107,7 @@ class Consumer:
             alive=lambda: self._heartbeat.alive,
         )  # fmt: skip
         self.fetcher = Fetcher(context, budget=budget, reconnect=reconnect, wake=self.runners.wake)
+        self.promoter = Promoter(stream, link=self._writing, reconnect=reconnect)
         self._heartbeat = Heartbeat(
             self.keys, name, link=self._writing, in_flight=self.in_flight, lease=settings.lease,
             reconnect=reconnect, signals=signals,
@@ -136,8 +138,10 @@ class Consumer:
             async with anyio.create_task_group() as background:
                 background.start_soon(self.settler.run)
                 background.start_soon(self._heartbeat.run)
+                background.start_soon(self.promoter.run)
                 with anyio.CancelScope() as self._fetching:
                     await self.fetcher.run()
+                self.promoter.stop()
                 self.runners.give_back()
                 await self._drain()
                 background.cancel_scope.cancel()
@@ -155,6 +159,7 @@ class Consumer:
     def stop(self) -> None:
         """Begin to stop."""
         self.fetcher.stop()
+        self.promoter.stop()
         self.runners.give_back()
         # A read under way ends by itself, if the server answers.
         asyncio.get_running_loop().call_later(BLOCK + CLOSE_TIMEOUT, self._cut_off)
@@ -164,12 +169,12 @@ class Consumer:
             self._fetching.cancel()
 
     async def idle(self) -> bool:
-        """Whether the group has nothing queued, retrying or pending, with any consumer.
+        """Whether the group has nothing due, queued, retrying or pending, with any consumer.
 
         Raises:
             StreamqError: the server did not answer.
         """
-        if len(self.in_flight):
+        if len(self.in_flight) or not self.promoter.caught_up:
             return False
         try:
             # In this order: what leaves the queue in between becomes pending.

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from streamq.worker.sources.context import Context
 from streamq.worker.sources.retries import DueRetries
-from streamq.worker.sources.scheduled import ScheduledJobs
 from streamq.worker.sources.source import Source
 from streamq.worker.sources.stalled import StalledEntries
 
-__all__ = ["Context", "DueRetries", "ScheduledJobs", "Source", "StalledEntries", "all_sources"]
+__all__ = ["Context", "DueRetries", "Source", "StalledEntries", "all_sources"]
 
 
 def all_sources(context: Context, retries: DueRetries) -> list[Source]:
     """Every source, in the order in which they are asked."""
-    return [ScheduledJobs(context), retries, StalledEntries(context)]
+    return [retries, StalledEntries(context)]

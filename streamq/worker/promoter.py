@@ -1,0 +1,77 @@
+"""Jobs for later whose time has come: they become entries, for every group.
+
+It has a timer of its own and does not wait with the reads: a server with nothing to do looks at
+the time-outs of blocked reads ten times a second, so that one ends up to 0.1 s late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from streamq import lua
+from streamq.errors import StreamqError
+from streamq.limits import SCHEDULE_REMEMBERED
+from streamq.server import Link
+from streamq.wire.keys import stream_keys
+from streamq.worker.reconnect import Reconnect
+
+MOST = 100
+"""Jobs that one call writes: while it does, the server does nothing else."""
+
+POLL = 0.1
+"""Seconds between looks, for what is due sooner than all that was scheduled at the last one."""
+
+IDLE_POLL = 0.25
+"""Seconds between looks where nothing is scheduled."""
+
+
+class Promoter:
+    """Writes due jobs to one stream; they are then read as all new entries are.
+
+    Every consumer has one, and none leads: of several that find the same job, one writes it.
+
+    Attributes:
+        caught_up: whether the last look has left nothing that was due.
+    """
+
+    def __init__(self, stream: str, *, link: Link, reconnect: Reconnect) -> None:
+        self.caught_up = False
+        self._keys = stream_keys(stream)
+        self._stage = f"promote {stream}"
+        self._link = link
+        self._reconnect = reconnect
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Look until :meth:`stop`."""
+        while not self._stop.is_set():
+            try:
+                pause = await self._reconnect.persist(self._stage, self._look, stop=self._stop)
+            except StreamqError:
+                return  # only when stopping: what is due is for the others
+            if pause > 0:
+                try:
+                    async with asyncio.timeout(pause):
+                        await self._stop.wait()
+                except TimeoutError:
+                    pass
+
+    def stop(self) -> None:
+        """Write nothing more, once the call under way has ended."""
+        self._stop.set()
+
+    async def _look(self) -> float:
+        """Write what is due, as far as one call goes; the seconds until the next look."""
+        next_in, *found = await self._link.run(lua.due(self._keys, MOST))
+        if found:
+            due = list(zip(found[::2], found[1::2], strict=True))
+            call = lua.promote(self._keys, due, int(SCHEDULE_REMEMBERED * 1000))
+            reached, _ = await self._link.run(call)
+            self.caught_up = reached == len(due) < MOST
+            if not self.caught_up:
+                return 0.0
+        self.caught_up = True
+        if next_in < 0:
+            return IDLE_POLL * random.uniform(0.9, 1.1)
+        return min(int(next_in) / 1000, POLL)
