@@ -252,6 +252,7 @@ async def test_with_a_key_or_a_time_it_is_written_exactly_once(
         script = "schedule"
     async with proxied(server.socket) as proxy, App(proxy.url) as app:
         await app.server.info()
+        client.script_load(lua.load(script).source)  # so that it is done, and its reply is lost
         proxy.lose_reply(lua.load(script).sha.encode(), times=2)
         job = await app.produce("t", delay=delay, **options)
         assert proxy.lost.is_set()
