@@ -5,9 +5,9 @@ An idle worker looks for what is due. `late` is the time of an entry, by the ser
 the time at which its job was due: delays of 0.05 s to 3 s, once one job after the other with
 nothing else scheduled, once many together. `waiting` is the growth of the server's `used_memory`
 for each scheduled job. For `PING`, jobs are due at the same millisecond, and another connection
-sends PING after PING until all are in the stream, while the worker also reads and settles them.
-`promote` is the longest run of the script that writes them, by the server's slow log: it has less
-of what else the machine is doing.
+sends a PING every millisecond until all are in the stream, while the worker also reads and settles
+them. `promote` is the script that writes them, in the server's own slow log: it has less of what
+else the machine is doing.
 """
 
 import asyncio
@@ -40,7 +40,8 @@ METRICS = {
     "PING idle": "the longest that a PING waits while nothing is due",
     "PING": "the longest that a PING waits while jobs are due at one moment",
     "PING p99": "99 of 100 of these waited no longer",
-    "promote": "the longest run of the script that writes them",
+    "promote p50": "half of the runs of the script that writes them took no longer",
+    "promote": "the longest of them",
     "due to stream": "from that moment until the last of them is in the stream",
 }
 
@@ -119,6 +120,7 @@ def pings(server: Server, done: threading.Event) -> list[float]:
         begun = time.perf_counter()
         server.client.ping()
         found.append(1000 * (time.perf_counter() - begun))
+        time.sleep(0.001)  # the worker is to have the machine, too
     return found
 
 
@@ -132,7 +134,7 @@ def measure_at_once(server: Server, jobs: int) -> Iterator[tuple[str, float]]:
     for start in range(0, len(names), 1000):
         pipe.zadd(KEYS.scheduled, dict.fromkeys(names[start : start + 1000], moment))
     pipe.execute()
-    server.client.config_set("slowlog-log-slower-than", 500)
+    server.client.config_set("slowlog-log-slower-than", 10)
     server.client.config_set("slowlog-max-len", 100_000)
     quiet, done = threading.Event(), threading.Event()
     threading.Timer(1.0, quiet.set).start()
@@ -150,7 +152,8 @@ def measure_at_once(server: Server, jobs: int) -> Iterator[tuple[str, float]]:
     digest = load("promote").sha.encode()
     rows: list[Any] = server.client.slowlog_get(100_000)
     runs = [row["duration"] / 1000 for row in rows if digest in row["command"]]
-    yield "promote", max(runs, default=0.5)
+    yield "promote p50", percentile(runs, 50)
+    yield "promote", max(runs)
     last = server.client.get(KEYS.schedule_id(names[-1]))
     yield "due to stream", int(str(last).partition("-")[0]) - moment
 
