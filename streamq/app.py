@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from streamq.codec import Codec
 from streamq.errors import ConfigError
-from streamq.group import Group, Registry, name_of
+from streamq.flow.rules import OnFailure, Rules, merged
+from streamq.group import Group, Registry, name_of, schedules_of
 from streamq.handlers.handler import ANY, Handler
 from streamq.job import job_class
 from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, MAX_PAYLOAD, REPLICA_TIMEOUT
 from streamq.middleware import Middleware, ProduceMiddleware
 from streamq.new_job import Enqueued, NewJob, OnConflict, Options, UniqueUntil
 from streamq.option_checks import refuse_options
+from streamq.priorities import Priorities
 from streamq.process.eventloop import run_async
 from streamq.process.gc import collect_less
 from streamq.produce.many import Jobs
@@ -26,7 +28,7 @@ from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.signals import Observer
 from streamq.wire.keys import check_group
-from streamq.worker import Handlers, Settings, Subscription, Worker
+from streamq.worker import Handlers, Settings, Subscription, Worker, check_found, weighted
 from streamq.worker.shutdown import end_with_main
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class App(Registry):
         url: ``redis://…``, ``rediss://…`` or ``unix://…``; without one, ``STREAMQ_URL``
             from the environment, and without that the embedded server.
         stream: the stream for everything that names no other.
+        priorities: names for the streams of more and less urgent jobs, ``{"high": "urgent"}``.
+            Handlers that name no stream work on these, too.
         ignore: types, or patterns such as ``thumbnail_*``, that every group settles unseen.
         middleware: wraps the handling of each job in every group; the first is outermost.
         produce_middleware: wraps the producing of each job; the first is outermost.
@@ -65,6 +69,7 @@ class App(Registry):
         url: str | None = None,
         *,
         stream: str = DEFAULT_STREAM,
+        priorities: Mapping[str, str] | None = None,
         ignore: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
         produce_middleware: Sequence[ProduceMiddleware] = (),
@@ -76,6 +81,10 @@ class App(Registry):
     ) -> None:
         super().__init__(stream=stream, ignore=ignore, middleware=middleware)
         self.url = url
+        self.priorities = Priorities(priorities or {})
+        if priorities:
+            self._home = None  # not one stream, but each of these
+        self._streams = tuple(dict.fromkeys([self.stream, *self.priorities.streams]))
         self._produce_middleware = tuple(produce_middleware)
         self.codec = codec
         self._max_payload = max_payload
@@ -98,6 +107,14 @@ class App(Registry):
         timeout: float | None = None,
         concurrency: int | None = None,
         middleware: Sequence[Middleware] = (),
+        order: bool = False,
+        limit_per_key: int | None = None,
+        rate: str | None = None,
+        rate_per_key: str | None = None,
+        max_in_flight: int | None = None,
+        key_from: str | None = None,
+        on_failure: OnFailure = "block",
+        max_held: int | None = None,
     ) -> Group:
         """Make a consumer group of this app; see :class:`~streamq.Group` for the rules.
 
@@ -109,7 +126,10 @@ class App(Registry):
         """
         group = Group(
             name, stream=stream, ignore=ignore, retries=retries, backoff=backoff,
-            timeout=timeout, concurrency=concurrency, middleware=middleware,
+            timeout=timeout, concurrency=concurrency, middleware=middleware, order=order,
+            limit_per_key=limit_per_key, rate=rate, rate_per_key=rate_per_key,
+            max_in_flight=max_in_flight, key_from=key_from, on_failure=on_failure,
+            max_held=max_held,
         )  # fmt: skip
         self._groups.append(group)
         return group
@@ -141,15 +161,22 @@ class App(Registry):
         """
         wanted = [check_group(group) for group in groups]
         registries: list[Registry] = [self, *self._groups]
-        known = dict.fromkeys(s for one in registries for s in one.streams(self.stream))
+        known = dict.fromkeys(s for one in registries for s in one.streams(self._streams))
         found: list[Subscription] = []
         for stream in dict.fromkeys(streams or known):
-            named = [g.name for g in self._groups if stream in g.streams(self.stream)]
+            named = [g.name for g in self._groups if stream in g.streams(self._streams)]
             for group in dict.fromkeys(wanted or named or [DEFAULT_GROUP]):
                 handlers = self._handlers_of(stream, group)
                 if handlers is not None:
-                    found.append(Subscription(stream, group, handlers, self._concurrency(group)))
-        self._check_found(found, wanted, streams)
+                    own = [self, *(one for one in self._groups if one.name == group)]
+                    schedules = schedules_of(own, stream, self.stream, self.codec)
+                    found.append(
+                        Subscription(
+                            stream, group, handlers, self._concurrency(group), self._rules(group),
+                            schedules,
+                        )
+                    )  # fmt: skip
+        check_found(found, wanted, streams)
         return found
 
     def _handlers_of(self, stream: str, group: str) -> Handlers | None:
@@ -157,21 +184,24 @@ class App(Registry):
         own: dict[str, Handler] = {}
         members = [one for one in self._groups if one.name == group]
         for one in members:
-            for type, handler in one.handlers(stream, self.stream).items():
+            for type, handler in one.handlers(stream, self._streams).items():
                 if type in own:
                     raise ConfigError(
                         f"the group {group} has two handlers for the type {type!r}: "
                         f"{name_of(own[type].function)} and {name_of(handler.function)}"
                     )
                 own[type] = handler.wrapped([*self.middleware, *one.middleware])
-        everywhere = self.handlers(stream, self.stream)
+        everywhere = self.handlers(stream, self._streams)
         for type, handler in everywhere.items():
             if type not in own:
                 own[type] = handler.wrapped(self.middleware)
         if not own:
             return None
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
-        return Handlers(own.values(), ignored, job_class(self.codec))
+        return Handlers(own.values(), ignored, job_class(self.codec, self.priorities))
+
+    def _rules(self, group: str) -> Rules:
+        return merged(group, [g.rules for g in self._groups if g.name == group])
 
     def _concurrency(self, group: str) -> int | None:
         return max(
@@ -187,7 +217,7 @@ class App(Registry):
         key: str | None = None, unique: str | None = None, unique_for: float | None = None,
         unique_until: UniqueUntil | None = None, on_conflict: OnConflict = "keep",
         delay: float | None = None, at: datetime | None = None, expires: float | None = None,
-        trace: str | None = None,
+        trace: str | None = None, priority: str | None = None,
     ) -> Enqueued: ...  # fmt: skip
     @overload
     async def produce(
@@ -195,7 +225,7 @@ class App(Registry):
         key: str | None = None, unique: str | None = None, unique_for: float | None = None,
         unique_until: UniqueUntil | None = None, on_conflict: OnConflict = "keep",
         delay: float | None = None, at: datetime | None = None, expires: float | None = None,
-        trace: str | None = None,
+        trace: str | None = None, priority: str | None = None,
     ) -> Enqueued: ...  # fmt: skip
     async def produce(
         self,
@@ -213,6 +243,7 @@ class App(Registry):
         at: datetime | None = None,
         expires: float | None = None,
         trace: str | None = None,
+        priority: str | None = None,
         **unknown: object,
     ) -> Enqueued:
         """Write one job. The data is a mapping or an :class:`~streamq.Event`, names are options::
@@ -237,6 +268,7 @@ class App(Registry):
             at: when it is written; an aware datetime.
             expires: seconds, counted from its writing, after which it is not run.
             trace: a W3C ``traceparent``, handed on to the handler.
+            priority: where to, by one of the app's ``priorities``, in place of ``stream``.
 
         Raises:
             AlreadyEnqueued: the key is taken, and ``on_conflict`` is ``"error"``.
@@ -250,7 +282,8 @@ class App(Registry):
             unique_until=unique_until, on_conflict=on_conflict, delay=delay, at=at,
             expires=expires, trace=trace,
         )  # fmt: skip
-        return await self.producer.produce(stream or self.stream, job)
+        target = self.priorities.choose(stream, priority) or self.stream
+        return await self.producer.produce(target, job)
 
     async def produce_many(
         self,
@@ -258,6 +291,7 @@ class App(Registry):
         /,
         *,
         stream: str | None = None,
+        priority: str | None = None,
         **options: Unpack[Options],
     ) -> Sequence[Enqueued]:
         """Write many jobs, pipelined, and return what became of each, in order::
@@ -269,6 +303,7 @@ class App(Registry):
             jobs: pairs of type and data, events, or :class:`~streamq.NewJob` with options of
                 their own.
             stream: where to; the app's own by default.
+            priority: where to, by one of the app's ``priorities``.
             options: those of :meth:`produce`, for every job that is no ``NewJob``.
 
         Raises:
@@ -277,7 +312,8 @@ class App(Registry):
         """
         if options:
             NewJob("", **options)  # refuses what is no option before anything is written
-        return await self.producer.produce_many(stream or self.stream, jobs, options)
+        target = self.priorities.choose(stream, priority) or self.stream
+        return await self.producer.produce_many(target, jobs, options)
 
     # -- looking at jobs ------------------------------------------------------
 
@@ -286,7 +322,7 @@ class App(Registry):
         """Jobs, groups and dead letters: to look at, and to treat what is stuck."""
         from streamq.admin import Admin
 
-        return Admin(self.server, allowed=self.max_attempts)
+        return Admin(self.server, allowed=self.max_attempts, codec=self.codec)
 
     def max_attempts(self, stream: str, group: str, type: str) -> int | None:
         """How many deliveries a job may have; ``None`` where the app has no handler for it."""
@@ -342,7 +378,8 @@ class App(Registry):
         self,
         *,
         groups: Sequence[str] = (),
-        streams: Sequence[str] = (),
+        streams: Sequence[str] | Mapping[str, int] = (),
+        strict: bool = False,
         settings: Settings | None = None,
         observers: Sequence[Observer] = (),
         burst: bool = False,
@@ -352,7 +389,10 @@ class App(Registry):
 
         Args:
             groups: only these groups; all that the handlers name by default.
-            streams: only these streams.
+            streams: only these streams. With weights, ``{"urgent": 9, "jobs": 1}``, they share
+                the concurrency of each group: of ten jobs nine are urgent, while there are such.
+            strict: let them share it in the order given: a lower one only when the higher ones
+                have nothing.
             settings: concurrency, lease and the like.
             observers: called with each signal of what happens.
             burst: stop when nothing is left.
@@ -361,9 +401,12 @@ class App(Registry):
         Raises:
             ConfigError: something cannot work as given.
         """
+        if strict and not streams:
+            raise ConfigError("strict=True goes by the order of the streams: give streams=[…]")
         return Worker(
-            self.server, self.subscriptions(groups, streams), settings=settings,
-            observers=observers, burst=burst, max_jobs=max_jobs, lifespan=self._lifespan,
+            self.server, weighted(self.subscriptions(groups, list(streams)), streams),
+            settings=settings, observers=observers, burst=burst, max_jobs=max_jobs, strict=strict,
+            lifespan=self._lifespan,
         )  # fmt: skip
 
     def run(self, *, groups: Sequence[str] = (), settings: Settings | None = None) -> None:
@@ -382,19 +425,6 @@ class App(Registry):
 
         run_async(main)
         end_with_main()
-
-    def _check_found(
-        self, found: Sequence[Subscription], groups: Sequence[str], streams: Sequence[str]
-    ) -> None:
-        for what, wanted, known in (
-            ("group", groups, {subscription.group for subscription in found}),
-            ("stream", streams, {subscription.stream for subscription in found}),
-        ):
-            missing = [name for name in wanted if name not in known]
-            if missing:
-                raise ConfigError(f"the app has no handler for the {what} {missing[0]!r}")
-        if not found:
-            raise ConfigError("the app has no handlers: register one with @app.handler(...)")
 
 
 __all__ = ["ANY", "DEFAULT_GROUP", "DEFAULT_STREAM", "App"]

@@ -95,6 +95,14 @@ class JobNotFound(StreamqError):
     """No job or dead letter of that ID is known."""
 
 
+class ScheduleNotFound(StreamqError):
+    """The stream has no schedule of that name."""
+
+
+class ScheduleExists(StreamqError):
+    """The stream has a schedule of that name already."""
+
+
 class ConsumerNotFound(StreamqError):
     """The group has no consumer of that name."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 
 import orjson
@@ -11,6 +12,7 @@ import orjson
 from streamq.codec import Codec, decode_with, encode_with
 from streamq.errors import InvalidEntry
 from streamq.option_checks import check_key, check_text, milliseconds, refuse_options, taken
+from streamq.priorities import NO_PRIORITIES, Priorities
 from streamq.text import printable
 from streamq.wire.entry import (
     Fields,
@@ -25,6 +27,9 @@ from streamq.wire.keys import check_stream
 if TYPE_CHECKING:
     from streamq.event import Event
 
+FRAME = 64
+"""Bytes that a string of an event counts for beside its own: a server takes a million of them."""
+
 _MS = re.compile(r"[0-9]{1,16}")
 
 
@@ -38,6 +43,12 @@ class Emitted(NamedTuple):
     stream: str
     fields: list[str | bytes | int]
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes on its way to the server, a little too many."""
+        fields = self.fields
+        return FRAME * (len(fields) + 3) + sum(len(p) for p in fields if not isinstance(p, int))
+
 
 class Job:
     """One delivery of one entry to one group, as a handler sees it.
@@ -50,14 +61,17 @@ class Job:
         type: the handler's name, ``""`` if the producer gave none.
         attempt: the delivery count; 1 is the first attempt.
         retries: how many more attempts follow a first failure.
+        cancelled: whether it has been cancelled meanwhile. An ``async def`` handler is cancelled;
+            one in a thread looks here, and returns.
     """
 
     __slots__ = (
-        "_data", "_raw", "attempt", "consumer", "emitted", "group", "id",
+        "_data", "_raw", "attempt", "cancelled", "consumer", "emitted", "group", "id",
         "meta", "retries", "stream", "type",
     )  # fmt: skip
 
     codec: ClassVar[Codec | None] = None
+    priorities: ClassVar[Priorities] = NO_PRIORITIES
     decode = staticmethod(loads)
 
     def __init__(
@@ -78,6 +92,7 @@ class Job:
         self.retries = retries
         self.type, self._raw, self._data, self.meta = wire
         self.emitted: list[Emitted] | None = None
+        self.cancelled = False
 
     @property
     def data(self) -> Any:
@@ -160,11 +175,13 @@ class Job:
     def emit(
         self, type: str, data: Mapping[str, Any] | None = None, /, *, stream: str | None = None,
         key: str | None = None, expires: float | None = None, trace: str | None = None,
+        priority: str | None = None,
     ) -> None: ...  # fmt: skip
     @overload
     def emit(
         self, event: Event, /, *, stream: str | None = None,
         key: str | None = None, expires: float | None = None, trace: str | None = None,
+        priority: str | None = None,
     ) -> None: ...  # fmt: skip
     def emit(
         self,
@@ -176,6 +193,7 @@ class Job:
         key: str | None = None,
         expires: float | None = None,
         trace: str | None = None,
+        priority: str | None = None,
         **unknown: object,
     ) -> None:
         """Write a follow-up event together with this job's ack, or not at all.
@@ -192,6 +210,7 @@ class Job:
             key: its order key.
             expires: seconds, counted from its writing, after which it is not run.
             trace: a W3C ``traceparent``; this job's own by default.
+            priority: where it goes, by one of the app's ``priorities``, in place of ``stream``.
 
         Raises:
             ConfigError: the type, the stream or an option cannot be used.
@@ -200,6 +219,7 @@ class Job:
         """
         if unknown:
             refuse_options("emit", unknown)
+        stream = self.priorities.choose(stream, priority)
         name, values = (type, data or {}) if isinstance(type, str) else taken(type, data)
         target = self.stream if stream is None else check_stream(stream)
         fields = encode(
@@ -230,18 +250,28 @@ class Job:
         return f"<Job {self.id} {printable(self.type)!r} {attempts}>"
 
 
-def job_class(codec: Codec | None) -> type[Job]:
-    """The class of the jobs of an app with a codec; :class:`Job` itself without one."""
-    if codec is None:
+def job_class(codec: Codec | None, priorities: Priorities = NO_PRIORITIES) -> type[Job]:
+    """The class of the jobs of an app with a codec or priorities; :class:`Job` without both."""
+    if codec is None and not priorities.streams:
         return Job
-    found = codec
+    found, names = codec, priorities
 
-    class JobWithCodec(Job):
+    class JobOfApp(Job):
         __slots__ = ()
         codec = found
+        priorities = names
 
-        @staticmethod
-        def decode(raw: bytes) -> Any:
-            return decode_with(found, raw)
+        def __reduce__(self) -> tuple[object, ...]:
+            # For handlers in processes, which find no class of this name.
+            state = {name: getattr(self, name) for name in Job.__slots__}
+            return _bare_job, (found, names), (None, state)
 
-    return JobWithCodec
+    if codec is not None:
+        JobOfApp.decode = staticmethod(partial(decode_with, codec))
+    return JobOfApp
+
+
+def _bare_job(codec: Codec | None, priorities: Priorities) -> Job:
+    """A job without anything in it, to be filled by :mod:`pickle`."""
+    made = job_class(codec, priorities)
+    return made.__new__(made)

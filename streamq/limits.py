@@ -22,6 +22,22 @@ UNIQUE_FOR = 24 * 3600.0
 SCHEDULE_REMEMBERED = 3600.0
 """Seconds for which the name of a scheduled job leads to the entry that it has become."""
 
+# -- a periodic job -----------------------------------------------------------
+
+MAX_SCHEDULE = 256
+"""Characters of a schedule's name."""
+
+MAX_CRON = 200
+"""Characters of a cron expression."""
+
+MIN_EVERY, MAX_EVERY = 1.0, 366 * 86_400.0
+"""Seconds that an interval may have."""
+
+MISSED = 100
+"""Missed ticks that are made up for at most, by default, where all are to be."""
+
+MAX_MISSED = 10_000
+
 # -- what is kept of it -------------------------------------------------------
 
 MAX_RESULT = 64 * 1024
@@ -37,6 +53,9 @@ KEEP_DATA = 1024
 
 RETRIES = 3
 """Further attempts after a first one that failed, by default."""
+
+MAX_HELD = 1_000_000
+"""Jobs of a group that may be held back by its rules before it reads no more, by default."""
 
 # -- a worker -----------------------------------------------------------------
 
@@ -54,6 +73,9 @@ MIN_LEASE = 0.05
 
 RESULT_TTL = 300.0
 """Seconds for which the record of a finished job is kept, by default."""
+
+MAX_WEIGHT = 1_000_000
+"""The largest weight of a stream among those of a group."""
 
 GRACE = 30.0
 """Seconds that running handlers have when the worker stops, by default."""

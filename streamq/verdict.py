@@ -27,6 +27,7 @@ class Outcome(Enum):
     RETRY = "retry"
     DEAD = "dead"
     EXPIRED = "expired"
+    CANCELLED = "cancelled"
     RELEASED = "released"
     """Given back: the delivery does not count."""
     SKIPPED = "skipped"
@@ -143,6 +144,15 @@ def timed_out(job: Job, handler: Handler, started: float) -> Verdict:
     return failed(job, handler, started, error)
 
 
+def cancelled(job: Job, started: float = 0.0) -> Verdict:
+    """The verdict on a job that an operator or its producer has cancelled."""
+    job.emitted = None
+    ended = time.time()
+    verdict = Verdict(job, Outcome.CANCELLED, started or ended, ended)
+    verdict.error = "cancelled while it ran" if started else "cancelled before it ran"
+    return verdict
+
+
 def released(job: Job, started: float = 0.0) -> Verdict:
     """The verdict that gives a job back as if it had not been delivered."""
     job.emitted = None
@@ -154,6 +164,17 @@ def dead(job: Job, reason: str, error: object) -> Verdict:
     verdict = Verdict(job, Outcome.DEAD)
     verdict.reason, verdict.error = reason, printable(error, MAX_ERROR)
     return verdict
+
+
+def unsent(verdict: Verdict, why: str) -> Verdict:
+    """The verdict on a job whose events could not be written: dead, and it says why."""
+    targets = ", ".join(sorted({event.stream for event in verdict.job.emitted or ()}))
+    verdict.job.emitted = None
+    unsent = Verdict(verdict.job, Outcome.DEAD, verdict.started, verdict.finished)
+    unsent.reason = "emit failed"
+    why = printable(why, 300) or f"one of the keys {targets} is not a stream"
+    unsent.error = f"an event could not be written: {why}"
+    return unsent
 
 
 def _backoff(backoff: Backoff, attempt: int) -> float:

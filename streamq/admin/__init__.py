@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from streamq.admin.admin import Admin
     from streamq.admin.backlog import Backlog, Backlogs
     from streamq.admin.consumers import ConsumerInfo
+    from streamq.admin.cron import ScheduleChanges, ScheduleInfo, Schedules
     from streamq.admin.cures import Released, RetryNow
     from streamq.admin.dead_letter import DeadLetter
     from streamq.admin.dead_letters import DeadLetters, Redriven, RedriveSummary
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Admin", "Allowed", "Backlog", "Backlogs", "ConsumerInfo", "DeadLetter",
     "DeadLetters", "DeletedGroup", "GroupInfo", "GroupStatus", "JobStatus", "Overview",
-    "PendingJob", "RedriveSummary", "Redriven", "Released", "RetryNow", "ScheduledJob",
-    "StreamInfo",
+    "PendingJob", "RedriveSummary", "Redriven", "Released", "RetryNow", "ScheduleChanges",
+    "ScheduleInfo", "ScheduledJob", "Schedules", "StreamInfo",
 ]  # fmt: skip
 
 _HOMES = {
@@ -32,8 +33,8 @@ _HOMES = {
     "DeadLetters": "dead_letters", "DeletedGroup": "groups", "GroupInfo": "streams",
     "GroupStatus": "status", "JobStatus": "status", "Overview": "overview",
     "PendingJob": "pending", "RedriveSummary": "dead_letters", "Redriven": "dead_letters",
-    "Released": "cures", "RetryNow": "cures", "ScheduledJob": "schedules",
-    "StreamInfo": "streams",
+    "Released": "cures", "RetryNow": "cures", "ScheduleChanges": "cron", "ScheduleInfo": "cron",
+    "ScheduledJob": "schedules", "Schedules": "cron", "StreamInfo": "streams",
 }  # fmt: skip
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streamq.limits import LEASE
 from streamq.server import Server
 
 if TYPE_CHECKING:
     from streamq.admin.backlog import Backlogs
+    from streamq.admin.cron import Schedules
     from streamq.admin.cures import Released, RetryNow
     from streamq.admin.dead_letters import DeadLetters
     from streamq.admin.groups import DeletedGroup
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from streamq.admin.schedules import ScheduledJob
     from streamq.admin.status import JobStatus
     from streamq.admin.streams import GroupInfo, StreamInfo
+    from streamq.codec import Codec
+    from streamq.flow.state import GroupState
 
 
 # Each question is imported when it is asked: a command line asks one, and starts quickly.
@@ -43,14 +46,17 @@ class Admin:
             is shorter than the workers' own makes running jobs look stalled. Before Redis
             7.2, a worker that has had no job for that long counts as gone too.
         allowed: tells how many attempts a job may have, given its stream, group and type.
+        codec: writes the data of periodic jobs; JSON without one.
     """
 
     def __init__(
-        self, server: Server, *, lease: float = LEASE, allowed: Allowed | None = None
-    ) -> None:
+        self, server: Server, *, lease: float = LEASE, allowed: Allowed | None = None,
+        codec: Codec | None = None,
+    ) -> None:  # fmt: skip
         self._server = server
         self._lease = lease
         self._allowed = allowed or _not_known
+        self._codec = codec
 
     # -- streams and groups ---------------------------------------------------
 
@@ -138,6 +144,45 @@ class Admin:
             self._server, stream, group, self._lease, force=force, dead_letters=dead_letters
         )
 
+    async def pause(self, stream: str, group: str, *, type: str | None = None) -> bool:
+        """Let a group begin no more jobs, or none of a type. Those that run go on.
+
+        It takes effect on all workers within a second, and lasts until :meth:`resume`,
+        whatever is restarted meanwhile.
+
+        Args:
+            type: only jobs of this type.
+
+        Returns:
+            Whether that is new; ``False`` when it was paused already.
+        """
+        from streamq.admin.control import pause
+
+        return await pause(self._server, stream, group, type)
+
+    async def resume(self, stream: str, group: str, *, type: str | None = None) -> bool:
+        """Let a group go on, or a type in it; ``False`` when it was not paused."""
+        from streamq.admin.control import resume
+
+        return await resume(self._server, stream, group, type)
+
+    async def set_rules(self, stream: str, group: str, **rules: Any) -> GroupState:
+        """Change rules of a group while it works, within a second and for all workers.
+
+        Args:
+            rules: by name, as :class:`~streamq.Group` takes them; ``None`` takes a rule away,
+                ``"default"`` goes back to what the program declares.
+
+        Returns:
+            What is set now.
+
+        Raises:
+            ConfigError: there is no such rule, or it cannot be used.
+        """
+        from streamq.admin.control import set_rules
+
+        return await set_rules(self._server, stream, group, rules)
+
     async def prune(self, stream: str) -> int:
         """Delete the entries that every group has settled, and return how many.
 
@@ -187,7 +232,7 @@ class Admin:
             group: only this one.
             consumer: only those that this consumer holds.
             min_idle: only those idle for this many seconds or longer.
-            states: only these of ``running``, ``retrying`` and ``stalled``.
+            states: only these of ``running``, ``retrying``, ``held`` and ``stalled``.
             limit: stop after this many.
         """
         from streamq.admin.pending import Wanted, check_states, pending_jobs
@@ -319,6 +364,15 @@ class Admin:
     async def cancel(self, stream: str, name: str) -> bool:
         """The same as :meth:`cancel_scheduled`."""
         return await self.cancel_scheduled(stream, name)
+
+    # -- periodic jobs --------------------------------------------------------
+
+    @property
+    def schedules(self) -> Schedules:
+        """The periodic jobs: to look at, make, change, pause, run now and delete."""
+        from streamq.admin.cron import Schedules
+
+        return Schedules(self._server, self._codec)
 
 
 def _not_known(stream: str, group: str, type: str) -> None:

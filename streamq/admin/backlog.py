@@ -13,7 +13,7 @@ from streamq.errors import GroupNotFound
 from streamq.server import Arg, Server
 from streamq.text import printable
 from streamq.wire.entry import created_at
-from streamq.wire.keys import PARKED, group_keys
+from streamq.wire.keys import HELD, PARKED, WAITING, group_keys
 
 MAX_GROUPS = 100
 """Groups reported for one stream, those asked for first."""
@@ -31,6 +31,7 @@ class Backlog:
         queued: entries not yet delivered to the group.
         pending: entries delivered and not settled.
         retrying: how many of these wait for a retry.
+        held: how many the rules of the group do not let run yet.
         oldest: seconds since the oldest of all these was written; 0.0 for none.
         consumers: how many are alive.
         dead_letters: how many; ``None`` for a group that was not asked for.
@@ -39,6 +40,7 @@ class Backlog:
     queued: int
     pending: int = 0
     retrying: int = 0
+    held: int = 0
     oldest: float = 0.0
     consumers: int = 0
     dead_letters: int | None = None
@@ -99,6 +101,7 @@ def _backlog(
         queued=queued,
         pending=pending,
         retrying=sum(consumer.pending for consumer in known if consumer.name == PARKED),
+        held=sum(consumer.pending for consumer in known if consumer.name == HELD),
         oldest=max(now - created_at(text(oldest)), 0.0) if oldest else 0.0,
-        consumers=sum(consumer.alive for consumer in known if consumer.name != PARKED),
+        consumers=sum(consumer.alive for consumer in known if consumer.name not in WAITING),
     )

@@ -14,7 +14,7 @@ from streamq.errors import ConfigError, ConsumerNotFound, StillInUse
 from streamq.server import Server
 from streamq.text import printable
 from streamq.wire.entry import check_id
-from streamq.wire.keys import PARKED, group_keys
+from streamq.wire.keys import WAITING, group_keys
 
 BATCH = 50
 """Jobs that one script call treats."""
@@ -91,8 +91,8 @@ async def release(
     keys = group_keys(stream, group)
     await require_group(server, stream, group)
     name = printable(consumer, 200)
-    if consumer == PARKED:
-        raise ConfigError(f"{PARKED} holds the jobs that wait for a retry: retry them by ID")
+    if consumer in WAITING:
+        raise ConfigError(f"{consumer} is no worker: it holds jobs that wait; retry them by ID")
     for known in await consumers_of(server, stream, group, lease):
         if known.name == consumer:
             break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from streamq import lua
 from streamq.admin.consumers import consumers_of
@@ -14,10 +14,14 @@ from streamq.errors import ConfigError, GroupNotFound
 from streamq.limits import LEASE
 from streamq.server import Server
 from streamq.text import printable
-from streamq.wire.keys import PARKED, group_keys
+from streamq.wire.keys import HELD, PARKED, group_keys
 
-State = Literal["running", "retrying", "stalled"]
+State = Literal["running", "retrying", "held", "stalled"]
 STATES: tuple[State, ...] = get_args(State)
+
+HeldFor = Literal["key", "rate", "room", "paused"]
+"""What a held job waits for: for another job of its key, for its turn by a rate, for room in the
+group, or for its type to be resumed."""
 
 Allowed = Callable[[str, str, str], int | None]
 """Given a stream, a group and a job type: how many attempts such a job may have."""
@@ -39,9 +43,12 @@ class PendingJob:
         idle: seconds since its last delivery, heartbeat or failure.
         attempt: the number of its last delivery, from 1.
         max_attempts: how many it may have; ``None`` where that is not known.
-        state: ``running``, ``retrying`` (waits for its retry time) or ``stalled`` (idle
-            for longer than the lease: a worker will reclaim it).
-        next_attempt: seconds until its retry is due; 0 when it is due now.
+        state: ``running``, ``retrying`` (waits for its retry time), ``held`` (the rules of the
+            group do not let it run yet) or ``stalled`` (idle for longer than the lease: a
+            worker will reclaim it).
+        next_attempt: seconds until its retry is due, or a rate lets it run; 0 when it may now.
+        held_for: what a held job waits for: ``key``, ``rate``, ``room`` or ``paused``.
+        place: its place in line, from 1, where it waits for its key or for room.
         error: the error of its last failed delivery.
         preview: the beginning of its data, on one line.
         in_stream: ``False`` when its entry was deleted while it was pending.
@@ -61,6 +68,8 @@ class PendingJob:
     error: str | None
     preview: str
     in_stream: bool
+    held_for: HeldFor | None = None
+    place: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data."""
@@ -78,7 +87,9 @@ class Wanted(NamedTuple):
     @property
     def only(self) -> str | None:
         """The one consumer that can hold them, if there is but one."""
-        return PARKED if set(self.states) == {"retrying"} else self.consumer
+        holders = {"retrying": PARKED, "held": HELD}
+        [*states] = set(self.states)
+        return holders.get(states[0], self.consumer) if len(states) == 1 else self.consumer
 
     def has(self, consumer: str, idle_ms: int) -> bool:
         """Whether a job is, that this consumer holds for so long."""
@@ -101,6 +112,8 @@ def state_of(consumer: str, idle_ms: int, lease: float) -> State:
     """The state of a pending entry, from who holds it and for how long."""
     if consumer == PARKED:
         return "retrying"
+    if consumer == HELD:
+        return "held"
     return "stalled" if idle_ms >= lease * 1000 else "running"
 
 
@@ -135,27 +148,32 @@ async def _look(
         for id, row in zip(ids, rows, strict=False):
             if row == 0:
                 continue
-            raw_consumer, idle, deliveries, due, error, fields, noted = row
+            raw_consumer, idle, deliveries, due, error, fields, noted, why, place = row
             consumer = text(raw_consumer)
             if not wanted.has(consumer, idle):
                 continue
             job = content(fields)
-            parked = consumer == PARKED
+            waits = consumer in (PARKED, HELD)
+            held_for = cast("HeldFor | None", text(why) or None)
+            if held_for == "rate":
+                due, place = place, 0
             jobs.append(
                 PendingJob(
                     id, job.type, stream, group,
-                    consumer=None if parked else consumer,
-                    consumer_alive=None if parked else alive.get(consumer, True),
+                    consumer=None if waits else consumer,
+                    consumer_alive=None if waits else alive.get(consumer, True),
                     idle=idle / 1000,
                     attempt=deliveries,
                     max_attempts=(
                         allowed(stream, group, job.type) if fields else None
                     ) or count_of(noted),
                     state=state_of(consumer, idle, wanted.lease),
-                    next_attempt=max(float(due) - now, 0) / 1000 if parked and due else None,
+                    next_attempt=max(float(due) - now, 0) / 1000 if waits and due else None,
                     error=text(error) or None,
                     preview="" if job.raw is None else printable(job.raw, PREVIEW),
                     in_stream=bool(fields),
+                    held_for=held_for,
+                    place=int(place) or None,
                 )
             )  # fmt: skip
         ids = ids[len(rows) :]

@@ -21,7 +21,7 @@ from streamq.errors import JobNotFound, StreamqError
 from streamq.server import Arg, Server
 from streamq.text import printable
 from streamq.wire.entry import check_id, created_at, id_key
-from streamq.wire.keys import PARKED, group_keys
+from streamq.wire.keys import PARKED, WAITING, group_keys
 
 Finished = Literal["succeeded", "expired"]
 Standing = State | Finished | Literal["queued", "dead", "skipped", "settled", "unknown"]
@@ -32,7 +32,7 @@ class GroupStatus:
     """What has become of a job in one group. What does not apply is ``None``.
 
     Attributes:
-        state: ``queued``, ``running``, ``retrying``, ``stalled``, ``succeeded``,
+        state: ``queued``, ``running``, ``retrying``, ``held``, ``stalled``, ``succeeded``,
             ``expired``, ``dead``, ``skipped`` (it is for another group), ``settled``
             (no record says how), or ``unknown``.
         attempts: how many it has had.
@@ -253,13 +253,13 @@ def _pending(trace: _Trace, entry: Content | None, lease: float) -> GroupStatus 
     if trace.row is None:
         return None
     consumer, idle, deliveries = trace.row
-    parked = consumer == PARKED
+    parked, waits = consumer == PARKED, consumer in WAITING
     return GroupStatus(
         trace.group,
         state_of(consumer, idle, lease),
         attempts=deliveries,
-        consumer=None if parked else consumer,
-        consumer_alive=None if parked else trace.alive,
+        consumer=None if waits else consumer,
+        consumer_alive=None if waits else trace.alive,
         idle=idle / 1000,
         next_attempt=max(trace.due - trace.now, 0) / 1000 if parked and trace.due else None,
         max_attempts=count_of(trace.record.get(b"deliveries", b"")),

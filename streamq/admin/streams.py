@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from streamq import lua
 from streamq.admin.consumers import ConsumerInfo, consumers_of
 from streamq.admin.existing import stream_not_found
-from streamq.admin.reading import pending_pages, text
+from streamq.admin.reading import ask, pending_pages, text
 from streamq.errors import ConfigError, GroupNotFound
+from streamq.flow.state import NOTHING_SET, GroupState, parse_state
 from streamq.server import Server
 from streamq.wire.entry import created_at, id_key
-from streamq.wire.keys import PARKED, check_stream, group_keys, stream_keys
+from streamq.wire.keys import HELD, PARKED, WAITING, check_stream, group_keys, stream_keys
 
 COUNTED = 5000
 """Entries that are counted where the server does not know a group's lag."""
@@ -26,9 +27,10 @@ class GroupInfo:
     Attributes:
         queued: entries not yet delivered to it (the lag); ``None`` when the server cannot
             tell and they are too many to count.
-        pending: entries delivered and not yet settled: the sum of the next three.
+        pending: entries delivered and not yet settled: the sum of the next four.
         running: those that a consumer works on.
         retrying: those that wait for their retry time.
+        held: those that the rules of the group do not let run yet.
         stalled: those whose consumer has not been heard of for longer than the lease.
         dead: its dead letters.
         oldest: the oldest entry that it has not settled.
@@ -41,11 +43,13 @@ class GroupInfo:
     pending: int
     running: int
     retrying: int
+    held: int
     stalled: int
     dead: int
     oldest: str | None
     last_delivered: str
     consumers: tuple[ConsumerInfo, ...]
+    state: GroupState = NOTHING_SET
 
     @property
     def alive(self) -> int:
@@ -59,7 +63,7 @@ class GroupInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data."""
-        return asdict(self)
+        return asdict(self) | {"state": self.state.to_dict()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ class StreamInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data."""
-        return asdict(self) | {"pinned_since": self.pinned_since}
+        groups = [group.to_dict() for group in self.groups]
+        return asdict(self) | {"groups": groups, "pinned_since": self.pinned_since}
 
 
 async def stream_info(
@@ -145,7 +150,8 @@ async def _group_info(server: Server, stream: str, standing: _Standing, lease: f
     consumers = await consumers_of(server, stream, group, lease)
     pending = sum(consumer.pending for consumer in consumers)
     retrying = sum(consumer.pending for consumer in consumers if consumer.name == PARKED)
-    workers = tuple(consumer for consumer in consumers if consumer.name != PARKED)
+    held = sum(consumer.pending for consumer in consumers if consumer.name == HELD)
+    workers = tuple(consumer for consumer in consumers if consumer.name not in WAITING)
     stalled = 0
     for consumer in workers:
         if not consumer.alive:
@@ -153,17 +159,22 @@ async def _group_info(server: Server, stream: str, standing: _Standing, lease: f
         elif consumer.pending:
             async for page in pending_pages(server, stream, group, consumer.name):
                 stalled += sum(row.idle >= lease * 1000 for row in page)
+    dead, state = await _dead_and_state(server, stream, group)
     return GroupInfo(
         stream, group, standing.queued, pending,
-        running=max(pending - retrying - stalled, 0), retrying=retrying, stalled=stalled,
-        dead=await _dead(server, stream, group), oldest=standing.oldest,
-        last_delivered=standing.last_delivered, consumers=workers,
+        running=max(pending - retrying - held - stalled, 0), retrying=retrying, held=held,
+        stalled=stalled, dead=dead, oldest=standing.oldest,
+        last_delivered=standing.last_delivered, consumers=workers, state=state,
     )  # fmt: skip
 
 
-async def _dead(server: Server, stream: str, group: str) -> int:
+async def _dead_and_state(server: Server, stream: str, group: str) -> tuple[int, GroupState]:
     try:
-        dlq = group_keys(stream, group).dlq
+        keys = group_keys(stream, group)
     except ConfigError:
-        return 0  # another program's group, with a name that streamq does not use
-    return int(await server.call("XLEN", dlq))
+        return 0, NOTHING_SET  # another program's group, with a name that streamq does not use
+    dead, state = await ask(server, ("XLEN", keys.dlq), ("HGETALL", keys.state))
+    for reply in (dead, state):
+        if isinstance(reply, Exception):
+            raise reply
+    return dead, parse_state(state)

@@ -45,7 +45,14 @@ COMMANDS = {
     ),
     "dlq": ("streamq.cli.dlq", "List, show, redrive or purge dead letters."),
     "status": ("streamq.cli.status", "Show what has become of a job, in every group or in one."),
-    "group": ("streamq.cli.groups", "List, create or delete the consumer groups of a stream."),
+    "group": (
+        "streamq.cli.groups",
+        "List, create, pause, limit or delete the consumer groups of a stream.",
+    ),
+    "cron": (
+        "streamq.cli.cron",
+        "List, create, pause, resume, run or delete the schedules of periodic jobs.",
+    ),
     "info": ("streamq.cli.info", "Show the server, its streams and their groups."),
     "bench": ("streamq.cli.bench", "Measure the server, and one worker with it."),
     "server": ("streamq.cli.server", "Start, stop or look at the embedded server."),

@@ -43,7 +43,15 @@ MOST = 100
 """Values that are proposed at once."""
 
 Kind = Literal[
-    "streams", "groups", "consumers", "jobs", "pending", "waiting", "dead letters", "scheduled"
+    "streams",
+    "groups",
+    "consumers",
+    "jobs",
+    "pending",
+    "waiting",
+    "dead letters",
+    "scheduled",
+    "schedules",
 ]
 """What can be asked of the server; ``waiting`` are pending jobs that do not run."""
 
@@ -170,6 +178,12 @@ async def _scheduled(admin: Admin, stream: str, group: str | None) -> AsyncItera
         yield _job(job.name, job.type, "scheduled")
 
 
+async def _schedules(admin: Admin, stream: str, group: str | None) -> AsyncIterator[Proposal]:
+    for one in await admin.schedules.list(stream):
+        state = "periodic" if one.paused_since is None else "paused"
+        yield _job(one.name, one.type, state)
+
+
 def _job(id: str, type: str | None, state: str) -> Proposal:
     return CompletionItem(id, help=printable(f"{state} ({type})" if type else state, 60))
 
@@ -183,6 +197,7 @@ _SOURCES: dict[Kind, Callable[[Admin, str, str | None], AsyncIterator[Proposal]]
     "waiting": _waiting,
     "dead letters": _dead_letters,
     "scheduled": _scheduled,
+    "schedules": _schedules,
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from streamq.cli.command import Argument, Family, Option
 from streamq.cli.connection import connect, run
 from streamq.cli.exits import CommandError
+from streamq.cli.group_state import state_lines
 from streamq.cli.options import (
     JsonLines,
     Lease,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 def register(app: Family) -> None:
     """Add the commands."""
+    from streamq.cli import group_control
+
+    group_control.register(commands)
     app.add(
         commands,
         name="group",
@@ -40,7 +44,7 @@ def register(app: Family) -> None:
     )
 
 
-commands = family("List, create or delete the consumer groups of a stream.")
+commands = family("List, create, pause, limit or delete the consumer groups of a stream.")
 
 NewName = Annotated[str, Argument(metavar="GROUP", help="The group's name.")]
 Name = Annotated[
@@ -177,17 +181,24 @@ def delete(
 
 def say_groups(groups: Sequence[GroupInfo]) -> None:
     """Print a table of groups."""
-    say_table(
-        ("GROUP", "QUEUED", "PENDING", "RUNNING", "RETRYING", "STALLED", "DEAD", "ALIVE", "GONE"),
-        [
-            (
-                group.name, "?" if group.queued is None else group.queued, group.pending,
-                group.running, group.retrying, group.stalled, group.dead, group.alive, group.gone,
-            )
-            for group in groups
-        ],
-        right=("QUEUED", "PENDING", "RUNNING", "RETRYING", "STALLED", "DEAD", "ALIVE", "GONE"),
-    )  # fmt: skip
+    columns: dict[str, list[object]] = {
+        "QUEUED": ["?" if group.queued is None else group.queued for group in groups],
+        "PENDING": [group.pending for group in groups],
+        "RUNNING": [group.running for group in groups],
+        "RETRYING": [group.retrying for group in groups],
+        "HELD": [group.held for group in groups],
+        "STALLED": [group.stalled for group in groups],
+        "DEAD": [group.dead for group in groups],
+        "ALIVE": [group.alive for group in groups],
+        "GONE": [group.gone for group in groups],
+    }
+    if not any(columns["HELD"]):
+        del columns["HELD"]  # few groups have rules
+    names = [group.name for group in groups]
+    say_table(("GROUP", *columns), [*zip(names, *columns.values(), strict=True)], right=[*columns])
+    for group in groups:
+        for said in state_lines(group):
+            say(f"{printable(group.name)}: {said}")
 
 
 def who_pins(stream: StreamInfo) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from streamq.cli.allowed import AppOption, allowed_by
 from streamq.cli.command import Argument, Context, Family, Option
 from streamq.cli.connection import connect, run, run_or_refuse, the_group
+from streamq.cli.group_state import state_lines
 from streamq.cli.groups import lease_assumed, unless_killed, who_pins
 from streamq.cli.options import (
     SHOWN,
@@ -40,6 +41,7 @@ class State(StrEnum):
 
     RUNNING = "running"
     RETRYING = "retrying"
+    HELD = "held"
     STALLED = "stalled"
 
 
@@ -99,7 +101,7 @@ def pending(
             "--state",
             metavar="STATE",
             parser=one_of(State),
-            help="Only running, retrying or stalled jobs; may be repeated.",
+            help="Only running, retrying, held or stalled jobs; may be repeated.",
             complete=among(State),
         ),
     ] = None,
@@ -112,9 +114,10 @@ def pending(
 ) -> None:
     """Show the jobs that were delivered to a group and are not settled.
 
-    A job is running, retrying (it waits for its next attempt) or stalled (its worker has
-    been silent for longer than the lease; another worker will reclaim it). Attempt 2 of 4
-    is the first of three retries. Exit code 0, whether there are any or not.
+    A job is running, retrying (it waits for its next attempt), held (the rules of the group
+    do not let it run yet) or stalled (its worker has been silent for longer than the lease;
+    another worker will reclaim it). Attempt 2 of 4 is the first of three retries. Exit code
+    0, whether there are any or not.
     """
     if ctx.invoked_subcommand is not None:
         _refuse_options(ctx, ctx.invoked_subcommand)
@@ -292,7 +295,7 @@ def _show(jobs: Sequence[PendingJob], about: StreamInfo, groups: Sequence[GroupI
     total = sum(group.pending for group in groups)
     if jobs:
         say_rows(
-            ("JOB", "GROUP", "TYPE", "STATE", "ATTEMPT", "IDLE", "NEXT ATTEMPT"),
+            ("JOB", "GROUP", "TYPE", "STATE", "ATTEMPT", "IDLE", "WAITS FOR"),
             ("CONSUMER", "ERROR", "DATA"),
             [_row(job) for job in jobs],
         )
@@ -310,16 +313,13 @@ def _show(jobs: Sequence[PendingJob], about: StreamInfo, groups: Sequence[GroupI
 
 def _row(job: PendingJob) -> Row:
     of = f" of {job.max_attempts}" if job.max_attempts is not None else ""
-    next_attempt = None
-    if job.state == "retrying":
-        next_attempt = duration(job.next_attempt) if job.next_attempt else "now"
     consumer = None
     if job.consumer is not None:
         consumer = f"{job.consumer} ({'alive' if job.consumer_alive else 'gone'})"
     return Row(
         (
             job.id, job.group, job.type or "-", job.state, f"{job.attempt}{of}",
-            duration(job.idle), next_attempt,
+            duration(job.idle), _waits_for(job),
         ),
         (
             consumer,
@@ -327,6 +327,28 @@ def _row(job: PendingJob) -> Row:
             job.preview if job.in_stream else "(deleted from the stream)",
         ),
     )  # fmt: skip
+
+
+def _waits_for(job: PendingJob) -> str | None:
+    """Short, for a terminal of 80 columns."""
+    if job.state not in ("retrying", "held"):
+        return None
+    match job.held_for:
+        case "key" | "room":
+            return f"{job.held_for}, {_ordinal(job.place)}"
+        case "paused":
+            return "resume"
+        case _ if job.next_attempt:
+            return f"{job.held_for or 'retry'}, {duration(job.next_attempt)}"
+        case _:
+            return "a worker"
+
+
+def _ordinal(place: int | None) -> str:
+    if place is None:
+        return "last"
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place:,}{'th' if place % 100 in (11, 12, 13) else ending}"
 
 
 def _summary(group: GroupInfo) -> str:
@@ -337,6 +359,7 @@ def _summary(group: GroupInfo) -> str:
             for state, count in (
                 ("running", group.running),
                 ("retrying", group.retrying),
+                ("held", group.held),
                 ("stalled", group.stalled),
             )
             if count
@@ -345,7 +368,7 @@ def _summary(group: GroupInfo) -> str:
     parts.append("queued unknown" if group.queued is None else f"{group.queued:,} queued")
     parts.append(f"{group.dead:,} dead")
     alive = f"{_count(group.alive, 'consumer')} alive" if group.alive else "no consumer alive"
-    return f"{printable(group.name)}: {', '.join((*parts, alive))}"
+    return f"{printable(group.name)}: {', '.join((*parts, alive, *state_lines(group)))}"
 
 
 def _hints(

@@ -38,8 +38,11 @@ class Handler:
         backoff: when they follow.
         timeout: seconds that one delivery may run; ``None`` for no limit.
         batch: the most jobs that one call takes, as a list; 0 for one at a time.
+        batch_wait: seconds that the first job of a batch waits for others; 0 for what is there.
+        batch_by_key: whether all jobs of one call have the same order key.
         bind: makes the arguments for a job, or raises :class:`InvalidArguments`.
         middleware: wraps the handling of each job, the first one outermost.
+        gathers: whether its batches are gathered before there is a runner for them.
         direct: whether it can be awaited as it is: async, without middleware.
     """
 
@@ -52,9 +55,13 @@ class Handler:
     batch: int
     bind: Binder = field(repr=False)
     middleware: Sequence[Middleware] = ()
+    batch_wait: float = 0.0
+    batch_by_key: bool = False
+    gathers: bool = field(init=False)
     direct: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "gathers", self.batch_wait > 0 or self.batch_by_key)
         object.__setattr__(self, "direct", self.mode is Mode.ASYNC and not self.middleware)
 
     def wrapped(self, middleware: Sequence[Middleware]) -> Handler:
@@ -82,6 +89,8 @@ def make_handler(
     timeout: float | None = None,
     process: bool = False,
     batch: int = 0,
+    batch_wait: float = 0.0,
+    batch_by_key: bool = False,
 ) -> Handler:
     """Check a function and its rules, and compile how its arguments are bound.
 
@@ -102,6 +111,11 @@ def make_handler(
         raise ConfigError(f"{name}: timeout={timeout}: give seconds, more than zero")
     if batch < 0:
         raise ConfigError(f"{name}: batch={batch}: give how many jobs a call takes")
+    if not 0 <= batch_wait < float("inf"):
+        raise ConfigError(f"{name}: batch_wait={batch_wait}: give seconds, zero or more")
+    for rule, value in (("batch_wait", batch_wait), ("batch_by_key", batch_by_key)):
+        if value and not batch:
+            raise ConfigError(f"{name}: {rule}={value} is for batches: give batch=, too")
     mode = Mode.ASYNC if is_async else Mode.PROCESS if process else Mode.THREAD
     return Handler(
         type=type,
@@ -112,6 +126,8 @@ def make_handler(
         timeout=timeout,
         batch=batch,
         bind=only_job if batch else compile_binder(function, name),
+        batch_wait=batch_wait,
+        batch_by_key=batch_by_key,
     )
 
 

@@ -48,6 +48,11 @@ class Handlers:
         return max((handler.batch for handler in self._all), default=0) or 1
 
     @property
+    def largest_gathering(self) -> int:
+        """How many jobs are in one batch of each handler that gathers; 0 if none does."""
+        return sum(handler.batch for handler in self._all if handler.gathers)
+
+    @property
     def may_wait(self) -> bool:
         """Whether entries may be fetched before there is a runner for them.
 

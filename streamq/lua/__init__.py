@@ -29,9 +29,64 @@ def settle(
     """
     return Call(
         load("settle"),
-        (keys.stream, keys.retry, keys.dlq, *more_keys),
+        (keys.stream, keys.retry, keys.dlq, keys.cancelled, *more_keys),
         (keys.group, consumer, record_ttl, count, *pairs, *verdicts),
     )
+
+
+def settle_and_admit(
+    rules: str, room: int, keys: GroupKeys, consumer: str, record_ttl: int, count: int,
+    more_keys: Sequence[str], pairs: Sequence[Arg], verdicts: Sequence[Arg],
+) -> Call:  # fmt: skip
+    """Settle, and let those run next that waited for it.
+
+    Args:
+        rules: as JSON; see ``includes/flow.lua``.
+        room: for how many deliveries the consumer has room.
+    """
+    return Call(
+        load("settle_and_admit"),
+        (keys.stream, keys.retry, keys.dlq, keys.cancelled, *keys.flow, *more_keys),
+        (keys.group, consumer, record_ttl, count, *pairs, *verdicts, rules, room),
+    )
+
+
+def admit(keys: GroupKeys, consumer: str, most: int, rules: str) -> Call:
+    """Read for a group with rules: what may run now."""
+    return Call(
+        load("admit"),
+        (keys.stream, keys.retry, *keys.flow, keys.cancelled),
+        (keys.group, consumer, most, rules),
+    )
+
+
+def sweep(keys: GroupKeys, rules: str, places: Sequence[str]) -> Call:
+    """Put right what other hands have left of a group's flow control.
+
+    Args:
+        rules: as JSON, empty for none.
+        places: where the last sweep left off: three of them.
+    """
+    return Call(
+        load("sweep"),
+        (keys.stream, keys.retry, *keys.flow, keys.cancelled),
+        (keys.group, rules, *places),
+    )
+
+
+def cancel(keys: GroupKeys, stalled_after: int, record_ttl: int, ids: Sequence[str]) -> Call:
+    """Cancel jobs in one group; both times are in ms."""
+    return Call(
+        load("cancel"),
+        (keys.stream, keys.retry, keys.cancelled, *keys.flow, *map(keys.job, ids)),
+        (keys.group, stalled_after, record_ttl, *ids),
+    )
+
+
+def set_state(keys: GroupKeys, fields: Mapping[str, str]) -> Call:
+    """Set what an operator says of a group; see the script for the values."""
+    flat = [part for pair in fields.items() for part in pair]
+    return Call(load("set_state"), (keys.stream, keys.state), (keys.group, *flat))
 
 
 def rights(keys: GroupKeys, stream_keys: StreamKeys) -> Call:
@@ -40,7 +95,9 @@ def rights(keys: GroupKeys, stream_keys: StreamKeys) -> Call:
         load("rights"),
         (
             keys.stream, keys.retry, keys.dlq, keys.reclaim_lock, keys.job("0-1"),
-            stream_keys.scheduled, stream_keys.scheduled_jobs,
+            stream_keys.scheduled, stream_keys.scheduled_jobs, keys.state, *keys.flow,
+            keys.cancelled,
+            stream_keys.cron,
             stream_keys.schedule_id("s"), stream_keys.unique("k"),
         ),
         (keys.group,),
@@ -173,7 +230,7 @@ def produce_unique(
 
 def due(keys: StreamKeys, most: int) -> Call:
     """Look for scheduled jobs that are due, and how long it is until the next one is."""
-    return Call(load("due"), (keys.scheduled, keys.scheduled_jobs), (most,))
+    return Call(load("due"), (keys.scheduled, keys.scheduled_jobs, keys.cron), (most,))
 
 
 def promote(keys: StreamKeys, found: Sequence[tuple[bytes, bytes]], memory: int) -> Call:
@@ -233,7 +290,7 @@ def peek(keys: GroupKeys, cut: int, ids: Sequence[str]) -> Call:
     """Look at pending entries; ``cut``: bytes of each value at most."""
     return Call(
         load("peek"),
-        (keys.stream, keys.retry, *map(keys.job, ids)),
+        (keys.stream, keys.retry, *keys.flow, *map(keys.job, ids)),
         (keys.group, cut, *ids),
     )
 
@@ -257,6 +314,73 @@ def destroy(keys: GroupKeys, silence: int, *, dead_letters: bool) -> Call:
     """
     return Call(
         load("destroy"),
-        (keys.stream, keys.retry, keys.reclaim_lock, keys.dlq),
+        (
+            keys.stream,
+            keys.retry,
+            keys.reclaim_lock,
+            keys.dlq,
+            keys.state,
+            keys.cancelled,
+            *keys.flow,
+        ),
         (keys.group, silence, int(dead_letters)),
     )
+
+
+# -- periodic jobs --------------------------------------------------------------
+
+
+def tick(
+    keys: StreamKeys, version: bytes, name: str, start: int, last: int, overlap: str,
+    jobs: Sequence[Sequence[Arg]],
+) -> Call:  # fmt: skip
+    """Write the jobs of a schedule's ticks, once.
+
+    Args:
+        version: of the schedules, as they were read.
+        start: the time after which its ticks are due, ms.
+        last: the last of these ticks, ms.
+        jobs: fields of the entry of each.
+    """
+    size = len(jobs[0]) if jobs else 1
+    fields = [field for job in jobs for field in job]
+    return Call(
+        load("tick"), (keys.stream, keys.cron),
+        (version, name, start, last, overlap, size, *fields),
+    )  # fmt: skip
+
+
+def cron_put(
+    keys: StreamKeys, version: bytes, name: str, definition: bytes, raw: bytes, rule: str, *,
+    declared: bool, paused: bool = False,
+) -> Call:  # fmt: skip
+    """Keep a schedule.
+
+    Args:
+        version: of the schedules, as they were read.
+        raw: data of its jobs.
+        declared: whether it is in the caller's code.
+        paused: whether it begins paused.
+    """
+    args = (version, name, definition, raw, rule, int(declared), int(paused))
+    return Call(load("cron_put"), (keys.cron,), args)
+
+
+def cron_seen(keys: StreamKeys, names: Sequence[str]) -> Call:
+    """Note that a worker is there that has these schedules in its code."""
+    return Call(load("cron_seen"), (keys.cron,), tuple(names))
+
+
+def cron_pause(keys: StreamKeys, name: str, *, pause: bool) -> Call:
+    """Pause a schedule, or let it go on."""
+    return Call(load("cron_pause"), (keys.cron,), (name, int(pause)))
+
+
+def cron_delete(keys: StreamKeys, name: str, stale: int) -> Call:
+    """Delete a schedule; ``stale``: ms after which a worker that has it counts as gone."""
+    return Call(load("cron_delete"), (keys.cron,), (name, stale))
+
+
+def cron_run(keys: StreamKeys, version: bytes, name: str, fields: Sequence[Arg]) -> Call:
+    """Write a job of a schedule now; ``version``: of the schedules, as they were read."""
+    return Call(load("cron_run"), (keys.stream, keys.cron), (version, name, *fields))

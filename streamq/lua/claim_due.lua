@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Claim parked entries whose retry time has come. The claim raises the delivery count.
+-- Claim parked entries whose retry time has come. The claim raises the delivery count. It
+-- ends early when the entries are large.
 --
 -- KEYS[1]   stream
 -- KEYS[2]   retry set of the group
@@ -11,10 +12,11 @@
 --          {{entry ID, {field, value, ...}, delivery count}, ...},
 --          {entry IDs that are no longer in the stream}}
 --@include clock
+--@include size
 
 local stream, retry, group, consumer = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local now = now_ms()
-local claimed, deleted = {}, {}
+local claimed, deleted, read = {}, {}, 0
 
 for _, id in ipairs(redis.call('ZRANGE', retry, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[3])) do
     local found = redis.pcall('XPENDING', stream, group, id, id, 1)
@@ -28,11 +30,15 @@ for _, id in ipairs(redis.call('ZRANGE', retry, '-inf', now, 'BYSCORE', 'LIMIT',
         local entry = redis.call('XCLAIM', stream, group, consumer, 0, id)[1]
         if entry then
             claimed[#claimed + 1] = { entry[1], entry[2], row[4] + 1 }
+            read = read + size_of(entry[2])
         else
             deleted[#deleted + 1] = id
         end
     end
     redis.call('ZREM', retry, id)
+    if read >= ENOUGH then
+        break
+    end
 end
 
 local next_in = -1

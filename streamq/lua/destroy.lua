@@ -6,6 +6,7 @@
 -- KEYS[2]   retry set of the group
 -- KEYS[3]   lock of the group's reclaiming
 -- KEYS[4]   dead letters of the group
+-- KEYS[5..] its state, its cancelled jobs and its flow control
 -- ARGV[1]   group
 -- ARGV[2]   silence after which a consumer counts as gone, ms; 0 to delete in any case
 -- ARGV[3]   1 to delete the dead letters too
@@ -19,6 +20,7 @@
 local denied = not_permitted({
     { 'XINFO', 'CONSUMERS', KEYS[1], ARGV[1] }, { 'XGROUP', 'DESTROY', KEYS[1], ARGV[1] },
     { 'XLEN', KEYS[4] }, { 'UNLINK', KEYS[4] }, { 'DEL', KEYS[2] }, { 'DEL', KEYS[3] },
+    { 'DEL', KEYS[5] },
 })
 if denied then
     return denied
@@ -31,7 +33,7 @@ for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     for j = 1, #flat, 2 do
         fields[flat[j]] = flat[j + 1]
     end
-    if fields['name'] ~= PARKED and fields['idle'] < silence then
+    if fields['name'] ~= PARKED and fields['name'] ~= HELD and fields['idle'] < silence then
         alive[#alive + 1] = fields['name']
     end
 end
@@ -48,5 +50,5 @@ if ARGV[3] == '1' then
     redis.call('UNLINK', KEYS[4])
 end
 redis.call('XGROUP', 'DESTROY', stream, group)
-redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('DEL', KEYS[2], KEYS[3], unpack(KEYS, 5))
 return { dead, alive }

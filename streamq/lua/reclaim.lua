@@ -7,6 +7,8 @@
 -- delivery it would be is taken with as few others of its kind as the caller says: by
 -- then those that crash their workers are parted from the others.
 --
+-- It ends early when the entries are large.
+--
 -- They are looked for consumer by consumer, never among the parked ones, so that a
 -- million waiting retries cost nothing here; XAUTOCLAIM then takes each, and tells
 -- when its entry has been deleted.
@@ -39,6 +41,7 @@
 --@include dead_letter
 --@include park
 --@include remove
+--@include size
 
 local stream, retry, dlq, lock = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, lease, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -78,7 +81,7 @@ end
 local HEALED = 1000 -- parked entries looked at in one pass
 local heal_from = '-'
 local claimed, dead, acked, deleted, removed = {}, {}, {}, {}, {}
-local left, last_chances, waiting = most, tonumber(ARGV[8]), false
+local left, last_chances, waiting, read = most, tonumber(ARGV[8]), false, 0
 
 -- Returns whether the entry has been dealt with.
 local function take(row)
@@ -102,6 +105,7 @@ local function take(row)
     local entry = reply[2][1]
     if entry and entry[1] == id then
         claimed[#claimed + 1] = { id, entry[2], count + 1 }
+        read = read + size_of(entry[2])
         if is_last then
             last_chances = last_chances - 1
         end
@@ -121,9 +125,12 @@ local function take_from(name)
         local rows = redis.call('XPENDING', stream, group, 'IDLE', lease, start, '+', count, name)
         for _, row in ipairs(rows) do
             if take(row) then
-                left = left - 1
+                left = read < ENOUGH and left - 1 or 0
             end
             start = after(row[1])
+            if left == 0 then
+                break
+            end
         end
         looked_at = looked_at + #rows
     until not start or #rows < count or left == 0 or looked_at >= 2 * most
@@ -148,12 +155,12 @@ for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
                 heal_from = after(rows[HEALED][1]) or '-'
             end
         end
-    elseif pending == 0 then
+    elseif name ~= HELD and pending == 0 then
         if fields['idle'] > tonumber(ARGV[6]) and name ~= consumer then
             redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
             removed[#removed + 1] = name
         end
-    elseif left > 0 then
+    elseif name ~= HELD and left > 0 then -- a sweep looks after what is held
         take_from(name)
     end
 end

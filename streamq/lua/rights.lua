@@ -9,15 +9,21 @@
 -- KEYS[5]   a status record
 -- KEYS[6]   scheduled set of the stream
 -- KEYS[7]   scheduled jobs of the stream
--- KEYS[8]   the string that maps a schedule to its entry
--- KEYS[9]   the string of an idempotency key
+-- KEYS[8]   the group's state
+-- KEYS[9..14] its flow control: keys, busy, lines, due, queue, rates
+-- KEYS[15]  its cancelled jobs
+-- KEYS[16]  schedules of the stream's periodic jobs
+-- KEYS[17]  the string that maps a schedule to its entry
+-- KEYS[18]  the string of an idempotency key
 -- ARGV[1]   group
 --
 -- Returns a list of 'command key', empty when nothing is missing.
 --@include rights
 
 local stream, retry, dlq, lock, record = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local scheduled, jobs, to_entry, unique, group = KEYS[6], KEYS[7], KEYS[8], KEYS[9], ARGV[1]
+local scheduled, jobs, schedules, group = KEYS[6], KEYS[7], KEYS[16], ARGV[1]
+local keys, busy, lines, due, queue, rates = unpack(KEYS, 9, 14)
+local to_entry, unique = KEYS[17], KEYS[18]
 
 return lacking({
     -- settle, extend, release
@@ -44,6 +50,36 @@ return lacking({
     { 'ZCARD', retry },
     { 'SET', lock, 'a' },
     { 'DEL', lock },
+    -- cancelled jobs
+    { 'EXISTS', KEYS[15] },
+    { 'SISMEMBER', KEYS[15], 'a' },
+    { 'SMISMEMBER', KEYS[15], 'a' },
+    { 'SRANDMEMBER', KEYS[15], '1' },
+    { 'SREM', KEYS[15], 'a' },
+    -- flow control
+    { 'HGETALL', KEYS[8] },
+    { 'XREAD', 'STREAMS', stream, '0-1' },
+    { 'XREADGROUP', 'GROUP', group, 'c', 'STREAMS', stream, '>' },
+    { 'EXISTS', keys },
+    { 'HGET', keys, 'a' },
+    { 'HSET', keys, 'a', 'b' },
+    { 'HDEL', keys, 'a' },
+    { 'HSCAN', keys, '0' },
+    { 'HGET', busy, 'a' },
+    { 'HINCRBY', busy, 'a', '1' },
+    { 'HDEL', busy, 'a' },
+    { 'ZADD', lines, '0', 'a' },
+    { 'ZREM', lines, 'a' },
+    { 'ZCARD', lines },
+    { 'ZSCORE', lines, 'a' },
+    { 'ZLEXCOUNT', lines, '-', '+' },
+    { 'ZRANGE', lines, '-', '+', 'BYLEX' },
+    { 'ZADD', due, '0', 'a' },
+    { 'ZADD', queue, '0', 'a' },
+    { 'ZPOPMIN', queue },
+    { 'ZADD', rates, '0', 'a' },
+    { 'ZREMRANGEBYSCORE', rates, '0', '1' },
+    { 'DEL', rates },
     -- jobs for later
     { 'ZRANGE', scheduled, '0', '1' },
     { 'ZMSCORE', scheduled, 'a' },
@@ -55,4 +91,8 @@ return lacking({
     { 'SET', to_entry, 'a' },
     { 'GET', unique },
     { 'SET', unique, 'a' },
+    -- periodic jobs
+    { 'HGET', schedules, 'a' },
+    { 'HGETALL', schedules },
+    { 'HSET', schedules, 'a', 'b' },
 })

@@ -47,6 +47,8 @@ class Link:
         self, address: Address, name: str | None = None, timeout: float = REPLY_TIMEOUT
     ) -> None:
         self.timeout = timeout
+        self.received = 0
+        """Bytes of the replies that came last."""
         self._address = address
         self._name = name
         self._connection: Connection | None = None
@@ -162,10 +164,12 @@ class Link:
         self, connection: Connection, count: int, *, send: bytes = b"", block: float = 0.0
     ) -> Sequence[Any]:
         timeout = self.timeout + block
+        before = connection.received
         try:
             if send:
                 connection.send(send)
             replies = await connection.read(count, timeout)
+            self.received = connection.received - before
         except _BROKEN as error:
             self._drop()
             late = isinstance(error, TimeoutError)

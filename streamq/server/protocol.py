@@ -33,6 +33,8 @@ class Connection(asyncio.Protocol):
         # Takes errors as results: a reader that was cancelled will not ask for them.
         self._waiter: asyncio.Future[Exception | None] | None = None
         self._broken: Exception | None = None
+        self.received = 0
+        """Bytes that have come in, ever."""
 
     @property
     def usable(self) -> bool:
@@ -90,6 +92,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse what has come in, and wake the reader when that was all."""
         gets, replies = self._parser.gets, self._replies
+        self.received += len(data)
         try:
             self._parser.feed(data)
             while (reply := gets()) is not _INCOMPLETE:

@@ -92,6 +92,7 @@ class Inline:
         /,
         *,
         stream: str | None = None,
+        priority: str | None = None,
         **options: Any,
     ) -> list[Handled]:
         """Handle a job and all that follows from it; return what became of each delivery.
@@ -103,7 +104,7 @@ class Inline:
             ConfigError: the app has no handlers for the stream.
         """
         before = len(self.handled)
-        target = stream or self._app.stream
+        target = self._app.priorities.choose(stream, priority) or self._app.stream
         self._app.subscriptions(streams=[target])  # says so when nothing handles it
         waiting = deque([(target, _fields(self._app, NewJob(type, data, **options)))])
         while waiting:
@@ -144,6 +145,7 @@ async def _run(subscription: Subscription, id: str, fields: list[bytes], attempt
         clock=Clock(), signals=Signals(), fatal=settled.set_exception,
     )  # fmt: skip
     in_flight.take([(id, fields, attempt)])
+    runners.no_more()  # a batch of one
     runners.wake()
     try:
         return await settled

@@ -20,14 +20,26 @@ PARKED = "~retry"
 SCHEDULE = "s-"
 """How the names of schedules begin; the ID of an entry begins with a digit."""
 
+HELD = "~held"
+"""The consumer that holds entries which flow control does not let run yet."""
+
+WAITING = frozenset({PARKED, HELD})
+"""Consumers that are no workers."""
+
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others
     "string": re.compile(
         r".*\{[^}]+\}.*:(unique:.+|scheduled:id:.+|group:[^:]+:reclaim)", re.DOTALL
     ),
-    "zset": re.compile(r".*\{[^}]+\}.*:(scheduled|group:[^:]+:retry)", re.DOTALL),
-    "hash": re.compile(r".*\{[^}]+\}.*:(scheduled:jobs|group:[^:]+:job:[^:]+)", re.DOTALL),
+    "zset": re.compile(
+        r".*\{[^}]+\}.*:(scheduled|group:[^:]+:(retry|flow:(lines|due|queue|rates)))", re.DOTALL
+    ),
+    "set": re.compile(r".*\{[^}]+\}.*:group:[^:]+:cancelled", re.DOTALL),
+    "hash": re.compile(
+        r".*\{[^}]+\}.*:(scheduled:jobs|cron|group:[^:]+:(job:[^:]+|state|flow:(keys|busy)))",
+        re.DOTALL,
+    ),
 }
 
 
@@ -71,13 +83,14 @@ def _prefix(stream: str) -> str:
 class StreamKeys:
     """The keys that belong to one stream."""
 
-    __slots__ = ("prefix", "scheduled", "scheduled_jobs", "stream")
+    __slots__ = ("cron", "prefix", "scheduled", "scheduled_jobs", "stream")
 
     def __init__(self, stream: str) -> None:
         self.stream = check_stream(stream)
         self.prefix = _prefix(stream)
         self.scheduled = f"{self.prefix}:scheduled"
         self.scheduled_jobs = f"{self.prefix}:scheduled:jobs"
+        self.cron = f"{self.prefix}:cron"
 
     def unique(self, key: str) -> str:
         """The string that maps an idempotency key to the entry it made."""
@@ -95,7 +108,10 @@ class StreamKeys:
 class GroupKeys:
     """The keys that belong to one consumer group of one stream."""
 
-    __slots__ = ("dlq", "group", "job_prefix", "reclaim_lock", "retry", "stream")
+    __slots__ = (
+        "cancelled", "dlq", "flow", "group", "job_prefix", "reclaim_lock", "retry", "state",
+        "stream",
+    )  # fmt: skip
 
     def __init__(self, stream: str, group: str) -> None:
         self.stream = check_stream(stream)
@@ -104,6 +120,11 @@ class GroupKeys:
         self.retry = f"{base}:retry"
         self.dlq = f"{base}:dlq"
         self.reclaim_lock = f"{base}:reclaim"
+        self.state = f"{base}:state"
+        self.cancelled = f"{base}:cancelled"
+        self.flow = tuple(
+            f"{base}:flow:{name}" for name in ("keys", "busy", "lines", "due", "queue", "rates")
+        )
         self.job_prefix = f"{base}:job:"
 
     def job(self, job_id: str) -> str:

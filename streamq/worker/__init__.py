@@ -2,6 +2,6 @@
 
 from streamq.handlers.table import Handlers
 from streamq.worker.settings import Settings
-from streamq.worker.worker import Subscription, Worker
+from streamq.worker.worker import Subscription, Worker, check_found, weighted
 
-__all__ = ["Handlers", "Settings", "Subscription", "Worker"]
+__all__ = ["Handlers", "Settings", "Subscription", "Worker", "check_found", "weighted"]

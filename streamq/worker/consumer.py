@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 
 from streamq import lua
 from streamq.errors import GroupNotFound, OutcomeUnknown, StreamqError
+from streamq.flow.rules import Rules
 from streamq.handlers.table import Handlers
+from streamq.produce.periodic import Schedule
 from streamq.server import Server
 from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
@@ -22,6 +24,7 @@ from streamq.signals import GroupCreated, Signals
 from streamq.wire.entry import after
 from streamq.wire.keys import GroupKeys, group_keys, stream_keys
 from streamq.worker.budget import Budget
+from streamq.worker.control import Control
 from streamq.worker.executors import Executors
 from streamq.worker.fetch import BLOCK, Fetcher
 from streamq.worker.heartbeat import Heartbeat
@@ -31,6 +34,7 @@ from streamq.worker.reconnect import Reconnect
 from streamq.worker.runners import STUCK_AFTER, Runners
 from streamq.worker.settings import Settings
 from streamq.worker.settle import Settler
+from streamq.worker.shares import Share
 from streamq.worker.slot import Cause
 from streamq.worker.sources import Context
 
@@ -52,6 +56,8 @@ class Consumer:
     Args:
         name: the consumer's name, which no other process ever uses.
         fatal: called with an error that ends the worker.
+        schedules: the periodic jobs that are in the code.
+        share: the stream's share of the group's slots, where streams share them.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Consumer:
         name: str,
         *,
         handlers: Handlers,
+        rules: Rules,
         concurrency: int,
         settings: Settings,
         executors: Executors,
@@ -69,12 +76,16 @@ class Consumer:
         reconnect: Reconnect,
         signals: Signals,
         fatal: Callable[[Exception], None],
+        schedules: Sequence[Schedule] = (),
+        share: Share | None = None,
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
+        control = Control(rules)
         self.in_flight = InFlight(
             concurrency, settings.prefetch, handlers.largest_batch,
-            waits=handlers.may_wait, ended=lambda: self.settler.unsettled,
+            waits=handlers.may_wait and not control.rules, ended=lambda: self.settler.unsettled,
+            places=None if share is None else lambda: share.places,
         )  # fmt: skip
         self._settings = settings
         self._signals = signals
@@ -92,22 +103,29 @@ class Consumer:
             # slower side, and it would only be more to do.
             settling.append(server.link(name, timeout))
         self._links = (self._reading, *settling)
+        context = Context(
+            self.keys, name, self._reading, self.in_flight, handlers, settings.lease, control,
+            signals, alive=lambda: self._heartbeat.alive,
+            cancel=lambda ids: self.runners.cancel(Cause.CANCELLED, ids), schedules=schedules,
+        )  # fmt: skip
+        self.fetcher = Fetcher(
+            context, budget=budget, reconnect=reconnect,
+            wake=lambda: self.runners.wake(), release=lambda: self.runners.release_waiting(),
+            no_more=lambda: self.runners.no_more(), share=share,
+        )  # fmt: skip
         self.settler = Settler(
             self.keys, name, links=settling, in_flight=self.in_flight,
             result_ttl=settings.result_ttl, clock=server.clock, reconnect=reconnect,
-            signals=signals, parked=lambda delay: self.fetcher.retries.due_in(delay),
+            signals=signals, control=control, fetcher=self.fetcher,
         )  # fmt: skip
         self.runners = Runners(
             self.keys, name, in_flight=self.in_flight, handlers=handlers, executors=executors,
             put=self.settler.put, keep_results=settings.result_ttl > 0, clock=server.clock,
-            signals=signals, fatal=fatal,
+            signals=signals, fatal=fatal, share=share,
         )  # fmt: skip
-        context = Context(
-            self.keys, name, self._reading, self.in_flight, handlers, settings.lease, signals,
-            alive=lambda: self._heartbeat.alive,
-        )  # fmt: skip
-        self.fetcher = Fetcher(context, budget=budget, reconnect=reconnect, wake=self.runners.wake)
-        self.promoter = Promoter(stream, link=self._writing, reconnect=reconnect)
+        self.promoter = Promoter(
+            stream, link=self._writing, reconnect=reconnect, heard=self.fetcher.ticks.heard
+        )
         self._heartbeat = Heartbeat(
             self.keys, name, link=self._writing, in_flight=self.in_flight, lease=settings.lease,
             reconnect=reconnect, signals=signals,
@@ -182,6 +200,21 @@ class Consumer:
         except GroupNotFound:
             return False  # the fetcher will make it again
 
+    async def only_gathers(self) -> bool:
+        """Whether all that this consumer has or may yet read is in batches that gather.
+
+        Raises:
+            StreamqError: the server did not answer.
+        """
+        count = len(self.in_flight)
+        if count != self.runners.gathered:
+            return False
+        try:
+            # In this order: what leaves the queue in between is this consumer's, or another's.
+            return not await self._queued() and await self._owned() == count
+        except GroupNotFound:
+            return False
+
     async def _queued(self) -> bool:
         for flat in await self._writing.call("XINFO", "GROUPS", self.stream):
             group = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -195,6 +228,11 @@ class Consumer:
 
     async def _pending(self) -> bool:
         return bool(await self._writing.call("XPENDING", self.stream, self.group, "-", "+", 1))
+
+    async def _owned(self) -> int:
+        """How many pending entries are this consumer's, those included that are on their way."""
+        *_, consumers = await self._writing.call("XPENDING", self.stream, self.group)
+        return sum(int(count) for name, count in consumers or () if name == self.name.encode())
 
     async def _drain(self) -> None:
         """Wait for the running handlers and their verdicts; then cancel what is left."""

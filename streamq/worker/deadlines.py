@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Generic, Protocol, TypeVar
 
 NEVER = float("inf")
@@ -26,10 +26,11 @@ class Deadlines(Generic[T]):
 
     Args:
         items: all there are; may change at any time.
-        missed: called once; it must move the item's deadline, or take it out.
+        missed: called once, the last item first where they have an order; it must move the
+            item's deadline, or take it out.
     """
 
-    def __init__(self, items: set[T], missed: Callable[[T], None]) -> None:
+    def __init__(self, items: Collection[T], missed: Callable[[T], None]) -> None:
         self._items = items
         self._missed = missed
         self._timer: asyncio.TimerHandle | None = None
@@ -46,6 +47,7 @@ class Deadlines(Generic[T]):
         """Watch no more."""
         if self._timer is not None:
             self._timer.cancel()
+        self._timer, self._rings_at = None, NEVER
 
     def _ring_at(self, when: float) -> None:
         self.stop()
@@ -55,7 +57,7 @@ class Deadlines(Generic[T]):
     def _ring(self) -> None:
         self._timer, self._rings_at = None, NEVER
         now = asyncio.get_running_loop().time()
-        for item in list(self._items):
+        for item in reversed(list(self._items)):
             if item.deadline <= now:
                 self._missed(item)
         earliest = min((item.deadline for item in self._items), default=NEVER)

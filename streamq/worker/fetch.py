@@ -16,8 +16,17 @@ from streamq.server.group import create_group
 from streamq.signals import GroupCreated
 from streamq.worker.budget import Budget
 from streamq.worker.inflight import Delivery
+from streamq.worker.reading import read, read_by_rules
 from streamq.worker.reconnect import Reconnect
-from streamq.worker.sources import Context, DueRetries, all_sources
+from streamq.worker.shares import Share
+from streamq.worker.sources import (
+    Context,
+    DueRetries,
+    Source,
+    Ticks,
+    all_sources,
+    gives_nothing,
+)
 from streamq.worker.sources.source import now
 
 BLOCK = 0.25
@@ -29,6 +38,18 @@ MOST = 250
 A quarter of what is usually in flight: while one lot is read, another is handled and a third
 settled. With halves, the server and the worker wait for each other."""
 
+READ_BYTES = 8 * 1024 * 1024
+"""Bytes that one read is meant to take."""
+
+SHORTEST = 0.01
+"""Seconds between two looks of one that has no room."""
+
+HELD_BYTES = 64 * 1024 * 1024
+"""Bytes that the entries in flight are meant to take."""
+
+UNKNOWN_SIZE = READ_BYTES / 16
+"""Bytes that an entry may have as long as none has been seen: reads grow from 16 entries on."""
+
 HANDFUL = 8
 """Entries up to which latency counts for more than a busy connection."""
 
@@ -39,31 +60,56 @@ class Fetcher:
     Args:
         context: the consumer; its connection is closed by the owner.
         wake: called when there is something for a runner.
+        release: called when what no runner has begun is to be given back.
+        no_more: called when nothing will come any more, although the worker goes on.
+        share: the stream's share of the slots, where streams share them.
     """
 
     def __init__(
-        self, context: Context, *, budget: Budget, reconnect: Reconnect, wake: Callable[[], None]
+        self,
+        context: Context,
+        *,
+        budget: Budget,
+        reconnect: Reconnect,
+        wake: Callable[[], None],
+        release: Callable[[], None],
+        no_more: Callable[[], None],
+        share: Share | None = None,
     ) -> None:
         self.retries = DueRetries(context)
-        self._sources = all_sources(context, self.retries)
+        self.ticks = Ticks(context)
+        self._sources = all_sources(context, self.retries, self.ticks)
         self._context = context
         self._in_flight = context.in_flight
         self._stage = f"fetch {context.keys.stream} {context.keys.group}"
         self._budget = budget
         self._reconnect = reconnect
         self._wake = wake
+        self._release = release
+        self._no_more = no_more
+        self._share = share
         self._stop = asyncio.Event()
         self._suspect = False
         self._most = self._room = MOST
+        self._size = UNKNOWN_SIZE
 
     async def run(self) -> None:
         """Fetch until :meth:`stop`."""
+        try:
+            await self._run()
+        finally:
+            self._looked(dry=True)  # nobody need wait for this stream
+
+    async def _run(self) -> None:
         while not self._stop.is_set():
-            await self._in_flight.room()
+            if not self._in_flight.free:
+                self._looked(dry=False)
+            await self._in_flight.room(self._next_look())
             if self._stop.is_set():
                 return
             if self._budget.spent:
                 # What was fetched is still to be run.
+                self._no_more()
                 await _first(self._in_flight.empty(), self._stop.wait())
                 return
             try:
@@ -71,10 +117,33 @@ class Fetcher:
             except StreamqError:
                 return  # only when stopping: whatever the server gave away comes back
 
+    def give(self, deliveries: Sequence[Delivery]) -> None:
+        """Take what a settling call has handed to this consumer."""
+        self._give(deliveries)
+
+    def suspect(self) -> None:
+        """Look for what the server may have given away unseen."""
+        self._suspect = True
+
+    @property
+    def paused(self) -> bool:
+        """Whether it fetches nothing because the group is paused."""
+        return self._context.control.paused
+
+    @property
+    def takes(self) -> bool:
+        """Whether a settling call may hand out what may run next."""
+        return not self._stop.is_set() and self._budget.left is None
+
     def stop(self) -> None:
         """Fetch nothing more. A read under way ends within :data:`BLOCK` seconds."""
         self._stop.set()
         self._in_flight.close()
+
+    def _next_look(self) -> float:
+        """Seconds until a source that gives nothing to handle is to be asked, room or not."""
+        next_at = min(source.next_at for source in self._sources if gives_nothing(source))
+        return max(next_at - now(), SHORTEST)
 
     async def _fetch(self) -> None:
         try:
@@ -90,6 +159,7 @@ class Fetcher:
             # The server may have given entries away that never arrived: too many at once
             # for its output buffers, or for the network in the time that there was.
             self._suspect = True
+            self._looked(dry=True)  # or all that others have in hand would wait for the server
             if isinstance(error, OutcomeUnknown):
                 self._most = max(self._room // 2, 1)
             raise
@@ -97,31 +167,60 @@ class Fetcher:
             self._most = min(self._most + 1, MOST)
 
     async def _fetch_from_all(self) -> None:
-        self._room = room = min(self._budget.allow(self._in_flight.free), self._most)
+        control = self._context.control
+        most = min(self._most, int(READ_BYTES / self._size) or 1)
+        self._room = room = min(self._budget.allow(self._in_flight.free), most)
         time = now()
         taken = 0
         for source in self._sources:
-            if time >= source.next_at:
-                taken += self._give(await source.take(room - taken))
+            if time >= source.next_at and self._asked(source, room):
+                deliveries = await source.take(room - taken)
+                if deliveries and control.any_cancelled:
+                    await self._context.note_cancelled([id for id, _, _ in deliveries])
+                taken += self._give(deliveries)
+        if control.paused:
+            self._release()
         if taken < room and not self._stop.is_set():
-            next_at = min(source.next_at for source in self._sources)
-            wait = 0.0 if taken else min(BLOCK, max(next_at - time, 0))
-            taken += self._give(await self._read(room - taken, wait))
+            next_at = min(source.next_at for source in self._sources if self._asked(source, room))
+            wait = 0.0 if taken or self._awaited else min(BLOCK, max(next_at - time, 0))
+            if control.paused:
+                await _first(asyncio.sleep(wait), self._stop.wait())
+            elif control.rules:
+                taken += self._read(await read_by_rules(self._context, room - taken, wait))
+            else:
+                taken += self._read(await read(self._context, room - taken, wait))
+        if room:
+            self._looked(dry=taken < room)
         if 0 < taken < HANDFUL:
             await asyncio.sleep(0)  # let a runner begin before the next read is sent
 
-    async def _read(self, room: int, wait: float) -> Sequence[Delivery]:
-        """New entries."""
-        context = self._context
-        block = ("BLOCK", max(int(wait * 1000), 1)) if wait > 0 else ()
-        reply = await context.link.call(
-            "XREADGROUP", "GROUP", context.keys.group, context.consumer, "COUNT", room,
-            *block, "STREAMS", context.keys.stream, ">", block=wait,
-        )  # fmt: skip
-        if not reply:
-            return ()
-        # An entry deleted between two reads comes without fields.
-        return [(id.decode(), fields or [], 1) for id, fields in reply[0][1]]
+    @property
+    def _awaited(self) -> bool:
+        """Whether others wait to hear that there is nothing."""
+        return self._share is not None and not self._share.dry
+
+    def _looked(self, *, dry: bool) -> None:
+        if self._share is not None:
+            self._share.looked(dry=dry)
+
+    def _asked(self, source: Source, room: int) -> bool:
+        """Whether a source is asked: with rules, retries come together with new entries."""
+        control = self._context.control
+        if control.paused or room == 0:
+            return gives_nothing(source)
+        return not control.rules or source is not self.retries
+
+    def _read(self, deliveries: Sequence[Delivery]) -> int:
+        if deliveries:
+            self._weigh(self._context.link.received / len(deliveries))
+        else:
+            self._size = UNKNOWN_SIZE  # what comes next may be anything
+        return self._give(deliveries)
+
+    def _weigh(self, size: float) -> None:
+        """Take note of how many bytes an entry has; small ones are believed slowly."""
+        self._size = max(size, self._size / 2)
+        self._in_flight.afford(int(HELD_BYTES / self._size))
 
     def _give(self, deliveries: Sequence[Delivery]) -> int:
         if deliveries:

@@ -15,7 +15,9 @@ from streamq.server import Clock
 from streamq.verdict import Verdict
 from streamq.wire.entry import decode
 from streamq.wire.keys import GroupKeys
-from streamq.worker.inflight import Delivery, InFlight
+from streamq.worker.batch import Batch
+from streamq.worker.gathering import Gathering
+from streamq.worker.inflight import Delivery, InFlight, Waiting
 
 Prepared = tuple[Handler, Sequence[Job], tuple[Any, ...], dict[str, Any]]
 """A handler, the jobs that it is called for, and the arguments."""
@@ -29,6 +31,7 @@ class Preparer:
     Args:
         put: takes the verdict on a job that is not run.
         clock: how far the server's clock is ahead of ours.
+        gathering: the batches that gather, where a handler has such.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Preparer:
         handlers: Handlers,
         put: Callable[[Verdict], None],
         clock: Clock,
+        gathering: Gathering | None,
     ) -> None:
         self._stream = keys.stream
         self._group = keys.group
@@ -49,6 +53,7 @@ class Preparer:
         self._make_job = handlers.job
         self._put = put
         self._clock = clock
+        self._gathering = gathering
 
     def prepare(self, delivery: Delivery) -> Prepared | None:
         """What to call for a delivery; ``None`` when its verdict is clear without."""
@@ -60,17 +65,21 @@ class Preparer:
         except InvalidEntry as error:
             self._put(verdict.dead(self.empty_job(delivery), "invalid entry", error))
             return None
+        if self._in_flight.cancelled and job.id in self._in_flight.cancelled:
+            self._put(verdict.cancelled(job))
+            return None
         handler = self._handlers.find(job.type)
         if handler is None or job.meta is not None:
-            now = time.time() + self._clock.ahead
-            unwanted = verdict.unwanted(job, self._handlers, now)
+            unwanted = self._unwanted(job)
             if unwanted is not None:
                 self._put(unwanted)
                 return None
         assert handler is not None
         job.retries = handler.retries
         if handler.batch:
-            jobs = self._gather(job, handler)
+            if handler.gathers:
+                return self._gather(job, handler)
+            jobs = self._take_along(job, handler)
             return handler, jobs, (jobs,), {}
         try:
             args, kwargs = handler.bind(job)
@@ -78,6 +87,10 @@ class Preparer:
             self._put(verdict.unbound(job, handler, error))
             return None
         return handler, (job,), args, kwargs
+
+    def prepare_or_begin(self, first: Waiting) -> Prepared | None:
+        """What to call for a delivery, or for a batch that has gathered."""
+        return self._begin(first) if isinstance(first, Batch) else self.prepare(first)
 
     def empty_job(self, delivery: Delivery) -> Job:
         """A job for a verdict that needs none of the entry's fields."""
@@ -89,7 +102,10 @@ class Preparer:
         wire = decode(fields)
         return self._make_job(id, self._stream, self._group, self._consumer, attempt, wire)
 
-    def _gather(self, first: Job, handler: Handler) -> list[Job]:
+    def _unwanted(self, job: Job) -> Verdict | None:
+        return verdict.unwanted(job, self._handlers, time.time() + self._clock.ahead)
+
+    def _take_along(self, first: Job, handler: Handler) -> list[Job]:
         """Further jobs for the same batch handler, as far as they come next."""
         jobs, in_flight = [first], self._in_flight
         while len(jobs) < handler.batch:
@@ -97,13 +113,58 @@ class Preparer:
             if delivery is None:
                 break
             try:
-                job = self._job(delivery)
+                job = None if isinstance(delivery, Batch) else self._job(delivery)
             except InvalidEntry:
-                in_flight.put_back(delivery)
-                break
-            if job.meta is not None or self._handlers.find(job.type) is not handler:
+                job = None
+            if (
+                job is None
+                or job.meta is not None
+                or job.id in in_flight.cancelled
+                or self._handlers.find(job.type) is not handler
+            ):
                 in_flight.put_back(delivery)
                 break
             job.retries = handler.retries
             jobs.append(job)
         return jobs
+
+    def _gather(self, job: Job, handler: Handler) -> Prepared | None:
+        """Put a job into its batch, and those that come next into theirs, until one is full."""
+        assert self._gathering is not None
+        while True:
+            full = self._gathering.add(job, handler)
+            if full is not None:
+                return self._begin(full)
+            found = self._next_that_gathers()
+            if found is None:
+                return None
+            job, handler = found
+
+    def _next_that_gathers(self) -> tuple[Job, Handler] | None:
+        delivery = self._in_flight.next()
+        if delivery is None:
+            return None
+        try:
+            job = None if isinstance(delivery, Batch) else self._job(delivery)
+        except InvalidEntry:
+            job = None
+        if job is not None and (job.meta is None or self._unwanted(job) is None):
+            handler = self._handlers.find(job.type)
+            if handler is not None and handler.gathers:
+                return job, handler
+        self._in_flight.put_back(delivery)
+        return None
+
+    def _begin(self, batch: Batch) -> Prepared | None:
+        """Call a batch, without those that have expired or were cancelled while they waited."""
+        assert self._gathering is not None
+        jobs = []
+        for job in self._gathering.begin(batch):
+            unwanted = None if job.meta is None else self._unwanted(job)
+            if job.id in self._in_flight.cancelled:
+                unwanted = verdict.cancelled(job)
+            if unwanted is None:
+                jobs.append(job)
+            else:
+                self._put(unwanted)
+        return (batch.handler, jobs, (jobs,), {}) if jobs else None

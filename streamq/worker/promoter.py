@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from streamq import lua
 from streamq.errors import StreamqError
@@ -35,16 +35,28 @@ class Promoter:
 
     Every consumer has one, and none leads: of several that find the same job, one writes it.
 
+    Args:
+        heard: called with the server's time in ms and the version of its periodic jobs: a stream
+            without any pays no call for them.
+
     Attributes:
         caught_up: whether the last look has left nothing that was due.
     """
 
-    def __init__(self, stream: str, *, link: Link, reconnect: Reconnect) -> None:
+    def __init__(
+        self,
+        stream: str,
+        *,
+        link: Link,
+        reconnect: Reconnect,
+        heard: Callable[[int, bytes | None], None],
+    ) -> None:
         self.caught_up = False
         self._keys = stream_keys(stream)
         self._stage = f"promote {stream}"
         self._link = link
         self._reconnect = reconnect
+        self._heard = heard
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -67,7 +79,8 @@ class Promoter:
 
     async def _look(self) -> float:
         """Write what is due, as far as one look goes; the seconds until the next one."""
-        next_in, *found = await self._link.run(lua.due(self._keys, FOUND))
+        next_in, time, version, *found = await self._link.run(lua.due(self._keys, FOUND))
+        self._heard(time, version)
         due = list(zip(found[::2], found[1::2], strict=True))
         self.caught_up = not due
         await self._write(due)

@@ -26,10 +26,13 @@ from streamq.server import Clock
 from streamq.signals import HandlerAbandoned, Signals
 from streamq.verdict import Verdict
 from streamq.wire.keys import GroupKeys
+from streamq.worker.batch import Batch
 from streamq.worker.deadlines import NEVER, Deadlines
 from streamq.worker.executors import UNDONE, Executors, undone
-from streamq.worker.inflight import Delivery, InFlight
+from streamq.worker.gathering import Gathering
+from streamq.worker.inflight import InFlight, Waiting
 from streamq.worker.prepare import Prepared, Preparer
+from streamq.worker.shares import Share
 from streamq.worker.slot import Cause, Slot
 
 TURNS = 64
@@ -49,6 +52,7 @@ class Runners:
         keep_results: whether results are wanted.
         clock: how far the server's clock is ahead of ours.
         fatal: called with an error that every job would meet.
+        share: the stream's share of the slots, where streams share them.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Runners:
         clock: Clock,
         signals: Signals,
         fatal: Callable[[Exception], None],
+        share: Share | None = None,
     ) -> None:
         self._in_flight = in_flight
         self._executors = executors
@@ -71,21 +76,41 @@ class Runners:
         self._keep_results = keep_results
         self._signals = signals
         self._fatal = fatal
-        self._preparer = Preparer(
-            keys, consumer, in_flight=in_flight, handlers=handlers, put=put, clock=clock
-        )
+        self._share = share
+        if share is not None:
+            share.join(in_flight, self.wake)
         self._slots: set[Slot] = set()
+        self._gathering: Gathering | None = None
+        if handlers.largest_gathering:
+            room = max(in_flight.prefetch, handlers.largest_gathering)
+            in_flight.apart = self._gathering = Gathering(
+                in_flight, room, running=self._in_batches, wake=self.wake
+            )
+        self._preparer = Preparer(
+            keys, consumer, in_flight=in_flight, handlers=handlers, put=put, clock=clock,
+            gathering=self._gathering,
+        )  # fmt: skip
         self._abandoned: set[Slot] = set()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._waking = False
         self._ending = False
         self._closed = False
         self._deadlines = Deadlines(self._slots, self._missed)
+        # Where no batch gathers, no delivery is asked whether it is one.
+        preparer = self._preparer
+        self._prepare: Callable[[Any], Prepared | None] = (
+            preparer.prepare if self._gathering is None else preparer.prepare_or_begin
+        )
 
     @property
     def running(self) -> int:
         """How many handlers are running."""
         return sum(1 for slot in self._slots if slot.jobs)
+
+    @property
+    def gathered(self) -> int:
+        """How many jobs are in batches that no runner has begun."""
+        return 0 if self._gathering is None else self._gathering.count
 
     @property
     def stuck(self) -> int:
@@ -114,20 +139,47 @@ class Runners:
     def give_back(self) -> None:
         """Release what no runner has begun, and whatever still comes: begin nothing more."""
         self._ending = True
-        while (delivery := self._in_flight.next()) is not None:
-            self._put(verdict.released(self._preparer.empty_job(delivery)))
+        self.release_waiting()
+
+    def release_waiting(self) -> None:
+        """Release what no runner has begun."""
+        while (first := self._in_flight.next()) is not None:
+            if not isinstance(first, Batch):
+                self._put(verdict.released(self._preparer.empty_job(first)))
+            elif self._gathering is not None:
+                self._release(self._gathering.begin(first))
+        if self._gathering is not None:
+            self._release(self._gathering.give_up())
+
+    def hand_over(self) -> None:
+        """Let no batch that gathers wait any longer: nothing is there to come to it."""
+        if self._gathering is not None:
+            self._gathering.hand_over_all()
+
+    def no_more(self) -> None:
+        """Take note that no more deliveries will come: batches wait for nothing."""
+        if self._gathering is not None:
+            self._gathering.hurry()
 
     def cancel(self, cause: Cause, ids: Sequence[str] | None = None) -> None:
         """Cancel the handlers of these jobs, or all that are running."""
         wanted = None if ids is None else set(ids)
         for slot in list(self._slots):
-            if slot.jobs and (wanted is None or any(job.id in wanted for job in slot.jobs)):
+            meant = [job for job in slot.jobs if wanted is None or job.id in wanted]
+            if cause is Cause.CANCELLED:
+                for job in meant:
+                    job.cancelled = True
+                if len(meant) < len(slot.jobs):
+                    continue  # a batch goes on as long as one of its jobs is wanted
+            if meant:
                 self._cancel(slot, cause)
 
     async def close(self) -> None:
         """End the runners. Handlers that do not let themselves be cancelled are left alone."""
         self._ending = self._closed = True
         self._in_flight.forget_waiting()
+        if self._gathering is not None:
+            self._gathering.give_up()
         self._deadlines.stop()
         tasks = [slot.task for slot in self._slots if slot.task is not None]
         for task in tasks:
@@ -139,8 +191,8 @@ class Runners:
     # -- one runner -----------------------------------------------------------
 
     async def _serve(self, slot: Slot) -> None:
-        in_flight, prepare = self._in_flight, self._preparer.prepare
-        next_delivery = in_flight.next
+        in_flight, prepare = self._in_flight, self._prepare
+        next_delivery = in_flight.next if self._share is None else partial(self._share.take, slot)
         clean = copy_context()
         turns = 0
         self._waking = False
@@ -197,14 +249,29 @@ class Runners:
     def _replace(self, slot: Slot) -> None:
         """Let a new runner take over from one that ends."""
         self._slots.discard(slot)
+        if self._share is not None:
+            self._share.release(slot)
         if self._in_flight.waiting and not slot.abandoned:
             self.wake()
         self._abandoned.discard(slot)
 
-    def _broken(self, delivery: Delivery, error: Exception) -> None:
+    def _broken(self, first: Waiting, error: Exception) -> None:
         """A defect, not the handler's; the job must not stay in flight for ever."""
-        job = self._preparer.empty_job(delivery)
-        self._put(verdict.dead(job, "internal error", repr(error)))
+        jobs = first.jobs if isinstance(first, Batch) else [self._preparer.empty_job(first)]
+        for job in jobs:
+            self._put(verdict.dead(job, "internal error", repr(error)))
+
+    def _release(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._put(verdict.released(job))
+
+    def _in_batches(self) -> int:
+        """How many jobs the running batches that had to gather have, over one each."""
+        return sum(
+            len(slot.jobs) - 1
+            for slot in self._slots
+            if slot.jobs and slot.handler is not None and slot.handler.gathers
+        )
 
     def _enter(self, slot: Slot, prepared: Prepared) -> Awaitable[Any]:
         """Call the handler; what is returned is to be awaited."""
@@ -244,6 +311,9 @@ class Runners:
             self._failed(slot, undone(result))  # a forgotten await
             return
         for job in slot.jobs:
+            if job.cancelled:
+                self._put(verdict.cancelled(job, slot.started))
+                continue
             try:
                 self._put(verdict.succeeded(job, slot.started, result, self._keep_results))
             except Exception as error:
@@ -266,6 +336,9 @@ class Runners:
         # something else cancelled.
         if not slot.abandoned and slot.handler is not None:
             for job in slot.jobs:
+                if job.cancelled:
+                    self._put(verdict.cancelled(job, slot.started))
+                    continue
                 self._put(verdict.failed(job, slot.handler, slot.started, error))
         # A task that is to end does, and another one takes over.
         return not (cancelled and slot.task is not None and slot.task.cancelling())
@@ -300,6 +373,8 @@ class Runners:
         slot.deadline = NEVER
         self._slots.discard(slot)
         self._abandoned.add(slot)
+        if self._share is not None:
+            self._share.release(slot)
         for job in slot.jobs:
             self._signals.send(HandlerAbandoned(job))
         if self._in_flight.waiting:
@@ -311,10 +386,12 @@ class Runners:
         for job in slot.jobs:
             if not self._in_flight.holds(job.id, job.attempt):
                 continue  # lost
-            if slot.cause is not Cause.TIMEOUT:
-                self._put(verdict.released(job, slot.started))
-            else:
+            if slot.cause is Cause.TIMEOUT:
                 self._put(verdict.timed_out(job, slot.handler, slot.started))
+            elif job.cancelled:
+                self._put(verdict.cancelled(job, slot.started))
+            else:
+                self._put(verdict.released(job, slot.started))
 
 
 def _forget_cause(slot: Slot) -> None:

@@ -15,9 +15,10 @@ class Settings:
 
     Attributes:
         concurrency: how many handlers run at once, for each group on each stream; a group
-            may have its own number.
+            may have its own number, and streams with weights share it.
         prefetch: how many entries may be in flight beside those that run. In a group that has
-            a handler without retries, none of them waits for a handler.
+            a handler without retries, none of them waits for a handler. Batches that wait may
+            have as many again, or one full batch for each handler.
         lease: seconds without a heartbeat after which an entry counts as stalled.
         result_ttl: seconds for which the record of a finished job is kept; 0 leaves none.
         grace: seconds that running handlers have when the worker stops.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -26,17 +27,25 @@ from streamq.errors import (
 from streamq.server import Clock, Link
 from streamq.signals import Refused, Settled, Signals, Vanished
 from streamq.text import printable
-from streamq.verdict import Outcome, Verdict
+from streamq.verdict import Outcome, Verdict, unsent
 from streamq.wire.keys import GroupKeys
+from streamq.worker.control import Control
+from streamq.worker.fetch import Fetcher
 from streamq.worker.inflight import InFlight
 from streamq.worker.reconnect import Reconnect
-from streamq.worker.settle_call import emitted, settle_call
+from streamq.worker.settle_call import TooLarge, emitted, settle_call, weight
 
 MOST = 500
 """The most verdicts in one call; Lua's ``unpack`` takes a few thousand values."""
 
 FULL = 250
 """Verdicts that are worth one more call while another is in flight: those of a whole read."""
+
+LOSSES = 3
+"""Connections lost at the same large call after which it is not sent again as it is."""
+
+SUSPECT = 1024 * 1024
+"""Bytes of a call at which its size may be the reason: no server's limit is smaller."""
 
 _PARKED = (Outcome.RETRY, Outcome.RELEASED)
 
@@ -49,7 +58,8 @@ class Settler:
             by the owner.
         result_ttl: seconds for which a finished job's record is kept; 0 leaves none.
         clock: how far the server's clock is ahead of ours.
-        parked: called with the seconds until a retry that was parked is due.
+        control: the rules of the group.
+        fetcher: takes what may run next by these rules, and learns of parked retries.
     """
 
     def __init__(
@@ -63,7 +73,8 @@ class Settler:
         clock: Clock,
         reconnect: Reconnect,
         signals: Signals,
-        parked: Callable[[float], None],
+        control: Control,
+        fetcher: Fetcher,
     ) -> None:
         self._keys = keys
         self._stage = f"settle {keys.stream} {keys.group}"
@@ -74,7 +85,8 @@ class Settler:
         self._clock = clock
         self._reconnect = reconnect
         self._signals = signals
-        self._parked = parked
+        self._control = control
+        self._fetcher = fetcher
         self._gathered: list[Verdict] = []
         self._idle: dict[int, asyncio.Future[None]] = {}
         self._enough = inf
@@ -139,27 +151,36 @@ class Settler:
         in_flight = len(self._links) - len(self._idle)
         self._enough = inf if not self._idle else FULL if in_flight else 1
 
-    async def _settle(self, batch: Sequence[Verdict], number: int) -> None:
-        call = settle_call(self._keys, self._consumer, self._record_ttl, self._clock.ahead, batch)
+    async def _settle(self, batch: list[Verdict], number: int) -> None:
+        rules = self._control.rules
+        batch, call = self._call(batch, rules)
+        admits = bool(rules)
         deliveries = [(verdict.job.id, verdict.job.attempt) for verdict in batch]
         self._in_flight[number] = deliveries
 
-        async def send() -> list[Any] | None:
+        losses = 0
+
+        async def send() -> tuple[Sequence[Any], Sequence[Any]] | None:
+            nonlocal losses
             sent = time.monotonic()
             try:
-                reply = await self._run(call, number)
+                reply = await self._run(call, number, admits)
             except GroupNotFound:
                 # The group is gone, and with it every claim to these entries.
-                return [part for i in range(len(batch)) for part in (i + 1, b"")]
-            except OutcomeUnknown:
+                return [part for i in range(len(batch)) for part in (i + 1, b"")], ()
+            except OutcomeUnknown as error:
                 self._in_doubt.update(deliveries)
-                raise
+                self._fetcher.suspect()
+                losses += 1
+                if losses < LOSSES or not await self._too_large(batch, number):
+                    raise
+                return _refused_one(error) if len(batch) == 1 else None
             except (AuthenticationFailed, ServerRefused) as error:
                 if error.passing or not any(map(emitted, batch)):
                     raise
                 # A target out of reach, by the ACL or in another slot of a Cluster, has
                 # the whole call refused: one job must not hold up all others for ever.
-                return [1, f"!emit{error}".encode()] if len(batch) == 1 else None
+                return _refused_one(error) if len(batch) == 1 else None
             self._taken.trip = time.monotonic() - sent
             return reply
 
@@ -168,9 +189,10 @@ class Settler:
             for verdict in batch:
                 await self._settle([verdict], number)
             return
+        refusals, given = reply
         refused = {
             position - 1: why.decode("utf-8", "backslashreplace")  # who holds it may be anybody
-            for position, why in zip(reply[::2], reply[1::2], strict=True)
+            for position, why in zip(refusals[::2], refusals[1::2], strict=True)
         }
         if self._in_doubt:
             refused = {
@@ -181,16 +203,53 @@ class Settler:
             self._in_doubt.difference_update(deliveries)
         self._taken.let_go(deliveries)
         del self._in_flight[number]
+        if given:
+            self._fetcher.give([(id.decode(), fields, count) for id, fields, count in given])
+        self._control.free()
         if refused:
             self._tell_refused(batch, refused)
             batch = [verdict for i, verdict in enumerate(batch) if i not in refused]
         delays = [verdict.delay for verdict in batch if verdict.outcome in _PARKED]
         if delays:
-            self._parked(min(delays))
+            self._fetcher.retries.due_in(min(delays))
         if batch:
             self._signals.send(Settled(batch))
 
-    async def _run(self, call: lua.Call, number: int) -> list[Any]:
+    def _call(self, batch: list[Verdict], rules: str) -> tuple[list[Verdict], lua.Call]:
+        """The call for as much of a batch as it may carry; the rest is for the next one."""
+        try:
+            call, taken = settle_call(
+                self._keys, self._consumer, self._record_ttl, self._clock.ahead, batch,
+                make=self._with_rules(rules, len(batch)) if rules else lua.settle,
+            )  # fmt: skip
+        except TooLarge as error:
+            place = batch.index(error.verdict)
+            batch[place] = unsent(error.verdict, str(error))
+            return self._call(batch, rules)
+        if taken < len(batch):
+            batch, self._gathered = batch[:taken], batch[taken:] + self._gathered
+        return batch, call
+
+    def _with_rules(self, rules: str, count: int) -> Callable[..., lua.Call]:
+        return partial(lua.settle_and_admit, rules, count if self._fetcher.takes else 0)
+
+    async def _too_large(self, batch: Sequence[Verdict], number: int) -> bool:
+        """Whether it seems to be the size of a call that the server does not take.
+
+        It answers a small one, and has closed the connection at this one again and again.
+        """
+        if sum(map(weight, batch)) < SUSPECT:
+            return False
+        try:
+            await self._links[number].call("PING")
+        except ServerUnavailable:
+            return False
+        return True
+
+    async def _run(
+        self, call: lua.Call, number: int, admits: bool
+    ) -> tuple[Sequence[Any], Sequence[Any]]:
+        """What was refused, and what may run next."""
         try:
             reply: list[Any] = await self._links[number].run(call)
         except ServerUnavailable as error:
@@ -198,7 +257,7 @@ class Settler:
                 raise
             # There may be no room for one more client: the first connection does as well.
             reply = await self._links[0].run(call)
-        return reply
+        return (reply[0], reply[1]) if admits else (reply, ())
 
     def _tell_refused(self, batch: Sequence[Verdict], refused: dict[int, str]) -> None:
         for i, why in refused.items():
@@ -207,7 +266,7 @@ class Settler:
                 job_ids = [verdict.job.id]
                 self._signals.send(Vanished(self._keys.stream, self._keys.group, job_ids))
             elif why.startswith("!emit"):
-                self.put(_unsent(verdict, why.removeprefix("!emit")))
+                self.put(unsent(verdict, why.removeprefix("!emit")))
                 self._taken.hold(verdict.job.id, verdict.job.attempt)
             else:
                 self._signals.send(Refused(verdict, printable(why.removeprefix("="))))
@@ -221,12 +280,6 @@ def _applied(verdict: Verdict, why: str) -> bool:
     return why == ""
 
 
-def _unsent(verdict: Verdict, why: str) -> Verdict:
-    """The verdict on a job whose events could not be written: dead, and it says why."""
-    targets = ", ".join(sorted({event.stream for event in verdict.job.emitted or ()}))
-    verdict.job.emitted = None
-    dead = Verdict(verdict.job, Outcome.DEAD, verdict.started, verdict.finished)
-    dead.reason = "emit failed"
-    why = printable(why, 300) or f"one of the keys {targets} is not a stream"
-    dead.error = f"an event could not be written: {why}"
-    return dead
+def _refused_one(error: Exception) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The reply to a call of a single verdict whose events cannot be written."""
+    return (1, f"!emit{error}".encode()), ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from streamq import lua
@@ -15,20 +15,39 @@ from streamq.wire.keys import GroupKeys
 if TYPE_CHECKING:
     from streamq.job import Emitted
 
+MOST_BYTES = 8 * 1024 * 1024
+"""Bytes of events and results that one call takes; a single verdict may have more."""
+
+TOO_LARGE = 64 * 1024 * 1024
+"""Bytes that the events of one job may take."""
+
 FOREVER = 1e10
 """Seconds that a retry may be put off: some 300 years."""
 
 Words = tuple[Arg, ...]
 
-_STATES = {Outcome.SUCCEEDED: "succeeded", Outcome.EXPIRED: "expired"}
+_STATES = {
+    Outcome.SUCCEEDED: "succeeded",
+    Outcome.EXPIRED: "expired",
+    Outcome.CANCELLED: "cancelled",
+}
 _ACK: Words = ("s", 1)
 _SUCCEEDED = Outcome.SUCCEEDED  # Python 3.11 is slow to look a member up
 
 
+class TooLarge(Exception):
+    """The events of one job are more than a call may carry."""
+
+    def __init__(self, verdict: Verdict, size: int) -> None:
+        super().__init__(f"they take {size:,} bytes, and those of one job may take {TOO_LARGE:,}")
+        self.verdict = verdict
+
+
 def settle_call(
-    keys: GroupKeys, consumer: str, record_ttl: int, ahead: float, batch: Sequence[Verdict]
-) -> lua.Call:
-    """The call that applies a batch of verdicts.
+    keys: GroupKeys, consumer: str, record_ttl: int, ahead: float, batch: Sequence[Verdict],
+    make: Callable[..., lua.Call] = lua.settle,
+) -> tuple[lua.Call, int]:  # fmt: skip
+    """The call that applies a batch of verdicts, or as many of them as it may carry.
 
     Those that follow each other and are alike share their head.
 
@@ -36,6 +55,13 @@ def settle_call(
         record_ttl: how long status records are kept, ms; 0 leaves none.
         ahead: seconds by which the server's clock is ahead of ours: times in records are the
             server's, as those in entry IDs are.
+        make: makes the call; that of a group with rules also lets others run.
+
+    Returns:
+        The call, and how many verdicts of the batch it applies: at least one.
+
+    Raises:
+        TooLarge: one of the verdicts could never be sent.
     """
     more_keys: list[str] = []
     pairs: list[Arg] = []
@@ -43,11 +69,17 @@ def settle_call(
     job_prefix = keys.job_prefix
     run: Words = ()
     count, count_at = 0, 0
+    taken, size = 0, 0
     for verdict in batch:
         job = verdict.job
-        pairs += (job.id, job.attempt)
         head, words, recorded = _words(verdict, record_ttl, ahead)
         if head != run or not head or job.emitted:
+            own = weight(verdict)
+            if own > TOO_LARGE:
+                raise TooLarge(verdict, own)
+            size += own
+            if size > MOST_BYTES and taken:
+                break
             if run:
                 verdicts[count_at] = count
             for event in emitted(verdict):
@@ -55,14 +87,21 @@ def settle_call(
                 more_keys.append(event.stream)
             run, count, count_at = head, 0, len(verdicts) + 1
             verdicts += head
+        taken += 1
         count += 1
+        pairs += (job.id, job.attempt)
         if words:
             verdicts += words
             if recorded:
                 more_keys.append(job_prefix + job.id)
     if run:
         verdicts[count_at] = count
-    return lua.settle(keys, consumer, record_ttl, len(batch), more_keys, pairs, verdicts)
+    return make(keys, consumer, record_ttl, taken, more_keys, pairs, verdicts), taken
+
+
+def weight(verdict: Verdict) -> int:
+    """About how many bytes a verdict sends, beside what every one does."""
+    return len(verdict.result) + sum(event.size for event in emitted(verdict))
 
 
 def emitted(verdict: Verdict) -> Sequence[Emitted]:
@@ -80,7 +119,7 @@ def _words(verdict: Verdict, record_ttl: int, ahead: float) -> tuple[Words, Word
         What it may share with those that follow, the rest, and whether it has a record.
     """
     job, outcome = verdict.job, verdict.outcome
-    if outcome is _SUCCEEDED or outcome is Outcome.EXPIRED:
+    if outcome in _STATES:
         # A first delivery has left no record that would have to go.
         if record_ttl or job.attempt > 1:
             return _record(verdict, ahead)

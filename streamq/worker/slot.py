@@ -17,6 +17,7 @@ class Cause(Enum):
     TIMEOUT = "timeout"
     LEASE_LOST = "lease lost"
     SHUTDOWN = "shutdown"
+    CANCELLED = "cancelled"
 
 
 class Slot:

@@ -6,21 +6,26 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
 from streamq.errors import ConfigError, StreamqError
+from streamq.flow.rules import NO_RULES, Rules
 from streamq.handlers.table import Handlers
+from streamq.limits import MAX_WEIGHT
+from streamq.produce.periodic import Schedule
 from streamq.server import Server
 from streamq.signals import Leaving, Observer, Signals, Stopping
+from streamq.text import printable
 from streamq.worker.budget import Budget
 from streamq.worker.consumer import Consumer
 from streamq.worker.executors import Executors
 from streamq.worker.reconnect import Reconnect
 from streamq.worker.settings import Settings
+from streamq.worker.shares import Share, Shares
 from streamq.worker.shutdown import stop_on_signals
 
 BURST_POLL = 0.05
@@ -33,12 +38,19 @@ class Subscription:
 
     Attributes:
         concurrency: how many of its handlers run at once; ``None`` for the worker's number.
+        rules: which of its jobs may run at the same time, and how fast.
+        schedules: the periodic jobs that are in the code beside these handlers.
+        weight: its share of these, which it has in common with the group's other streams;
+            ``None`` where each stream has its own.
     """
 
     stream: str
     group: str
     handlers: Handlers
     concurrency: int | None = None
+    rules: Rules = NO_RULES
+    schedules: Sequence[Schedule] = ()
+    weight: int | None = None
 
 
 class Worker:
@@ -51,6 +63,8 @@ class Worker:
         observers: called with each signal of what happens.
         burst: stop when no group has anything left queued, retrying or pending.
         max_jobs: stop after this many deliveries.
+        strict: let the streams of a group share its slots, in the order given: a lower one only
+            when the higher ones have nothing.
         lifespan: entered before the first job and left after the last.
 
     Raises:
@@ -66,10 +80,11 @@ class Worker:
         observers: Sequence[Observer] = (),
         burst: bool = False,
         max_jobs: int | None = None,
+        strict: bool = False,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
     ) -> None:
         settings = settings or Settings()
-        _check(subscriptions, max_jobs)
+        _check(subscriptions, max_jobs, strict)
         self.server = server
         self.settings = settings
         self.name = consumer_name()
@@ -85,11 +100,14 @@ class Worker:
         self.consumers = [
             Consumer(
                 server, subscription.stream, subscription.group, self.name,
-                handlers=subscription.handlers, concurrency=concurrency, settings=settings,
-                executors=executors, budget=budget, reconnect=reconnect,
-                signals=self._signals, fatal=self._fail,
+                handlers=subscription.handlers, rules=subscription.rules, concurrency=concurrency,
+                settings=settings, executors=executors, budget=budget, reconnect=reconnect,
+                signals=self._signals, fatal=self._fail, schedules=subscription.schedules,
+                share=share,
             )
-            for subscription, concurrency in zip(subscriptions, at_once, strict=True)
+            for subscription, concurrency, share in zip(
+                subscriptions, at_once, _shares(subscriptions, at_once, strict), strict=True
+            )
         ]  # fmt: skip
 
     async def run(self, *, signals: bool = False) -> None:
@@ -162,11 +180,20 @@ class Worker:
         for consumer in self.consumers:
             consumer.stop()
 
+    async def _hurry_batches(self) -> None:
+        """Hand batches over that can get no more jobs: nothing else is left here to do."""
+        if not any(consumer.runners.gathered for consumer in self.consumers):
+            return
+        if all([await consumer.only_gathers() for consumer in self.consumers]):
+            for consumer in self.consumers:
+                consumer.runners.hand_over()
+
     async def _watch_burst(self) -> None:
         while True:
             await anyio.sleep(BURST_POLL)
             finished = self._finished
             try:
+                await self._hurry_batches()
                 idle = all([await consumer.idle() for consumer in self.consumers])
             except StreamqError:
                 continue  # the stages wait for the server, and so does this
@@ -183,8 +210,67 @@ def consumer_name() -> str:
     return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-def _check(subscriptions: Sequence[Subscription], max_jobs: int | None) -> None:
+def check_found(
+    found: Sequence[Subscription], groups: Sequence[str], streams: Sequence[str]
+) -> None:
+    """Check that an app has handlers for all groups and streams asked for.
+
+    Raises:
+        ConfigError: for one of them it has none, or none at all.
+    """
+    for what, wanted, known in (
+        ("group", groups, {subscription.group for subscription in found}),
+        ("stream", streams, {subscription.stream for subscription in found}),
+    ):
+        missing = [name for name in wanted if name not in known]
+        if missing:
+            raise ConfigError(f"the app has no handler for the {what} {missing[0]!r}")
+    if not found:
+        raise ConfigError("the app has no handlers: register one with @app.handler(...)")
+
+
+def weighted(
+    subscriptions: Sequence[Subscription], streams: Sequence[str] | Mapping[str, int]
+) -> list[Subscription]:
+    """The subscriptions with the weights of their streams.
+
+    Args:
+        streams: stream → weight, or streams without weights.
+    """
+    if not isinstance(streams, Mapping):
+        return list(subscriptions)
+    return [replace(one, weight=streams[one.stream]) for one in subscriptions]
+
+
+def _shares(
+    subscriptions: Sequence[Subscription], at_once: Sequence[int], strict: bool
+) -> list[Share | None]:
+    """The share that each has of its group's slots; ``None`` where each stream has its own."""
+    found: list[Share | None] = [None] * len(subscriptions)
+    if not strict and all(one.weight is None for one in subscriptions):
+        return found
+    for group in dict.fromkeys(one.group for one in subscriptions):
+        places = [i for i, one in enumerate(subscriptions) if one.group == group]
+        weights = [subscriptions[i].weight or 1 for i in places]
+        shares = Shares(at_once[places[0]], weights, strict=strict)
+        for i, share in zip(places, shares.members, strict=True):
+            found[i] = share
+    return found
+
+
+def _check(subscriptions: Sequence[Subscription], max_jobs: int | None, strict: bool) -> None:
     if not subscriptions:
         raise ConfigError("nothing to consume: give a stream and a group, or an app with handlers")
     if max_jobs is not None and max_jobs < 1:
         raise ConfigError(f"max_jobs={max_jobs}: give one or more")
+    weights = {one.stream: one.weight for one in subscriptions if one.weight is not None}
+    for stream, weight in weights.items():
+        if not isinstance(weight, int) or not 1 <= weight <= MAX_WEIGHT:
+            raise ConfigError(
+                f"the stream {printable(stream)}: weight {weight!r}: "
+                f"give a whole number, 1 to {MAX_WEIGHT:,}"
+            )
+    if weights and len(weights) < len({one.stream for one in subscriptions}):
+        raise ConfigError("some streams have a weight and some have none: give each one")
+    if weights and strict:
+        raise ConfigError("strict=True goes by the order of the streams: leave out their weights")

@@ -199,7 +199,7 @@ def test_debug_logs_where_a_handler_failed(worker: Start, client: redis.Redis) -
 
     err = worker("--burst", "--log-level", "debug").end().err
 
-    assert 'worker.py", line 18, in fail\n' in err
+    assert 'worker.py", line 20, in fail\n' in err
     assert "\x1b" not in err
 
 

@@ -50,7 +50,7 @@ def lines(result: Result) -> list[str]:
 def test_a_line_a_job_when_piped(streamq: Streamq, three: list[str]) -> None:
     title, first, second, third, blank, *summary = lines(streamq("pending"))
     assert title.split() == [
-        "JOB", "GROUP", "TYPE", "STATE", "ATTEMPT", "IDLE", "NEXT", "ATTEMPT",
+        "JOB", "GROUP", "TYPE", "STATE", "ATTEMPT", "IDLE", "WAITS", "FOR",
         "CONSUMER", "ERROR", "DATA",
     ]  # fmt: skip
     assert first.startswith(f"{three[0]}  images  resize  retrying  1")

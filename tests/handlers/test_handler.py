@@ -512,3 +512,29 @@ def test_a_batch_handler_gets_jobs_and_binds_nothing() -> None:
     assert made.batch == 10
     job = job_with(b"not json")
     assert made.bind(job) == ((job,), {})
+
+
+def test_the_rules_of_a_batch() -> None:
+    def handler(jobs: list[Job]) -> None: ...
+
+    plain = make_handler("t", handler, batch=10)
+    assert (plain.batch_wait, plain.batch_by_key, plain.gathers) == (0.0, False, False)
+    assert make_handler("t", handler, batch=10, batch_wait=2.0).gathers
+    assert make_handler("t", handler, batch=10, batch_by_key=True).gathers
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"batch_wait": 2.0}, r"batch_wait=2\.0 is for batches: give batch="),
+        ({"batch_by_key": True}, "batch_by_key=True is for batches: give batch="),
+        ({"batch": 5, "batch_wait": -1}, "batch_wait=-1: give seconds, zero or more"),
+        ({"batch": 5, "batch_wait": float("inf")}, "batch_wait=inf: give seconds"),
+        ({"batch": 5, "batch_wait": float("nan")}, "batch_wait=nan: give seconds"),
+    ],
+)
+def test_rules_of_a_batch_that_cannot_be(rules: dict[str, Any], said: str) -> None:
+    def handler(jobs: list[Job]) -> None: ...
+
+    with pytest.raises(ConfigError, match=said):
+        make_handler("t", handler, **rules)

@@ -32,8 +32,8 @@ def test_who_holds_it_and_what_is_in_it(group: Group, client: redis.Redis) -> No
     assert first[0] == second[0] == "a"
     assert first[1] < 5000 <= second[1]
     assert (first[2:], second[2:]) == (
-        [1, "", "", ["type", "t", "data", '{"n":0}'], ""],
-        [1, "", "", ["type", "t", "data", '{"n":1}'], ""],
+        [1, "", "", ["type", "t", "data", '{"n":0}'], "", "", 0],
+        [1, "", "", ["type", "t", "data", '{"n":1}'], "", "", 0],
     )
 
 
@@ -41,7 +41,7 @@ def test_a_parked_one_has_its_time_and_its_error(group: Group, client: redis.Red
     [id] = add(client)
     group.read("a")
     group.park(id, delay=60_000)
-    now, [[holder, _, count, due, error, _, allowed]] = peek(group, id)
+    now, [[holder, _, count, due, error, _, allowed, *_]] = peek(group, id)
     assert (holder, count, error, allowed) == (PARKED, 1, "oops", "4")
     assert 0 < float(due) - now <= 60_000
 

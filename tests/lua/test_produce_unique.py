@@ -29,7 +29,7 @@ def produce(
 
 
 def promote(client: redis.Redis) -> None:
-    _, *found = run(client, lua.due(KEYS, 100))
+    found = run(client, lua.due(KEYS, 100))[3:]
     pairs = [(a.encode(), b.encode()) for a, b in zip(found[::2], found[1::2], strict=True)]
     run(client, lua.promote(KEYS, pairs, HOUR))
 

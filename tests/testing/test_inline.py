@@ -135,3 +135,14 @@ async def test_a_whole_app() -> None:
     assert inline.handled == done
     with pytest.raises(ConfigError):
         await inline.produce("order", stream="nowhere")
+
+
+async def test_a_batch_of_one_waits_for_no_more() -> None:
+    app = App("redis://localhost:1")
+
+    @app.handler("row", batch=500, batch_wait=3600.0, batch_by_key=True)
+    async def insert(jobs: list[Job]) -> int:
+        return len(jobs)
+
+    done = await testing.handle(app, "row", {"n": 1}, key="k")
+    assert (done.outcome, done.result) == (Outcome.SUCCEEDED, 1)

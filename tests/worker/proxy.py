@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from math import inf
 from pathlib import Path
 from shutil import rmtree
 
@@ -40,6 +41,8 @@ class Proxy:
     def __init__(self, target: Path, path: Path) -> None:
         self.target, self.path = target, path
         self.lost = asyncio.Event()
+        self.most_bytes = inf
+        """Of what is sent before a reply comes; at more, the connection breaks."""
         self._lose: Wish | None = None
         self._times = 0
         self._held: list[Held] = []
@@ -79,9 +82,14 @@ class Proxy:
         server_reader, server_writer = await asyncio.open_unix_connection(str(self.target))
         losing = asyncio.Event()
         holding: list[Held] = []
+        unanswered = 0
 
         async def there() -> None:
+            nonlocal unanswered
             while sent := await reader.read(65536):
+                unanswered += len(sent)
+                if unanswered > self.most_bytes:
+                    return
                 if (held := self._next_held(sent)) is not None:
                     holding.append(held)
                 if self._times and self._lose is not None and self._lose(sent):
@@ -90,7 +98,9 @@ class Proxy:
                 server_writer.write(sent)
 
         async def back() -> None:
+            nonlocal unanswered
             while replied := await server_reader.read(65536):
+                unanswered = 0
                 if losing.is_set():
                     self.lost.set()
                     return

@@ -11,14 +11,20 @@ import anyio
 import pytest
 import redis
 
+from streamq.flow.rules import NO_RULES
+from streamq.handlers.table import Handlers
 from streamq.job import Emitted, Job
 from streamq.server import Clock, Link, Server
 from streamq.signals import Refused, Signals
 from streamq.verdict import Outcome, Verdict
 from streamq.wire.keys import PARKED, group_keys
+from streamq.worker.budget import Budget
+from streamq.worker.control import Control
+from streamq.worker.fetch import Fetcher
 from streamq.worker.inflight import InFlight
 from streamq.worker.reconnect import Reconnect
 from streamq.worker.settle import Settler
+from streamq.worker.sources import Context
 from tests.lua.support import ids_of, raw_entries
 from tests.servers import RedisServer
 from tests.worker.support import Watch
@@ -45,9 +51,30 @@ def make_settler(
     links: Sequence[Link], in_flight: InFlight, result_ttl: float, watch: Watch
 ) -> Settler:
     signals = Signals([watch])
+    reconnect, control = Reconnect(signals), Control(NO_RULES)
+    context = Context(
+        KEYS,
+        "me",
+        links[0],
+        in_flight,
+        Handlers([]),
+        30.0,
+        control,
+        signals,
+        alive=lambda: True,
+        cancel=lambda ids: None,
+    )
+    fetcher = Fetcher(
+        context,
+        budget=Budget(),
+        reconnect=reconnect,
+        wake=lambda: None,
+        release=lambda: None,
+        no_more=lambda: None,
+    )
     return Settler(
         KEYS, "me", links=links, in_flight=in_flight, result_ttl=result_ttl, clock=Clock(),
-        reconnect=Reconnect(signals), signals=signals, parked=lambda delay: None,
+        reconnect=reconnect, signals=signals, control=control, fetcher=fetcher,
     )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """``streamq consume``: a worker, for an App, a program, or just to see the jobs.
 
-``options`` is what a person may say, ``plan`` what it comes to, ``work`` does it in one process,
-``processes`` in several, each with its ``place``, both after ``start``; ``printing``, ``logs``
-and ``tally`` are what is shown.
+``options`` is what a person may say, ``streams`` reads one of them, ``plan`` is what it comes to,
+``work`` does it in one process, ``processes`` in several, each with its ``place``, both after
+``start``; ``printing``, ``logs`` and ``tally`` are what is shown.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ def register(app: Family) -> None:
             "streamq consume --app worker:app",
             "streamq consume --exec 'convert -resize 256 -- {file} thumbnails/{@id}.png'",
             "streamq consume --group audit --burst",
+            "streamq consume --app worker:app --stream urgent:9 --stream jobs:1",
         ),
     )(consume)
 

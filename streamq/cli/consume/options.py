@@ -68,11 +68,20 @@ class ConsumeOptions:
             "--stream",
             "-s",
             metavar="NAME",
-            help="The stream; may be repeated. [default: those of the App, else jobs]",
+            help="The stream; may be repeated, with weights: urgent:9 and jobs:1 share the "
+            "concurrency nine to one. [default: those of the App, else jobs]",
             show_default=False,
             complete=from_server("streams"),
         ),
     ] = None
+    strict: Annotated[
+        bool,
+        Option(
+            "--strict",
+            help="Let the streams share the concurrency in the order given: a lower one only when "
+            "the higher ones have nothing.",
+        ),
+    ] = False
     concurrency: Annotated[
         int | None,
         Option(

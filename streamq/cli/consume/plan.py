@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from streamq.app import App
 from streamq.cli.connection import connect, start_embedded
 from streamq.cli.consume.printing import printing_handler
+from streamq.cli.consume.streams import read_streams
 from streamq.cli.loading import find_app
 from streamq.errors import ConfigError
 from streamq.limits import CONCURRENCY, DEFAULT_GROUP, DEFAULT_STREAM, METRICS_PORT, RETRIES
-from streamq.worker import Handlers, Settings, Subscription, Worker
+from streamq.worker import Handlers, Settings, Subscription, Worker, weighted
 
 if TYPE_CHECKING:
     from streamq.cli.consume.options import ConsumeOptions
@@ -32,7 +33,8 @@ class Plan:
     Attributes:
         url: the server's; ``None`` for the App's own, or the default.
         groups: only these, or with a handler these; empty for the App's own, or the default.
-        streams: likewise.
+        streams: likewise; with weights, stream → weight.
+        strict: whether they share the slots in their order.
         work: the App whose handlers run, or the handler for every job.
         prints: whether that handler only prints.
         burst: whether to stop when nothing is left.
@@ -44,7 +46,8 @@ class Plan:
 
     url: str | None
     groups: Sequence[str]
-    streams: Sequence[str]
+    streams: Sequence[str] | Mapping[str, int]
+    strict: bool
     work: App | Handler
     prints: bool
     settings: Settings
@@ -73,13 +76,15 @@ class Plan:
             ConfigError: the App has no handlers for them.
         """
         if isinstance(self.work, App):
-            return self.work.subscriptions(self.groups, self.streams)
+            found = self.work.subscriptions(self.groups, list(self.streams))
+            return weighted(found, self.streams)
         handlers = Handlers([self.work])
-        return [
+        found = [
             Subscription(stream, group, handlers)
             for stream in dict.fromkeys(self.streams or [DEFAULT_STREAM])
             for group in dict.fromkeys(self.groups or [DEFAULT_GROUP])
         ]
+        return weighted(found, self.streams)
 
     def worker(
         self,
@@ -90,11 +95,12 @@ class Plan:
         """A worker for one process."""
         if isinstance(self.work, App):
             return self.work.worker(
-                groups=self.groups, streams=self.streams, settings=self.settings,
-                observers=observers, burst=self.burst, max_jobs=self.max_jobs,
+                groups=self.groups, streams=self.streams, strict=self.strict,
+                settings=self.settings, observers=observers, burst=self.burst,
+                max_jobs=self.max_jobs,
             )  # fmt: skip
         return Worker(
-            server, subscriptions, settings=self.settings,
+            server, subscriptions, settings=self.settings, strict=self.strict,
             observers=observers, burst=self.burst, max_jobs=self.max_jobs,
         )  # fmt: skip
 
@@ -130,7 +136,8 @@ def make_plan(options: ConsumeOptions, output: Output, *, url: str | None) -> Pl
     return Plan(
         url=url,
         groups=options.groups or [],
-        streams=options.streams or [],
+        streams=read_streams(options.streams or [], strict=options.strict),
+        strict=options.strict,
         work=work,
         prints=prints,
         settings=Settings(

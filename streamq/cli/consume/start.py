@@ -36,10 +36,11 @@ def announce(
     plan: Plan, server: Server, subscriptions: Sequence[Subscription], metrics: Metrics | None
 ) -> None:
     """Log what is consumed, from where."""
-    what = ", ".join(f"{printable(s.stream)} as {s.group}" for s in subscriptions)
+    what = ", ".join(map(_named, subscriptions))
     _log.info(
-        "Consuming %s from %s, %d at once%s%s",
+        "Consuming %s%s from %s, %d at once%s%s",
         what,
+        ", in this order," if plan.strict else "",
         "the embedded server" if server.embedded else server.where,
         plan.settings.concurrency,
         f" in each of {plan.processes} processes" if plan.processes > 1 else "",
@@ -50,3 +51,8 @@ def announce(
             "No --app and no --exec: each job is printed and done with (it counts as succeeded); "
             "to look without taking jobs: streamq pending"
         )
+
+
+def _named(one: Subscription) -> str:
+    weight = "" if one.weight is None else f" (weight {one.weight})"
+    return f"{printable(one.stream)} as {one.group}{weight}"

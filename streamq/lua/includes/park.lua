@@ -3,6 +3,9 @@
 -- the delivery count is set. Returns whether the entry still exists.
 local PARKED = '~retry'
 
+-- The consumer of those that flow control holds back.
+local HELD = '~held'
+
 local function park(stream, retry, group, id, due, count)
     local claimed
     if count then

@@ -77,7 +77,9 @@ def families(backlogs: Backlogs, *, up: bool) -> Iterator[Metric]:
     for place, backlog in backlogs.items():
         gauges["job_queue_length"].add_metric(place, backlog.queued)
         gauges["job_pending"].add_metric(place, backlog.pending)
-        gauges["job_in_progress"].add_metric(place, max(backlog.pending - backlog.retrying, 0))
+        gauges["job_in_progress"].add_metric(
+            place, max(backlog.pending - backlog.retrying - backlog.held, 0)
+        )
         gauges["job_oldest_seconds"].add_metric(place, backlog.oldest)
         gauges["job_consumers"].add_metric(place, backlog.consumers)
         if backlog.dead_letters is not None:

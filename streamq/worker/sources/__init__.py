@@ -7,13 +7,30 @@ A new kind of delivery is a class with the two members of :class:`Source`, and a
 from __future__ import annotations
 
 from streamq.worker.sources.context import Context
+from streamq.worker.sources.held import HeldJobs
 from streamq.worker.sources.retries import DueRetries
 from streamq.worker.sources.source import Source
 from streamq.worker.sources.stalled import StalledEntries
+from streamq.worker.sources.state import StateOfGroup
+from streamq.worker.sources.ticks import Ticks
 
-__all__ = ["Context", "DueRetries", "Source", "StalledEntries", "all_sources"]
+__all__ = [
+    "Context", "DueRetries", "HeldJobs", "Source", "StalledEntries",
+    "StateOfGroup", "Ticks", "all_sources", "gives_nothing",
+]  # fmt: skip
 
 
-def all_sources(context: Context, retries: DueRetries) -> list[Source]:
+def all_sources(context: Context, retries: DueRetries, ticks: Ticks) -> list[Source]:
     """Every source, in the order in which they are asked."""
-    return [retries, StalledEntries(context)]
+    return [
+        StateOfGroup(context), ticks, retries,
+        StalledEntries(context), HeldJobs(context),
+    ]  # fmt: skip
+
+
+def gives_nothing(source: Source) -> bool:
+    """Whether a source is asked although the group is paused, or there is no room.
+
+    It gives nothing to handle.
+    """
+    return isinstance(source, StateOfGroup | Ticks)

@@ -10,13 +10,12 @@ from streamq.worker.inflight import Delivery
 
 
 class Source(Protocol):
-    """One way by which deliveries come to a consumer.
+    """One way by which deliveries come to a consumer."""
 
-    Attributes:
-        next_at: when it is to be asked next, by the event loop's clock.
-    """
-
-    next_at: float
+    @property
+    def next_at(self) -> float:
+        """When it is to be asked next, by the event loop's clock."""
+        ...
 
     async def take(self, room: int) -> Sequence[Delivery]:
         """What there is now, up to ``room`` deliveries, claimed for this consumer.

@@ -1,0 +1,1 @@
+"""Flow control of a group: order, concurrency, rates; what an operator has set."""

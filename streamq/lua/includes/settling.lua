@@ -1,0 +1,192 @@
+-- The body of the scripts that settle; `settle.lua` has the form of their arguments.
+--
+-- FIRST_KEY says where the keys of the verdicts begin. What it leaves behind: `refused`, as it is
+-- to be returned, and the IDs of `acked` and `parked` entries.
+--@include fence
+--@include remove
+--@include clock
+--@include dead_letter
+--@include park
+
+local stream, retry, dlq, cancelled = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local group, consumer, keep_ms, n = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local bad = wrong_type(retry, 'zset') or wrong_type(dlq, 'stream')
+if bad then
+    return bad
+end
+
+local ids, deliveries = {}, {}
+for i = 1, n do
+    ids[i] = ARGV[3 + 2 * i]
+    deliveries[i] = ARGV[4 + 2 * i]
+end
+local others = strangers(stream, group, consumer, ids, deliveries)
+
+local refused, acked, parked = {}, {}, {}
+local groups, now
+local arg, key = 5 + 2 * n, FIRST_KEY
+
+local function refuse(position, why)
+    refused[#refused + 1] = position
+    refused[#refused + 1] = why
+end
+
+local function refuse_stranger(position)
+    refuse(position, others[position] == '' and '' or '=' .. others[position])
+end
+
+local function keep(record, delivery, state, type, data, started, finished)
+    if delivery ~= '1' then
+        redis.pcall('DEL', record) -- what an earlier, failed delivery left
+    end
+    if keep_ms > 0 then
+        redis.pcall(
+            'HSET', record, 'state', state, 'type', type, 'data', data,
+            'attempts', delivery, 'started_at', started, 'finished_at', finished
+        )
+        redis.pcall('PEXPIRE', record, ARGV[3])
+    end
+end
+
+local i = 0
+while i < n do
+    i = i + 1
+    local id, events, targets_fit = ids[i], nil, true
+    while ARGV[arg] == 'e' do
+        local size = tonumber(ARGV[arg + 1])
+        events = events or {}
+        events[#events + 1] = { KEYS[key], arg + 2, arg + 1 + size }
+        targets_fit = targets_fit and is_a(KEYS[key], 'stream')
+        arg, key = arg + 2 + size, key + 1
+    end
+    local ours = others[i] == nil
+    if not ours then
+        refuse_stranger(i)
+    elseif not targets_fit then
+        refuse(i, '!emit')
+        ours = false
+    end
+    if ours and events then
+        for j, event in ipairs(events) do
+            -- An error that stopped the script would leave the events of other jobs
+            -- behind, and do so again each time the batch is sent.
+            local written = redis.pcall('XADD', event[1], '*', unpack(ARGV, event[2], event[3]))
+            if type(written) ~= 'string' then
+                for undone = 1, j - 1 do
+                    redis.call('XDEL', events[undone][1], events[undone].id)
+                end
+                refuse(i, '!emit' .. written.err)
+                ours = false
+                break
+            end
+            event.id = written
+        end
+    end
+    local verdict = ARGV[arg]
+    if verdict == 's' then
+        if ours then
+            acked[#acked + 1] = id
+        end
+        for _ = 2, tonumber(ARGV[arg + 1]) do
+            i = i + 1
+            if others[i] == nil then
+                acked[#acked + 1] = ids[i]
+            else
+                refuse_stranger(i)
+            end
+        end
+        arg = arg + 2
+    elseif verdict == 'S' then
+        local last, state, type = i + ARGV[arg + 1] - 1, ARGV[arg + 2], ARGV[arg + 3]
+        arg = arg + 4
+        while true do
+            if ours then
+                keep(
+                    KEYS[key], deliveries[i], state, type,
+                    ARGV[arg], ARGV[arg + 1], ARGV[arg + 2]
+                )
+                acked[#acked + 1] = ids[i]
+            end
+            arg, key = arg + 3, key + 1
+            if i == last then
+                break
+            end
+            i = i + 1
+            ours = others[i] == nil
+            if not ours then
+                refuse_stranger(i)
+            end
+        end
+    elseif verdict == 'R' then
+        if ours then
+            keep(KEYS[key], deliveries[i], unpack(ARGV, arg + 1, arg + 5))
+            if keep_ms > 0 and ARGV[arg + 6] ~= '' then
+                redis.pcall('HSET', KEYS[key], 'result', ARGV[arg + 6])
+            end
+            if keep_ms > 0 and ARGV[arg + 7] ~= '' then
+                redis.pcall('HSET', KEYS[key], 'note', ARGV[arg + 7])
+            end
+            acked[#acked + 1] = id
+        end
+        arg, key = arg + 8, key + 1
+    elseif verdict == 'r' then
+        if ours then
+            now = now or now_ms()
+            local delay, record = tonumber(ARGV[arg + 1]), KEYS[key]
+            if redis.call('SISMEMBER', cancelled, id) == 1 then
+                keep(KEYS[key], deliveries[i], 'cancelled', '', '', now, now)
+                acked[#acked + 1] = id
+            elseif park(stream, retry, group, id, now + delay) then
+                parked[#parked + 1] = id
+                redis.pcall(
+                    'HSET', record, 'error', ARGV[arg + 2], 'failed_at', now,
+                    'deliveries', ARGV[arg + 3]
+                )
+                redis.pcall('PEXPIRE', record, delay + 86400000)
+            else
+                refuse(i, '!deleted')
+            end
+        end
+        arg, key = arg + 4, key + 1
+    elseif verdict == 'd' then
+        if ours then
+            dead_letter(stream, dlq, id, deliveries[i], consumer, ARGV[arg + 1], ARGV[arg + 2])
+            redis.pcall('DEL', KEYS[key])
+            acked[#acked + 1] = id
+        end
+        arg, key = arg + 3, key + 1
+    elseif verdict == 'b' then
+        arg = arg + 1
+        if ours then
+            now = now or now_ms()
+            local count = math.max(tonumber(deliveries[i]) - 1, 0)
+            if redis.call('SISMEMBER', cancelled, id) == 1 then
+                acked[#acked + 1] = id
+            elseif not park(stream, retry, group, id, now, count) then
+                refuse(i, '!deleted')
+            end
+        end
+    elseif verdict == 'f' then
+        if ours then
+            groups = groups or groups_of(stream)
+            local known = false
+            for _, other in ipairs(groups) do
+                known = known or other.name == ARGV[arg + 1]
+            end
+            if not known and #redis.call('XRANGE', stream, id, id) == 1 then
+                -- It goes at once: the other groups are not to make a dead letter of it too.
+                dead_letter(stream, dlq, id, deliveries[i], consumer, 'no such group',
+                    'the entry is for the group ' .. ARGV[arg + 1] .. ', which does not exist')
+                redis.call('XDEL', stream, id)
+            end
+            acked[#acked + 1] = id
+        end
+        arg = arg + 2
+    end
+end
+
+if #acked > 0 then
+    redis.call('XACK', stream, group, unpack(acked))
+    remove_settled(stream, groups or groups_of(stream), group, acked)
+end

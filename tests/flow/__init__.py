@@ -1,0 +1,1 @@
+"""Order, concurrency, rates: what a group asks of flow control."""
