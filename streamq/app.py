@@ -8,6 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
+from streamq.app_results import AppResults
 from streamq.codec import Codec
 from streamq.errors import ConfigError
 from streamq.flow.rules import OnFailure, Rules, merged
@@ -16,7 +17,7 @@ from streamq.handlers.handler import ANY, Handler
 from streamq.job import job_class
 from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, MAX_PAYLOAD, REPLICA_TIMEOUT
 from streamq.middleware import Middleware, ProduceMiddleware
-from streamq.new_job import Enqueued, NewJob, OnConflict, Options, UniqueUntil
+from streamq.new_job import AlreadyEnqueued, Enqueued, NewJob, OnConflict, Options, UniqueUntil
 from streamq.option_checks import refuse_options
 from streamq.priorities import Priorities
 from streamq.process.eventloop import run_async
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from streamq.event import Event
 
 
-class App(Registry):
+class App(Registry, AppResults):
     """The groups that work on a server's streams, and the way to write jobs to them.
 
     Args:
@@ -79,7 +80,8 @@ class App(Registry):
         replica_timeout: float = REPLICA_TIMEOUT,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
     ) -> None:
-        super().__init__(stream=stream, ignore=ignore, middleware=middleware)
+        Registry.__init__(self, stream=stream, ignore=ignore, middleware=middleware)
+        AppResults.__init__(self)
         self.url = url
         self.priorities = Priorities(priorities or {})
         if priorities:
@@ -283,7 +285,12 @@ class App(Registry):
             expires=expires, trace=trace,
         )  # fmt: skip
         target = self.priorities.choose(stream, priority) or self.stream
-        return await self.producer.produce(target, job)
+        try:
+            enqueued = await self.producer.produce(target, job)
+        except AlreadyEnqueued as taken:
+            taken.job.at(self._home_of(target))
+            raise
+        return enqueued.at(self._homes.get(target) or self._home_of(target))
 
     async def produce_many(
         self,
@@ -313,7 +320,12 @@ class App(Registry):
         if options:
             NewJob("", **options)  # refuses what is no option before anything is written
         target = self.priorities.choose(stream, priority) or self.stream
-        return await self.producer.produce_many(target, jobs, options)
+        try:
+            written = await self.producer.produce_many(target, jobs, options)
+        except AlreadyEnqueued as taken:
+            taken.job.at(self._home_of(target))
+            raise
+        return written.at(self._home_of(target))
 
     # -- looking at jobs ------------------------------------------------------
 
@@ -357,6 +369,7 @@ class App(Registry):
 
     async def close(self) -> None:
         """Close the connections. The app can be used again."""
+        await self._close_results()
         if self._server is not None:
             await self._server.close()
             self._server = self._producer = None

@@ -111,6 +111,67 @@ class StillInUse(StreamqError):
     """A group or a consumer cannot be removed while a worker uses it."""
 
 
+# -- results ------------------------------------------------------------------
+
+
+class ResultError(StreamqError):
+    """A job has no result to give: the root of those that waiting for one raises.
+
+    Attributes:
+        job_id: the job's ID.
+        group: the group whose result was wanted.
+    """
+
+    def __init__(self, message: str, job_id: str = "", group: str = "") -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        self.group = group
+
+
+class JobDead(ResultError):
+    """The group has given the job up: it is a dead letter.
+
+    Attributes:
+        type: the job's type.
+        reason: a short fixed phrase, such as ``retries exhausted``.
+        error: what went wrong, for a person; it begins with the name of the exception that
+            the handler raised.
+        attempts: how many the job had.
+        letter_id: the ID of its dead letter.
+    """
+
+    def __init__(
+        self, message: str, job_id: str = "", group: str = "", *, type: str = "",
+        reason: str = "", error: str = "", attempts: int = 0, letter_id: str = "",
+    ) -> None:  # fmt: skip
+        super().__init__(message, job_id, group)
+        self.type = type
+        self.reason = reason
+        self.error = error
+        self.attempts = attempts
+        self.letter_id = letter_id
+
+
+class JobCancelled(ResultError):
+    """The job was cancelled."""
+
+
+class JobExpired(ResultError):
+    """The job was not run, because its ``expires`` had passed before its turn came."""
+
+
+class JobSkipped(ResultError):
+    """The group does not run the job, because it is for another one."""
+
+
+class ResultExpired(ResultError):
+    """The job is finished, but its result is not there: not kept, or not kept any longer."""
+
+
+class ResultTimeout(ResultError, TimeoutError):
+    """The job was not finished in the time for which it was waited."""
+
+
 # -- payloads -----------------------------------------------------------------
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 
 import orjson
 
 from streamq.codec import Codec, decode_with, encode_with
-from streamq.errors import InvalidEntry
+from streamq.errors import ConfigError, InvalidEntry
+from streamq.limits import MAX_PROGRESS_NOTE
 from streamq.option_checks import check_key, check_text, milliseconds, refuse_options, taken
 from streamq.priorities import NO_PRIORITIES, Priorities
 from streamq.text import printable
@@ -31,6 +32,14 @@ FRAME = 64
 """Bytes that a string of an event counts for beside its own: a server takes a million of them."""
 
 _MS = re.compile(r"[0-9]{1,16}")
+
+
+Reporter = Callable[["Job", float, str], None]
+"""Takes how far a job is, in whatever thread it is told."""
+
+REPORTERS: dict[tuple[str, str, str], Reporter] = {}
+"""By stream, group and consumer, the workers of this process. A job looks its own up when it has
+something to tell: all others pay nothing for it."""
 
 
 class Emitted(NamedTuple):
@@ -231,6 +240,32 @@ class Job:
         if self.emitted is None:
             self.emitted = []
         self.emitted.append(Emitted(target, fields))
+
+    def progress(self, done: float, note: str = "") -> None:
+        """Tell how far the job is: ``streamq status``, ``pending`` and whoever waits see it.
+
+        It is a plain call, not awaited, in ``async def`` and in ``def`` alike, and may come as
+        often as you like: the worker sends the last of them, once a second at most. A handler
+        in a process of its own (``process=True``) cannot tell; there it does nothing.
+
+        Args:
+            done: the part that is done, 0 to 1.
+            note: a few words for a person, such as ``resizing``; 200 characters at most.
+
+        Raises:
+            ConfigError: one of them cannot be used.
+        """
+        if not isinstance(done, int | float) or not 0 <= done <= 1:
+            raise ConfigError(f"progress({done!r}): give the part that is done, 0 to 1")
+        if not isinstance(note, str) or len(note) > MAX_PROGRESS_NOTE:
+            raise ConfigError(
+                f"progress(…, note={printable(note, 60)!r}): give text, "
+                f"{MAX_PROGRESS_NOTE} characters at most"
+            )
+        check_text("note", note)
+        report = REPORTERS.get((self.stream, self.group, self.consumer))
+        if report is not None:
+            report(self, done, note)
 
     def as_dict(self) -> Mapping[str, Any]:
         """The job as plain data, for programs that read JSON."""

@@ -43,6 +43,9 @@ MAX_MISSED = 10_000
 MAX_RESULT = 64 * 1024
 """Bytes of a result that are kept."""
 
+MAX_PROGRESS_NOTE = 200
+"""Characters of what a handler says of its progress."""
+
 MAX_ERROR = 2000
 """Characters of an error that are kept."""
 

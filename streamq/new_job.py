@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Never, TypedDict, get_args, overload
 
 from streamq.codec import Codec, encode_with
@@ -21,6 +22,8 @@ from streamq.wire.entry import encode
 
 if TYPE_CHECKING:
     from streamq.event import Event
+    from streamq.results import Results, State
+    from streamq.results.progress import OnProgress
 
 
 UniqueUntil = Literal["settled"]
@@ -189,6 +192,17 @@ class Uniqueness(NamedTuple):
         return self.until != "time" or self.on_conflict != "keep"
 
 
+class Home(NamedTuple):
+    """Where jobs are, so that one can be waited for.
+
+    Attributes:
+        results: what waits; made at the first use.
+    """
+
+    results: Callable[[], Results]
+    stream: str
+
+
 class Enqueued:
     """A job that was written, or known already. ``str()`` is its ID.
 
@@ -199,15 +213,83 @@ class Enqueued:
         scheduled_for: when it will be written to the stream; ``None`` for a job that is there.
     """
 
-    __slots__ = ("_due", "_known", "id", "replaced")
+    __slots__ = ("_due", "_home", "_known", "id", "replaced")
 
     def __init__(
-        self, id: str, due: bytes | None = None, *, known: bool = False, replaced: bool = False
+        self,
+        id: str,
+        due: bytes | None = None,
+        *,
+        known: bool = False,
+        replaced: bool = False,
+        home: Home | None = None,
     ) -> None:
         self.id = id
         self.replaced = replaced
         self._due = due
         self._known = known
+        self._home = home
+
+    async def result(
+        self, *, group: str | None = None, timeout: float | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Any:  # fmt: skip
+        """What the handler of a group has returned, as soon as it has.
+
+        Nothing is asked again and again: the server tells when the job is finished.
+
+        Args:
+            group: may be left out where the app, or else the stream, has one group.
+            timeout: seconds; without one, it waits for as long as it takes. 0 only looks.
+            on_progress: called whenever the handler has told how far it is, with a
+                :class:`~streamq.results.Progress`.
+
+        Raises:
+            JobDead: the group has given the job up.
+            JobCancelled: it was cancelled.
+            JobExpired: its ``expires`` passed before its turn came.
+            JobSkipped: it is for another group.
+            ResultExpired: it is finished, but its result is not kept, or no longer.
+            ResultTimeout: it is not finished within ``timeout``; the job goes on.
+            JobNotFound: there is no such job.
+            ConfigError: there are several groups; it names them.
+            ServerUnavailable: the server cannot be reached. One that is lost later is
+                waited for.
+        """
+        home = self.home
+        return await home.results().result(home.stream, self.id, group, timeout, on_progress)
+
+    async def wait(
+        self, *, group: str | None = None, timeout: float | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> State:  # fmt: skip
+        """The state in which the job has ended in a group: ``succeeded``, ``dead`` and so on.
+
+        See :class:`streamq.results.Finished` for the states. All else as for :meth:`result`,
+        but that no end raises an error.
+
+        Raises:
+            ResultTimeout: it is not finished within ``timeout``; the job goes on.
+            JobNotFound: there is no such job.
+        """
+        home = self.home
+        return await home.results().wait(home.stream, self.id, group, timeout, on_progress)
+
+    @property
+    def home(self) -> Home:
+        """Where it is.
+
+        Raises:
+            ConfigError: it was not made by an app.
+        """
+        if self._home is None:
+            raise ConfigError(f"the job {self.id} has no app: get it with app.job({self.id!r})")
+        return self._home
+
+    def at(self, home: Home) -> Enqueued:
+        """Note where it is."""
+        self._home = home
+        return self
 
     @property
     def created(self) -> bool:
@@ -228,10 +310,17 @@ class Enqueued:
         later = "" if self.scheduled_for is None else f", scheduled_for={self.scheduled_for!r}"
         return f"Enqueued({self.id!r}{known}{later})"
 
+    def __reduce__(self) -> tuple[Callable[..., Enqueued], tuple[str, bytes | None]]:
+        # Without the app: no other process has it.
+        made = partial(Enqueued, known=self._known, replaced=self.replaced)
+        return made, (self.id, self._due)
+
     @classmethod
-    def of(cls, id: bytes, created: int, due: bytes | None = None) -> Enqueued:
+    def of(
+        cls, id: bytes, created: int, due: bytes | None = None, *, home: Home | None = None
+    ) -> Enqueued:
         """Out of a script's reply: 1 for created, 2 for replaced; ``due``: Unix time in ms."""
-        return cls(id.decode(), due, known=created != 1, replaced=created == 2)
+        return cls(id.decode(), due, known=created != 1, replaced=created == 2, home=home)
 
 
 class AlreadyEnqueued(StreamqError):
@@ -261,10 +350,16 @@ class AllEnqueued(Sequence[Enqueued]):
     than the writing of a million jobs.
     """
 
-    __slots__ = ("_replies",)
+    __slots__ = ("_home", "_replies")
 
-    def __init__(self, replies: Sequence[Any] = ()) -> None:
+    def __init__(self, replies: Sequence[Any] = (), home: Home | None = None) -> None:
         self._replies = list(replies)
+        self._home = home
+
+    def at(self, home: Home) -> AllEnqueued:
+        """Note where they are."""
+        self._home = home
+        return self
 
     def extend(self, others: AllEnqueued) -> None:
         """Add those of the next chunk."""
@@ -274,7 +369,7 @@ class AllEnqueued(Sequence[Enqueued]):
         return len(self._replies)
 
     def __iter__(self) -> Iterator[Enqueued]:
-        return map(_enqueued, self._replies)
+        return map(partial(_enqueued, self._home), self._replies)
 
     @overload
     def __getitem__(self, place: int) -> Enqueued: ...
@@ -282,15 +377,17 @@ class AllEnqueued(Sequence[Enqueued]):
     def __getitem__(self, place: slice) -> AllEnqueued: ...
     def __getitem__(self, place: int | slice) -> Enqueued | AllEnqueued:
         if isinstance(place, slice):
-            return AllEnqueued(self._replies[place])
-        return _enqueued(self._replies[place])
+            return AllEnqueued(self._replies[place], self._home)
+        return _enqueued(self._home, self._replies[place])
 
     def __repr__(self) -> str:
         return f"<{len(self)} jobs enqueued>"
 
 
-def _enqueued(reply: Any) -> Enqueued:
+def _enqueued(home: Home | None, reply: Any) -> Enqueued:
     """Out of the reply to ``XADD``, or to a script that returns more than an ID."""
     if reply.__class__ is bytes:
-        return Enqueued(reply.decode())
-    return reply if isinstance(reply, Enqueued) else Enqueued.of(*reply)
+        return Enqueued(reply.decode(), home=home)
+    if isinstance(reply, Enqueued):
+        return reply if home is None else reply.at(home)
+    return Enqueued.of(*reply, home=home)

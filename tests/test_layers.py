@@ -24,12 +24,12 @@ ROOT = Path(streamq.__file__).parent
 
 LAYERS = (
     "limits", "errors", "text", "version", "main_guard", "retry",
-    "wire", "lua", "server",
+    "wire", "lua", "server", "results",
     "codec", "event", "option_checks", "priorities", "job", "new_job", "middleware",
     "handlers", "verdict", "signals", "flow",
     "produce", "worker", "admin",
     "observe", "programs", "process",
-    "group", "app",
+    "group", "sync", "app_results", "app",
     "testing", "bench", "cli",
     "__init__", "__main__",
 )  # fmt: skip

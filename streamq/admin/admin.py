@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from streamq.admin.streams import GroupInfo, StreamInfo
     from streamq.codec import Codec
     from streamq.flow.state import GroupState
+    from streamq.results import Finished
+    from streamq.results.progress import OnProgress
 
 
 # Each question is imported when it is asked: a command line asks one, and starts quickly.
@@ -215,6 +217,43 @@ class Admin:
             job_id = found
         names = await self.group_names(stream, group)
         return await job_status(self._server, stream, job_id, names, self._lease, self._allowed)
+
+    async def result(
+        self, stream: str, job_id: str, group: str | None = None, *,
+        timeout: float | None = None, on_progress: OnProgress | None = None,
+    ) -> Any:  # fmt: skip
+        """What the handler of a group has returned for a job, as soon as it has.
+
+        Args:
+            job_id: what ``produce`` has returned.
+            group: may be left out where the stream has one.
+            timeout: seconds; without one, it waits for as long as it takes. 0 only looks.
+            on_progress: called whenever the handler has told how far it is.
+
+        Raises:
+            StreamqError: see :meth:`streamq.Enqueued.result`.
+        """
+        return (
+            await self.finished(stream, job_id, group, timeout=timeout, on_progress=on_progress)
+        ).value
+
+    async def finished(
+        self, stream: str, job_id: str, group: str | None = None, *,
+        timeout: float | None = None, on_progress: OnProgress | None = None,
+    ) -> Finished:  # fmt: skip
+        """What became of a job in a group, as soon as it is finished; see :meth:`result`.
+
+        Raises:
+            ResultTimeout: it is not finished within ``timeout``.
+            ConfigError: there are several groups; it names them.
+        """
+        from streamq.results import Results
+
+        results = Results(self._server)
+        try:
+            return await results.finished(stream, job_id, group, timeout, on_progress)
+        finally:
+            await results.close()
 
     async def pending(
         self,

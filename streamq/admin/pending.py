@@ -12,6 +12,7 @@ from streamq.admin.content import content
 from streamq.admin.reading import PAGE, count_of, pending_pages, text
 from streamq.errors import ConfigError, GroupNotFound
 from streamq.limits import LEASE
+from streamq.results.progress import read_progress
 from streamq.server import Server
 from streamq.text import printable
 from streamq.wire.keys import HELD, PARKED, group_keys
@@ -50,6 +51,8 @@ class PendingJob:
         held_for: what a held job waits for: ``key``, ``rate``, ``room`` or ``paused``.
         place: its place in line, from 1, where it waits for its key or for room.
         error: the error of its last failed delivery.
+        progress: how far its handler says it is, 0 to 1, while it runs.
+        progress_note: what it says of that.
         preview: the beginning of its data, on one line.
         in_stream: ``False`` when its entry was deleted while it was pending.
     """
@@ -70,10 +73,26 @@ class PendingJob:
     in_stream: bool
     held_for: HeldFor | None = None
     place: int | None = None
+    progress: float | None = None
+    progress_note: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data."""
         return asdict(self)
+
+
+PROGRESS = (b"progress", b"progress_note", b"progress_of")
+"""The fields of a record that say how far a job is, and at which delivery."""
+
+
+def progress_of(
+    done: bytes | None, note: bytes | None, of: bytes | None, *, deliveries: int, parked: bool
+) -> tuple[float | None, str | None]:
+    """How far a running job is; what an earlier delivery has left is not meant."""
+    if not done or parked or of != b"%d" % deliveries:
+        return None, None
+    found = read_progress(text(done), text(note or b""))
+    return (None, None) if found is None else (found.done, found.note or None)
 
 
 class Wanted(NamedTuple):
@@ -148,7 +167,7 @@ async def _look(
         for id, row in zip(ids, rows, strict=False):
             if row == 0:
                 continue
-            raw_consumer, idle, deliveries, due, error, fields, noted, why, place = row
+            raw_consumer, idle, deliveries, due, error, fields, noted, progress, why, place = row
             consumer = text(raw_consumer)
             if not wanted.has(consumer, idle):
                 continue
@@ -157,6 +176,7 @@ async def _look(
             held_for = cast("HeldFor | None", text(why) or None)
             if held_for == "rate":
                 due, place = place, 0
+            done, said = progress_of(*progress, deliveries=deliveries, parked=waits)
             jobs.append(
                 PendingJob(
                     id, job.type, stream, group,
@@ -174,6 +194,8 @@ async def _look(
                     in_stream=bool(fields),
                     held_for=held_for,
                     place=int(place) or None,
+                    progress=done,
+                    progress_note=said,
                 )
             )  # fmt: skip
         ids = ids[len(rows) :]

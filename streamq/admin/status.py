@@ -14,7 +14,7 @@ from streamq.admin.consumers import consumers_of
 from streamq.admin.content import Content, content, plain_data
 from streamq.admin.dead_letter import DeadLetter
 from streamq.admin.dead_letters import DeadLetters
-from streamq.admin.pending import Allowed, State, state_of
+from streamq.admin.pending import PROGRESS, Allowed, State, progress_of, state_of
 from streamq.admin.reading import ask, count_of, named, text
 from streamq.admin.schedules import ScheduledJob, is_name
 from streamq.errors import JobNotFound, StreamqError
@@ -41,6 +41,8 @@ class GroupStatus:
         consumer_alive: whether the consumer that holds it is alive.
         idle: seconds since its last delivery, heartbeat or failure, while it is pending.
         next_attempt: seconds until its retry is due; 0 when it is due now.
+        progress: how far its handler says it is, 0 to 1, while it runs.
+        progress_note: what it says of that.
         started_at: when its last attempt began; Unix time in seconds, as all times.
         finished_at: when it succeeded or expired.
         failed_at: when its last failed attempt ended.
@@ -60,6 +62,8 @@ class GroupStatus:
     consumer_alive: bool | None = None
     idle: float | None = None
     next_attempt: float | None = None
+    progress: float | None = None
+    progress_note: str | None = None
     started_at: float | None = None
     finished_at: float | None = None
     failed_at: float | None = None
@@ -254,6 +258,9 @@ def _pending(trace: _Trace, entry: Content | None, lease: float) -> GroupStatus 
         return None
     consumer, idle, deliveries = trace.row
     parked, waits = consumer == PARKED, consumer in WAITING
+    done, said = progress_of(
+        *(trace.record.get(name) for name in PROGRESS), deliveries=deliveries, parked=waits
+    )
     return GroupStatus(
         trace.group,
         state_of(consumer, idle, lease),
@@ -263,6 +270,8 @@ def _pending(trace: _Trace, entry: Content | None, lease: float) -> GroupStatus 
         idle=idle / 1000,
         next_attempt=max(trace.due - trace.now, 0) / 1000 if parked and trace.due else None,
         max_attempts=count_of(trace.record.get(b"deliveries", b"")),
+        progress=done,
+        progress_note=said,
         failed_at=trace.time(b"failed_at"),
         error=trace.text(b"error"),
         note=None if entry else "its entry was deleted from the stream",

@@ -29,6 +29,7 @@ Exit codes:
   70   an error inside streamq
   74   the output cannot be written
   77   the server refused the login or the permission
+  124  what was waited for did not happen in time
   130  interrupted by Ctrl-C
   141  whoever read the output has gone
   143  ended by SIGTERM

@@ -9,6 +9,7 @@ from streamq.errors import (
     ConfigError,
     EmbeddedServerError,
     PayloadError,
+    ResultTimeout,
     ServerUnavailable,
     StreamqError,
     TLSFailed,
@@ -31,6 +32,8 @@ class ExitCode(IntEnum):
     """The output cannot be written (``EX_IOERR``)."""
     AUTHENTICATION = 77
     """The server refused the user name, the password or the permission (``EX_NOPERM``)."""
+    TIMEOUT = 124
+    """What was waited for did not happen in time, as ``timeout(1)`` says it."""
     INTERRUPTED = 130
     """Ctrl-C (128 + SIGINT)."""
     BROKEN_PIPE = 141
@@ -61,6 +64,8 @@ def exit_code(error: StreamqError) -> ExitCode:
             return ExitCode.AUTHENTICATION
         case ServerUnavailable() | TLSFailed() | EmbeddedServerError():
             return ExitCode.UNAVAILABLE
+        case ResultTimeout():
+            return ExitCode.TIMEOUT
         case ConfigError() | PayloadError():
             return ExitCode.USAGE
         case _:

@@ -110,6 +110,13 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
+def progress(done: float | None, note: str | None) -> str | None:
+    """How far a job is, for a person: ``40 %, resizing``."""
+    if done is None:
+        return None
+    return f"{done:.0%}".replace("%", " %") + (f", {printable(note)}" if note else "")
+
+
 def moment(unix: float) -> str:
     """A time for a person: ``2026-03-01 14:03:07 (5 min 2 s ago)``, where they live."""
     import time

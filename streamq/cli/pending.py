@@ -26,7 +26,7 @@ from streamq.cli.options import (
     one_of,
     seconds,
 )
-from streamq.cli.output import complain, duration, is_terminal, note, say, say_json
+from streamq.cli.output import complain, duration, is_terminal, note, progress, say, say_json
 from streamq.cli.rows import Row, say_rows
 from streamq.errors import ConfigError, ConsumerNotFound, StillInUse
 from streamq.limits import DEFAULT_STREAM, LEASE
@@ -34,6 +34,10 @@ from streamq.text import printable
 
 if TYPE_CHECKING:
     from streamq.admin import GroupInfo, PendingJob, StreamInfo
+
+
+PROGRESS = "PROGRESS"
+"""A column that is there only where a job has told how far it is."""
 
 
 class State(StrEnum):
@@ -293,11 +297,12 @@ def release(
 
 def _show(jobs: Sequence[PendingJob], about: StreamInfo, groups: Sequence[GroupInfo]) -> None:
     total = sum(group.pending for group in groups)
+    told = any(job.progress is not None for job in jobs)
     if jobs:
         say_rows(
             ("JOB", "GROUP", "TYPE", "STATE", "ATTEMPT", "IDLE", "WAITS FOR"),
-            ("CONSUMER", "ERROR", "DATA"),
-            [_row(job) for job in jobs],
+            ("CONSUMER", *((PROGRESS,) if told else ()), "ERROR", "DATA"),
+            [_row(job, told) for job in jobs],
         )
         say()
     if len(jobs) < total:
@@ -311,7 +316,7 @@ def _show(jobs: Sequence[PendingJob], about: StreamInfo, groups: Sequence[GroupI
         say(pinned)
 
 
-def _row(job: PendingJob) -> Row:
+def _row(job: PendingJob, told: bool) -> Row:
     of = f" of {job.max_attempts}" if job.max_attempts is not None else ""
     consumer = None
     if job.consumer is not None:
@@ -323,6 +328,7 @@ def _row(job: PendingJob) -> Row:
         ),
         (
             consumer,
+            *((progress(job.progress, job.progress_note),) if told else ()),
             job.error,
             job.preview if job.in_stream else "(deleted from the stream)",
         ),

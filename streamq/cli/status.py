@@ -8,7 +8,16 @@ from streamq.cli.allowed import AppOption, allowed_by
 from streamq.cli.command import Argument, Family
 from streamq.cli.connection import connect, run
 from streamq.cli.options import Group, Json, Lease, Stream, Url, examples, from_server
-from streamq.cli.output import duration, exact, moment, say, say_fields, say_json, until
+from streamq.cli.output import (
+    duration,
+    exact,
+    moment,
+    progress,
+    say,
+    say_fields,
+    say_json,
+    until,
+)
 from streamq.limits import DEFAULT_STREAM, LEASE
 from streamq.text import printable
 
@@ -110,6 +119,7 @@ def _fields(group: GroupStatus, lease: float) -> dict[str, object]:
         "consumer": consumer,
         "idle": None if group.idle is None else duration(group.idle),
         "next attempt": next_attempt,
+        "progress": progress(group.progress, group.progress_note),
         "started": _moment(group.started_at),
         "finished": _moment(group.finished_at),
         "took": took,

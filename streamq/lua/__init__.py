@@ -166,6 +166,29 @@ def to_dead_letters(keys: GroupKeys, error: str, ids: Sequence[str]) -> Call:
     )
 
 
+def outcomes(keys: GroupKeys, ids: Sequence[str]) -> Call:
+    """What has become of jobs in one group."""
+    return Call(load("outcomes"), (keys.stream, *map(keys.job, ids)), (keys.group, *ids))
+
+
+def note_progress(
+    keys: GroupKeys, consumer: str, keep: int, ids: Sequence[str], pairs: Sequence[Arg],
+    notes: Sequence[Arg],
+) -> Call:  # fmt: skip
+    """Note how far running jobs are.
+
+    Args:
+        keep: how long a note is kept, ms.
+        pairs: entry ID and delivery count of each.
+        notes: progress and note of each.
+    """
+    return Call(
+        load("note_progress"),
+        (keys.stream, keys.dlq, *map(keys.job, ids)),
+        (keys.group, consumer, keep, len(ids), *pairs, *notes),
+    )
+
+
 def redrive(keys: GroupKeys, ids: Sequence[str]) -> Call:
     """Send dead letters back to their stream."""
     return Call(load("redrive"), (keys.stream, keys.dlq), (keys.group, *ids))

@@ -14,6 +14,7 @@
 --          {consumer, idle ms, delivery count, due time in ms or '', last error or '',
 --           {field, value, ...}, empty when it is no longer in the stream,
 --           deliveries that it may have, or '' where no failure has said,
+--           {how far it is (0 to 1), a note on that, at which delivery; each '' for unknown},
 --           what it is held for ('key', 'rate', 'room', 'paused'), or '',
 --           its place in line from 1, for a rate when it is due in ms, else 0},
 --          or 0 when it is not pending in this group}.
@@ -35,14 +36,16 @@ for i = 3, #ARGV do
         if entry then
             fields, size = cut(entry[2], bytes)
         end
-        local noted = redis.pcall('HMGET', KEYS[i + 6], 'error', 'deliveries')
+        local noted = redis.pcall('HMGET', KEYS[i + 6], 'error', 'deliveries',
+            'progress', 'progress_note', 'progress_of')
         local why, place = '', 0
         if row[2] == HELD then
             why, place = waiting(id, entry and entry[2] or {})
         end
         answer = {
             row[2], row[3], row[4], redis.call('ZSCORE', retry, id) or '',
-            noted[1] or '', fields, noted[2] or '', why, place,
+            noted[1] or '', fields, noted[2] or '',
+            { noted[3] or '', noted[4] or '', noted[5] or '' }, why, place,
         }
         read = read + size
     end

@@ -42,6 +42,7 @@
 --@include park
 --@include remove
 --@include size
+--@include tell
 
 local stream, retry, dlq, lock = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, lease, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -80,7 +81,7 @@ end
 
 local HEALED = 1000 -- parked entries looked at in one pass
 local heal_from = '-'
-local claimed, dead, acked, deleted, removed = {}, {}, {}, {}, {}
+local claimed, dead, acked, letters, deleted, removed = {}, {}, {}, {}, {}, {}
 local left, last_chances, waiting, read = most, tonumber(ARGV[8]), false, 0
 
 -- Returns whether the entry has been dealt with.
@@ -93,7 +94,7 @@ local function take(row)
         return false
     end
     if most_deliveries and count >= most_deliveries then
-        dead_letter(stream, dlq, id, count, row[2], 'worker lost',
+        letters[id] = dead_letter(stream, dlq, id, count, row[2], 'worker lost',
             'its worker stopped answering during delivery ' .. count .. ', the last one allowed')
         acked[#acked + 1] = id
         dead[#dead + 1] = id
@@ -168,6 +169,7 @@ end
 if #acked > 0 then
     redis.call('XACK', stream, group, unpack(acked))
     remove_settled(stream, groups_of(stream), group, acked)
+    tell(dlq, acked, letters)
 end
 local more = (left == 0 or waiting) and 1 or 0
 if more == 1 then

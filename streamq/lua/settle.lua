@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Apply a batch of verdicts: ack, status record, retry time, dead letter, follow-up
 -- events and deletion, for each job together or not at all. A verdict counts only
--- while the consumer holds the entry at the delivery that it was given.
+-- while the consumer holds the entry at the delivery that it was given. Whoever waits for
+-- the end of one of the jobs is told.
 --
 -- KEYS[1]   stream
 -- KEYS[2]   retry set of the group
@@ -30,6 +31,8 @@
 --                          of that name, dead, and gone from the stream
 --   before its verdict, for each emitted event:
 --   e n field value ...    n strings follow                [1 key: target]
+--   and before it, where the job has reported progress:
+--   p                      forget how far it was           [1 key: record]
 --
 -- Returns a flat list of those refused: position (from 1), why. Why is '' (pending no
 -- more), '=' .. consumer (who holds it), '!deleted' (no longer in the stream), or

@@ -14,6 +14,7 @@
 --@include dead_letter
 --@include remove
 --@include rights
+--@include tell
 
 local denied = not_permitted({
     { 'XPENDING', KEYS[1], ARGV[1], '-', '+', '1' }, { 'XRANGE', KEYS[1], '-', '+' },
@@ -30,7 +31,7 @@ local bad = wrong_type(retry, 'zset') or wrong_type(dlq, 'stream')
 if bad then
     return bad
 end
-local answers, acked = {}, {}
+local answers, acked, letters = {}, {}, {}
 for i = 3, #ARGV do
     local id = ARGV[i]
     local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
@@ -40,7 +41,7 @@ for i = 3, #ARGV do
         if type(last) == 'string' then
             err = err .. '; last error: ' .. last
         end
-        dead_letter(stream, dlq, id, row[4], row[2], 'by hand', err)
+        letters[id] = dead_letter(stream, dlq, id, row[4], row[2], 'by hand', err)
         redis.pcall('DEL', KEYS[i + 1])
         redis.call('ZREM', retry, id)
         redis.call('XACK', stream, group, id)
@@ -50,5 +51,6 @@ for i = 3, #ARGV do
 end
 if #acked > 0 then
     remove_settled(stream, groups_of(stream), group, acked)
+    tell(dlq, acked, letters)
 end
 return answers

@@ -75,6 +75,16 @@ class Connection(asyncio.Protocol):
         replies, self._replies = self._replies[:count], self._replies[count:]
         return replies
 
+    async def read_some(self, timeout: float) -> list[Any]:
+        """Read whatever has come in, and wait for it if nothing has; all else as for :meth:`read`.
+
+        Args:
+            timeout: seconds until the first of it must be in.
+        """
+        first = await self.read(1, timeout)
+        rest, self._replies = self._replies, []
+        return first + rest
+
     def close(self) -> None:
         """Close it at once, whatever state it is in.
 

@@ -36,6 +36,7 @@ _REJECTED = (
 )
 _FULL = "the server at {where} has reached its maxmemory and refuses writes (OOM)"
 _COMMAND = re.compile(r"[Uu]ser (?:(\S+) )?has no permissions to run the '([^']+)' command")
+_ANY_CHANNEL = re.compile(r"[Nn]o permissions to access (?:a|one of the) channel")
 _ANY_KEY = re.compile(r"[Nn]o permissions to access (?:a|one of the) key")
 
 _NO_PASSWORD = re.compile(r"invalid password|AUTH.* password")
@@ -187,7 +188,12 @@ def _not_permitted(text: str, where: str) -> AuthenticationFailed:
     if _ANY_KEY.search(text):
         return KeyNotPermitted(where)
     match = _COMMAND.search(text)
-    if match is None:
+    if _ANY_CHANNEL.search(text):
+        why = (
+            "the user may not listen to a channel, as who waits for results must; add it to the "
+            f"user's ACL with &{{STREAM}}:*, {_ACL}"
+        )
+    elif match is None:
         why = f"{printable(text, 300)}; {_ACL}"
     else:
         user, command = (printable(part or "", 100) for part in match.groups())

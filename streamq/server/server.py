@@ -13,6 +13,7 @@ from streamq.main_guard import check_main_guard
 from streamq.server.address import Address, default_url
 from streamq.server.clock import Clock
 from streamq.server.link import REPLY_TIMEOUT, Link
+from streamq.server.listener import Listener
 from streamq.server.packing import Arg, pack
 from streamq.server.version import ServerInfo, read_info
 
@@ -73,6 +74,14 @@ class Server:
             timeout: seconds without a reply after which it counts as broken.
         """
         return Link(self._address, name, timeout)
+
+    def listener(self, name: str) -> Listener:
+        """A connection that hears what is published, opened with :meth:`Listener.open`.
+
+        Args:
+            name: what ``CLIENT LIST`` shows.
+        """
+        return Listener(self._address, name)
 
     @asynccontextmanager
     async def borrowed(self) -> AsyncIterator[Link]:

@@ -109,8 +109,8 @@ class GroupKeys:
     """The keys that belong to one consumer group of one stream."""
 
     __slots__ = (
-        "cancelled", "dlq", "flow", "group", "job_prefix", "reclaim_lock", "retry", "state",
-        "stream",
+        "cancelled", "dlq", "flow", "group", "job_prefix", "reclaim_lock", "results", "retry",
+        "state", "stream",
     )  # fmt: skip
 
     def __init__(self, stream: str, group: str) -> None:
@@ -126,10 +126,17 @@ class GroupKeys:
             f"{base}:flow:{name}" for name in ("keys", "busy", "lines", "due", "queue", "rates")
         )
         self.job_prefix = f"{base}:job:"
+        self.results = f"{base}:results"
+        """A channel: whoever waits for a result of this group is subscribed to it, so that one
+        question tells a script whether anybody does. Nothing is published on it."""
 
     def job(self, job_id: str) -> str:
         """The hash with the status record of one job in this group."""
         return self.job_prefix + job_id
+
+    def result(self, job_id: str) -> str:
+        """The channel on which the end of one job in this group is published."""
+        return f"{self.results}:{job_id}"
 
 
 def dead_letters_of(key: str) -> tuple[str, str] | None:

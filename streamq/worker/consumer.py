@@ -29,6 +29,7 @@ from streamq.worker.executors import Executors
 from streamq.worker.fetch import BLOCK, Fetcher
 from streamq.worker.heartbeat import Heartbeat
 from streamq.worker.inflight import InFlight
+from streamq.worker.progress import ProgressNotes
 from streamq.worker.promoter import Promoter
 from streamq.worker.reconnect import Reconnect
 from streamq.worker.runners import STUCK_AFTER, Runners
@@ -113,10 +114,13 @@ class Consumer:
             wake=lambda: self.runners.wake(), release=lambda: self.runners.release_waiting(),
             no_more=lambda: self.runners.no_more(), share=share,
         )  # fmt: skip
+        self._progress = ProgressNotes(
+            self.keys, name, link=self._writing, in_flight=self.in_flight
+        )
         self.settler = Settler(
             self.keys, name, links=settling, in_flight=self.in_flight,
             result_ttl=settings.result_ttl, clock=server.clock, reconnect=reconnect,
-            signals=signals, control=control, fetcher=self.fetcher,
+            signals=signals, control=control, fetcher=self.fetcher, progress=self._progress,
         )  # fmt: skip
         self.runners = Runners(
             self.keys, name, in_flight=self.in_flight, handlers=handlers, executors=executors,
@@ -152,6 +156,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Consume until :meth:`stop`; then give back, finish, settle, and leave no trace."""
+        self._progress.open()
         try:
             async with anyio.create_task_group() as background:
                 background.start_soon(self.settler.run)
@@ -167,6 +172,7 @@ class Consumer:
             # Also when cancelled: what they went on with would never be settled.
             with anyio.CancelScope(shield=True):
                 await self.runners.close()
+                await self._progress.close()
         await self._retire()
 
     async def close(self) -> None:

@@ -32,6 +32,7 @@ from streamq.wire.keys import GroupKeys
 from streamq.worker.control import Control
 from streamq.worker.fetch import Fetcher
 from streamq.worker.inflight import InFlight
+from streamq.worker.progress import ProgressNotes
 from streamq.worker.reconnect import Reconnect
 from streamq.worker.settle_call import TooLarge, emitted, settle_call, weight
 
@@ -60,6 +61,7 @@ class Settler:
         clock: how far the server's clock is ahead of ours.
         control: the rules of the group.
         fetcher: takes what may run next by these rules, and learns of parked retries.
+        progress: knows of which jobs it is noted how far they are.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Settler:
         signals: Signals,
         control: Control,
         fetcher: Fetcher,
+        progress: ProgressNotes,
     ) -> None:
         self._keys = keys
         self._stage = f"settle {keys.stream} {keys.group}"
@@ -87,6 +90,7 @@ class Settler:
         self._signals = signals
         self._control = control
         self._fetcher = fetcher
+        self._progress = progress
         self._gathered: list[Verdict] = []
         self._idle: dict[int, asyncio.Future[None]] = {}
         self._enough = inf
@@ -202,6 +206,8 @@ class Settler:
             }
             self._in_doubt.difference_update(deliveries)
         self._taken.let_go(deliveries)
+        if self._progress.told:
+            self._progress.settled(deliveries)
         del self._in_flight[number]
         if given:
             self._fetcher.give([(id.decode(), fields, count) for id, fields, count in given])
@@ -221,6 +227,7 @@ class Settler:
             call, taken = settle_call(
                 self._keys, self._consumer, self._record_ttl, self._clock.ahead, batch,
                 make=self._with_rules(rules, len(batch)) if rules else lua.settle,
+                noted=self._progress.over(batch) if self._progress.told else (),
             )  # fmt: skip
         except TooLarge as error:
             place = batch.index(error.verdict)

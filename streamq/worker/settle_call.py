@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from streamq import lua
@@ -45,7 +45,7 @@ class TooLarge(Exception):
 
 def settle_call(
     keys: GroupKeys, consumer: str, record_ttl: int, ahead: float, batch: Sequence[Verdict],
-    make: Callable[..., lua.Call] = lua.settle,
+    make: Callable[..., lua.Call] = lua.settle, noted: Collection[str] = (),
 ) -> tuple[lua.Call, int]:  # fmt: skip
     """The call that applies a batch of verdicts, or as many of them as it may carry.
 
@@ -56,6 +56,7 @@ def settle_call(
         ahead: seconds by which the server's clock is ahead of ours: times in records are the
             server's, as those in entry IDs are.
         make: makes the call; that of a group with rules also lets others run.
+        noted: the jobs of which it is noted how far they are; that is over now.
 
     Returns:
         The call, and how many verdicts of the batch it applies: at least one.
@@ -73,7 +74,8 @@ def settle_call(
     for verdict in batch:
         job = verdict.job
         head, words, recorded = _words(verdict, record_ttl, ahead)
-        if head != run or not head or job.emitted:
+        is_noted = noted and job.id in noted
+        if head != run or not head or job.emitted or is_noted:
             own = weight(verdict)
             if own > TOO_LARGE:
                 raise TooLarge(verdict, own)
@@ -85,6 +87,9 @@ def settle_call(
             for event in emitted(verdict):
                 verdicts += ("e", len(event.fields), *event.fields)
                 more_keys.append(event.stream)
+            if is_noted:
+                verdicts.append("p")
+                more_keys.append(job_prefix + job.id)
             run, count, count_at = head, 0, len(verdicts) + 1
             verdicts += head
         taken += 1

@@ -32,8 +32,8 @@ def test_who_holds_it_and_what_is_in_it(group: Group, client: redis.Redis) -> No
     assert first[0] == second[0] == "a"
     assert first[1] < 5000 <= second[1]
     assert (first[2:], second[2:]) == (
-        [1, "", "", ["type", "t", "data", '{"n":0}'], "", "", 0],
-        [1, "", "", ["type", "t", "data", '{"n":1}'], "", "", 0],
+        [1, "", "", ["type", "t", "data", '{"n":0}'], "", ["", "", ""], "", 0],
+        [1, "", "", ["type", "t", "data", '{"n":1}'], "", ["", "", ""], "", 0],
     )
 
 

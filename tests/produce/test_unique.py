@@ -109,6 +109,23 @@ async def test_an_error_says_which_job_has_the_key(app: App) -> None:
     assert (str(again), again.job.id) == (str(caught.value), first.id)
 
 
+async def test_the_job_that_has_the_key_can_be_waited_for(app: App) -> None:
+    """Also one that is for later: by its name, which leads to its entry."""
+
+    @app.group("g").handler("sum")
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    later = await app.produce("sum", {"a": 1, "b": 2}, unique="k", delay=0.05)
+    with pytest.raises(AlreadyEnqueued) as caught:
+        await app.produce("sum", unique="k", on_conflict="error")
+    with pytest.raises(AlreadyEnqueued) as many:
+        await app.produce_many([("sum", {})], unique="k", on_conflict="error")
+    await app.worker(max_jobs=1).run()
+    for job in (later, caught.value.job, many.value.job):
+        assert await job.result(group="g", timeout=10) == 3
+
+
 async def test_the_error_tells_when_that_job_is_due(app: App) -> None:
     when = datetime(2100, 1, 1, tzinfo=UTC)
     first = await app.produce("sync", unique="user-7", at=when)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ import redis
 
 from streamq import AlreadyEnqueued, App, Dead, Job, Retry, Settings
 from streamq.cli.exits import ExitCode
-from streamq.errors import NotReplicated
+from streamq.errors import NotReplicated, ResultTimeout
 from streamq.observe.prometheus import Metrics
 from streamq.signals import Reclaimed, ServerLost, Settled, Signal
 from streamq.verdict import Outcome
@@ -123,13 +124,71 @@ def produce(stage: Stage) -> None:
     stage.run("cancel", name)
 
 
+# -- the caller ---------------------------------------------------------------
+
+
+def call(stage: Stage) -> None:
+    """Write jobs, and wait for their results: those that are there, and those that come."""
+    produce(stage)
+    asyncio.run(_call(stage))
+
+
+async def _call(stage: Stage) -> None:
+    stage.admin.delete("jobs")
+    async with App(stage.url) as app, App(stage.admin_url) as works:
+
+        @works.group("images").handler("*")
+        async def handle(job: Job) -> str:
+            if job.type == "bad":
+                raise Dead("no good")
+            return "done"
+
+        stage.admin.xgroup_create("jobs", "images", "0", mkstream=True)
+        jobs = [await app.produce(type) for type in ("ok", "bad", "ok")]
+        later = await app.produce("ok", delay=3600)
+        await asyncio.to_thread(stage.run, "produce", "a=1", "--quiet")
+        waiting = [asyncio.ensure_future(job.wait(timeout=PATIENCE)) for job in jobs[:2]]
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not (await asyncio.wait(waiting, timeout=0.01))[0]:
+                    if stage.admin.pubsub_shardnumsub("{jobs}:group:images:results")[0][1]:
+                        break
+                await works.worker(burst=True).run()
+            assert await asyncio.gather(*waiting) == ["succeeded", "dead"]
+        finally:
+            for one in waiting:
+                one.cancel()
+        assert await jobs[2].result(timeout=PATIENCE) == "done"
+        stage.admin.set(f"{{jobs}}:scheduled:id:{later.id}", jobs[0].id)
+        assert await later.result(timeout=PATIENCE) == "done"
+        with pytest.raises(ResultTimeout):
+            await (await app.produce("ok")).result(timeout=0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("streamq.server.listener.SILENCE", 0.01)
+            with pytest.raises(ResultTimeout):
+                await (await app.produce("ok")).result(timeout=0.1)
+
+
 # -- the worker ---------------------------------------------------------------
 
 
 def work(stage: Stage) -> None:
-    """Let jobs end in every way there is, beside others' remains."""
+    """Let jobs end in every way there is, beside others' remains, while somebody waits."""
     asyncio.run(_prepare_work(stage))
-    asyncio.run(_work(stage))
+    with somebody_waiting(stage.admin):
+        asyncio.run(_work(stage))
+
+
+@contextmanager
+def somebody_waiting(admin: redis.Redis) -> Iterator[None]:
+    """Somebody waits for results of the group images."""
+    waiting: Any = admin.pubsub()  # type: ignore[no-untyped-call]  # redis-py's
+    waiting.ssubscribe("{jobs}:group:images:results")
+    waiting.get_sharded_message(timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        waiting.close()
 
 
 async def _prepare_work(stage: Stage) -> None:
@@ -305,7 +364,8 @@ def operate(stage: Stage) -> None:
     stage.run("scheduled", "reschedule", jobs.scheduled, "--delay", "2h")
     stage.run("cancel", jobs.scheduled)
     stage.run("pending", "retry", jobs.retrying)
-    stage.run("pending", "dead-letter", jobs.running, "--group", "images", "--reason", "enough")
+    with somebody_waiting(stage.admin):
+        stage.run("pending", "dead-letter", jobs.running, "--group", "images", "--reason", "enough")
     stage.run("pending", "release", "--consumer", "lost", "--force")
     stage.run("dlq", "redrive", jobs.dead, "--group", "images")
     stage.run("dlq", "redrive", "--type", "running", "--group", "images")
@@ -322,6 +382,7 @@ def operate(stage: Stage) -> None:
 
 SCENARIOS: dict[str, Callable[[Stage], None]] = {
     "producer": produce,
+    "caller": call,
     "worker": work,
     "inspector": inspect,
     "operator": operate,

@@ -22,6 +22,7 @@ from streamq.worker.budget import Budget
 from streamq.worker.control import Control
 from streamq.worker.fetch import Fetcher
 from streamq.worker.inflight import InFlight
+from streamq.worker.progress import ProgressNotes
 from streamq.worker.reconnect import Reconnect
 from streamq.worker.settle import Settler
 from streamq.worker.sources import Context
@@ -48,9 +49,11 @@ class Case:
 
 
 def make_settler(
-    links: Sequence[Link], in_flight: InFlight, result_ttl: float, watch: Watch
-) -> Settler:
+    links: Sequence[Link], in_flight: InFlight, result_ttl: float, watch: Watch,
+    progress: ProgressNotes | None = None,
+) -> Settler:  # fmt: skip
     signals = Signals([watch])
+    progress = progress or ProgressNotes(KEYS, "me", link=links[0], in_flight=in_flight)
     reconnect, control = Reconnect(signals), Control(NO_RULES)
     context = Context(
         KEYS,
@@ -75,6 +78,7 @@ def make_settler(
     return Settler(
         KEYS, "me", links=links, in_flight=in_flight, result_ttl=result_ttl, clock=Clock(),
         reconnect=reconnect, signals=signals, control=control, fetcher=fetcher,
+        progress=progress,
     )  # fmt: skip
 
 
@@ -109,6 +113,7 @@ def check(client: redis.Redis, case: Case, records: bool) -> None:
     holder = pending[0]["consumer"] if pending else None
     dead = {fields["id"]: fields for _, fields in map(_named, raw_entries(client, KEYS.dlq))}
     record = client.hgetall(KEYS.job(job.id))
+    assert not any("progress" in name for name in record)
     if case.stolen:
         assert (holder, job.id in dead) == ("thief", False)
         assert record == ({"error": "old"} if job.attempt > 1 else {})
@@ -153,9 +158,14 @@ async def test_each_gets_what_it_should(
 
     watch, in_flight = Watch(), InFlight(16, 1000)
     links = [Server(server.unix_url).link("me") for _ in range(2)]
-    settler = make_settler(links, in_flight, 60.0 if records else 0.0, watch)
+    progress = ProgressNotes(KEYS, "me", link=links[0], in_flight=in_flight)
+    settler = make_settler(links, in_flight, 60.0 if records else 0.0, watch, progress)
     for case in cases:
         in_flight.hold(case.verdict.job.id, case.verdict.job.attempt)
+        if rng.random() < 0.3:
+            progress.note(case.verdict.job, 0.5, "half")
+    await progress._send_some()
+    for case in cases:
         settler.put(case.verdict)
     async with anyio.create_task_group() as background:
         background.start_soon(settler.run)

@@ -88,3 +88,8 @@ def is_running(mark: Path) -> bool:
 
 def returns_unpicklable() -> Any:
     return lambda: None
+
+
+def tells(job: Job) -> str:
+    job.progress(0.5, "in a process")
+    return "told"

@@ -1,8 +1,8 @@
 """``streamq produce``: write jobs, one from the arguments or many from a file.
 
 The command and its options are here. ``jobs`` makes jobs out of what was given, ``file`` and
-``lines`` read files and pipes, ``writing`` brings the jobs to the stream, and ``report`` tells
-of it.
+``lines`` read files and pipes, ``writing`` brings the jobs to the stream, ``waiting`` waits for
+the result of one, and ``report`` tells of it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from streamq.cli.exits import ExitCode
 from streamq.cli.options import (
     Json,
     Stream,
+    TheGroup,
     Url,
     among,
     as_typed,
@@ -82,6 +83,7 @@ def register(app: Family) -> None:
             "streamq produce --type resize file=image_1.png width:=256 tags:='[\"a\"]'",
             'streamq produce --type resize --data \'{"file": "image_1.png"}\'',
             "streamq produce --type remind user:=7 --delay 2h --unique remind-7",
+            "streamq produce --type resize file=a.png --wait --timeout 30s",
             "streamq produce --file jobs.ndjson --skip-bad",
             "tail -f events.ndjson | streamq produce -",
         ),
@@ -207,6 +209,24 @@ def produce(
             show_default=False,
         ),
     ] = REPLICA_TIMEOUT,
+    wait: Annotated[
+        bool,
+        Option(
+            "--wait",
+            help="Wait until a group has run the job, and print its result as JSON; exit code 1 "
+            "if there is none.",
+        ),
+    ] = False,
+    timeout: Annotated[
+        float | None,
+        Option(
+            "--timeout",
+            metavar="TIME",
+            parser=seconds,
+            help="Wait for no longer than that; then the exit code is 124.",
+        ),
+    ] = None,
+    group: TheGroup = None,
     json: Json = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Print only the IDs.")] = False,
     stream: Stream = DEFAULT_STREAM,
@@ -242,7 +262,7 @@ def produce(
     job: Pair | None = None
     if data is not None:
         job = from_data(data, type)
-    elif fields or (type and file is None and (asked or count > 1 or not _is_fed())):
+    elif fields or (type and file is None and (asked or wait or count > 1 or not _is_fed())):
         job = from_fields(fields, type)
     if unique is not None and (job is None or count > 1):
         raise ConfigError("--unique is for one job: of many with the same key, one is written")
@@ -251,7 +271,11 @@ def produce(
     if job is None and file is None and not _is_fed():
         note(HINT)
         raise Exit(ExitCode.USAGE)
-    report = Report(stream, json_output=json, quiet=quiet)
+    if not wait and (timeout is not None or group is not None):
+        raise ConfigError("--timeout and --group are for --wait")
+    if wait and (job is None or count > 1):
+        raise ConfigError("--wait is for one job, not for a file or for copies")
+    report = Report(stream, json_output=json, quiet=quiet, waits=wait)
 
     def target() -> Target:
         from streamq.cli.produce.writing import Target
@@ -260,7 +284,9 @@ def produce(
         replication = Replication(replicas, replica_timeout) if replicas else None
         return Target(url, stream, max_payload, replication, options if asked else {})
 
-    if job is not None:
+    if job is not None and wait:
+        _write_and_wait(target, job, group, timeout, report)
+    elif job is not None:
         _write_one(target, job, count, report)
     else:
         _write_file(target, file, type, skip_bad, report)
@@ -273,6 +299,15 @@ def _write_one(target: Callable[[], Target], job: Pair, count: int, report: Repo
     from streamq.cli.produce.writing import write_copies
 
     _run(write_copies(target(), job, count, report), report)
+
+
+def _write_and_wait(
+    target: Callable[[], Target], job: Pair, group: str | None, timeout: float | None,
+    report: Report,
+) -> None:  # fmt: skip
+    from streamq.cli.produce.waiting import write_and_wait
+
+    _run(write_and_wait(target(), job, group, timeout, report), report)
 
 
 def _write_file(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from streamq.cli.exits import ExitCode
-from streamq.cli.output import complain, console, flush, is_terminal, say, say_json
+from streamq.cli.output import complain, console, flush, is_terminal, note, say, say_json
 from streamq.new_job import Enqueued
 
 if TYPE_CHECKING:
@@ -26,24 +26,30 @@ PATIENCE = 0.5
 class Report:
     """Tells what was written, in the way that was asked for.
 
+    Args:
+        waits: whether standard output is for the job's result alone.
+
     Attributes:
         many: whether more than one job is to be written.
         written: jobs written so far.
         line: of a file, the last whose job is written for certain.
         skipped: bad lines.
+        json: whether JSON is wanted.
+        quiet: whether only IDs are.
         stopped: the exit code of a command that a signal, or the end of whoever read its
             output, has stopped; ``None`` without that.
     """
 
-    def __init__(self, stream: str, *, json_output: bool, quiet: bool) -> None:
+    def __init__(self, stream: str, *, json_output: bool, quiet: bool, waits: bool = False) -> None:
         self.stream = stream
         self.many = False
         self.written = 0
         self.line: int | None = None
         self.skipped = 0
         self.stopped: ExitCode | None = None
-        self._json = json_output
-        self._quiet = quiet
+        self.json = json_output
+        self.quiet = quiet
+        self._waits = waits
         self._started = time.monotonic()
         self._bar: Progress | None = None
 
@@ -67,24 +73,29 @@ class Report:
         self.wrote([Enqueued(id) for id in ids], jobs, lines)
 
     def _tell(self, written: Sequence[Enqueued], jobs: Sequence[Pair], before: int) -> None:
-        if self._json:
+        if self._waits:
+            if not self.json and not self.quiet:
+                note(_line(written[0]))
+        elif self.json:
             for job, (type, _) in zip(written, jobs, strict=True):
-                due = job.scheduled_for
-                say_json(
-                    {
-                        "id": job.id,
-                        "stream": self.stream,
-                        "type": type,
-                        "created": job.created,
-                        "replaced": job.replaced,
-                        "scheduled_for": None if due is None else due.timestamp(),
-                    }
-                )
-        elif self._quiet:
+                say_json(self.about(job, type))
+        elif self.quiet:
             say("\n".join(job.id for job in written))
         else:
             for job in written[: max(SHOWN - before, 0)]:
                 say(_line(job))
+
+    def about(self, job: Enqueued, type: str) -> dict[str, object]:
+        """A job that was written, as plain data."""
+        due = job.scheduled_for
+        return {
+            "id": job.id,
+            "stream": self.stream,
+            "type": type,
+            "created": job.created,
+            "replaced": job.replaced,
+            "scheduled_for": None if due is None else due.timestamp(),
+        }
 
     def skip(self, bad: str) -> None:
         """A line was no job and is skipped."""
@@ -108,7 +119,7 @@ class Report:
     def progress(self, done: int, total: int | None) -> None:
         """Show how far it is, to a person who has waited for a while."""
         if self._bar is None:
-            shown = self.written > SHOWN and not self._json and not self._quiet
+            shown = self.written > SHOWN and not self.json and not self.quiet
             late = time.monotonic() - self._started > PATIENCE
             if not (shown and late and is_terminal(sys.stderr)):
                 return
@@ -132,9 +143,9 @@ class Report:
             return
         if self.stopped is not None:
             complain(f"interrupted: {self.so_far()}")
-        if not self.many or self._quiet:
+        if not self.many or self.quiet:
             return
-        if self._json:
+        if self.json:
             say_json(
                 {
                     "enqueued": self.written,

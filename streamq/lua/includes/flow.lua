@@ -291,9 +291,9 @@ local function flow_control(stream, group, names, packed, now)
                 if not id then
                     break
                 end
-                served = served + 1
                 redis.call('HDEL', keys, id)
                 if holder_of(id) == HELD then
+                    served = served + 1
                     if rules.limit then
                         have(token, id)
                     end

@@ -7,6 +7,7 @@
 --@include clock
 --@include dead_letter
 --@include park
+--@include tell
 
 local stream, retry, dlq, cancelled = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, keep_ms, n = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -24,7 +25,7 @@ end
 local others = strangers(stream, group, consumer, ids, deliveries)
 
 local refused, acked, parked = {}, {}, {}
-local groups, now
+local groups, now, letters
 local arg, key = 5 + 2 * n, FIRST_KEY
 
 local function refuse(position, why)
@@ -34,6 +35,11 @@ end
 
 local function refuse_stranger(position)
     refuse(position, others[position] == '' and '' or '=' .. others[position])
+end
+
+local function bury(id, delivery, reason, err)
+    letters = letters or {}
+    letters[id] = dead_letter(stream, dlq, id, delivery, consumer, reason, err)
 end
 
 local function keep(record, delivery, state, type, data, started, finished)
@@ -61,6 +67,12 @@ while i < n do
         arg, key = arg + 2 + size, key + 1
     end
     local ours = others[i] == nil
+    if ARGV[arg] == 'p' then
+        if ours then
+            redis.pcall('HDEL', KEYS[key], 'progress', 'progress_note', 'progress_of')
+        end
+        arg, key = arg + 1, key + 1
+    end
     if not ours then
         refuse_stranger(i)
     elseif not targets_fit then
@@ -151,7 +163,7 @@ while i < n do
         arg, key = arg + 4, key + 1
     elseif verdict == 'd' then
         if ours then
-            dead_letter(stream, dlq, id, deliveries[i], consumer, ARGV[arg + 1], ARGV[arg + 2])
+            bury(id, deliveries[i], ARGV[arg + 1], ARGV[arg + 2])
             redis.pcall('DEL', KEYS[key])
             acked[#acked + 1] = id
         end
@@ -176,7 +188,7 @@ while i < n do
             end
             if not known and #redis.call('XRANGE', stream, id, id) == 1 then
                 -- It goes at once: the other groups are not to make a dead letter of it too.
-                dead_letter(stream, dlq, id, deliveries[i], consumer, 'no such group',
+                bury(id, deliveries[i], 'no such group',
                     'the entry is for the group ' .. ARGV[arg + 1] .. ', which does not exist')
                 redis.call('XDEL', stream, id)
             end
@@ -189,4 +201,5 @@ end
 if #acked > 0 then
     redis.call('XACK', stream, group, unpack(acked))
     remove_settled(stream, groups or groups_of(stream), group, acked)
+    tell(dlq, acked, letters)
 end

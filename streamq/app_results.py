@@ -1,0 +1,114 @@
+"""What an App offers to those who wait for results."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from copy import copy
+from typing import TYPE_CHECKING, Self, cast
+
+from streamq.group import Group
+from streamq.new_job import Enqueued, Home
+from streamq.server import Server
+
+if TYPE_CHECKING:
+    from streamq.produce.producer import Producer
+    from streamq.results import Finished, Results
+    from streamq.sync import SyncApp
+
+
+class AppResults:
+    """The part of an App with which one waits for its jobs."""
+
+    stream: str
+    _groups: list[Group]
+    _server: Server | None
+    _producer: Producer | None
+
+    def __init__(self) -> None:
+        self._results: Results | None = None
+        self._homes: dict[str, Home] = {}
+
+    @property
+    def server(self) -> Server:
+        """The App's own."""
+        raise NotImplementedError
+
+    def job(self, id: str, *, stream: str | None = None) -> Enqueued:
+        """A job that was written elsewhere, by its ID, to wait for its result.
+
+        Args:
+            id: its ID; of a job for later, the name of its schedule.
+            stream: the app's own by default.
+
+        Raises:
+            ConfigError: that is no ID.
+        """
+        from streamq.results.scheduled import is_scheduled
+
+        is_scheduled(id)
+        return Enqueued(id, known=True, home=self._home_of(stream or self.stream))
+
+    def results(
+        self,
+        jobs: Iterable[Enqueued],
+        *,
+        group: str | None = None,
+        timeout: float | None = None,
+    ) -> AsyncIterator[Finished]:
+        """What became of each of some jobs, in the order in which they finish::
+
+            async for one in app.results(jobs, group="images", timeout=60):
+                print(one.id, one.state, one.value if one.state == "succeeded" else one.error)
+
+        Args:
+            jobs: what :meth:`produce`, :meth:`produce_many` or :meth:`job` has returned.
+            group: may be left out where the app, or else the stream, has one group.
+            timeout: seconds for all of them; without one, as long as it takes.
+
+        Raises:
+            ResultTimeout: some are not finished within ``timeout``.
+            ConfigError: there are several groups; it names them.
+        """
+        where = [(job.home.stream, job.id) for job in jobs]
+        return self._waiting().as_finished(where, group, timeout)
+
+    def _home_of(self, stream: str) -> Home:
+        home = self._homes.get(stream)
+        if home is None:
+            home = self._homes[stream] = Home(self._waiting, stream)
+        return home
+
+    def _waiting(self) -> Results:
+        """What waits for results, until :meth:`close`."""
+        if self._results is None:
+            from streamq.results import Results
+
+            self._results = Results(self.server, self._groups_for)
+        return self._results
+
+    def _groups_for(self, stream: str) -> list[str]:
+        return [group.name for group in self._groups if stream in group.streams([self.stream])]
+
+    @property
+    def sync(self) -> SyncApp:
+        """The same for programs without an event loop: Django, scripts, threads."""
+        known = self.__dict__.get("_sync")
+        if known is None:
+            from streamq.sync import SyncApp
+
+            # In one step: two threads may ask at once.
+            known = self.__dict__.setdefault("_sync", SyncApp(self))
+        return cast("SyncApp", known)
+
+    def twin(self) -> Self:
+        """The same app with connections of its own, for another event loop."""
+        other = copy(self)
+        other._server = other._producer = other._results = None
+        other._homes = {}
+        other.__dict__.pop("_sync", None)
+        return other
+
+    async def _close_results(self) -> None:
+        if self._results is not None:
+            await self._results.close()
+            self._results = None
