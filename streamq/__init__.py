@@ -25,19 +25,21 @@ if TYPE_CHECKING:
     from streamq.group import Group
     from streamq.job import Job
     from streamq.new_job import AlreadyEnqueued, Enqueued, NewJob
+    from streamq.offload import Offload
     from streamq.retry import Backoff, Dead, Retry
     from streamq.version import __version__ as __version__
     from streamq.worker import Settings, Worker
 
 __all__ = [
     "AlreadyEnqueued", "App", "Backoff", "Dead", "Enqueued", "Event", "Group", "Job", "NewJob",
-    "Retry", "Settings", "StreamqError", "Worker",
+    "Offload", "Retry", "Settings", "StreamqError", "Worker",
 ]  # fmt: skip
 
 _HOMES = {
     "AlreadyEnqueued": "new_job", "App": "app", "Backoff": "retry", "Dead": "retry",
     "Enqueued": "new_job", "Event": "event", "Group": "group", "Job": "job", "NewJob": "new_job",
-    "Retry": "retry", "Settings": "worker", "StreamqError": "errors", "Worker": "worker",
+    "Offload": "offload", "Retry": "retry", "Settings": "worker",
+    "StreamqError": "errors", "Worker": "worker",
     "__version__": "version",
 }  # fmt: skip
 

@@ -15,9 +15,10 @@ from streamq.flow.rules import OnFailure, Rules, merged
 from streamq.group import Group, Registry, name_of, schedules_of
 from streamq.handlers.handler import ANY, Handler
 from streamq.job import job_class
-from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, MAX_PAYLOAD, REPLICA_TIMEOUT
+from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, REPLICA_TIMEOUT
 from streamq.middleware import Middleware, ProduceMiddleware
 from streamq.new_job import AlreadyEnqueued, Enqueued, NewJob, OnConflict, Options, UniqueUntil
+from streamq.offload import Offload, check_offload, largest_payload, store_of
 from streamq.option_checks import refuse_options
 from streamq.priorities import Priorities
 from streamq.process.eventloop import run_async
@@ -49,15 +50,16 @@ class App(Registry, AppResults):
         ignore: types, or patterns such as ``thumbnail_*``, that every group settles unseen.
         middleware: wraps the handling of each job in every group; the first is outermost.
         produce_middleware: wraps the producing of each job; the first is outermost.
-        codec: how the data of its jobs is written and read, see
-            :class:`~streamq.codec.Codec`; JSON by default.
-        max_payload: bytes that the encoded data of one job may take.
+        codec: how data is written and read (:class:`~streamq.codec.Codec`); JSON by default.
+        max_payload: bytes that encoded data may take; 1 MiB by default, 64 MiB with ``offload``.
+        offload: bytes above which encoded data is kept outside the stream, beside it; or where
+            else (:class:`~streamq.offload.Offload`).
         replicas: how many replicas must have acknowledged a job before a produce returns, for
             jobs that a failover must not lose; each then takes the replicas' time as well.
         replica_timeout: seconds until :class:`~streamq.errors.NotReplicated` is raised. The
             job is written then all the same.
-        lifespan: a function that returns an async context manager; a worker enters it
-            before its first job and leaves it after its last.
+        lifespan: returns an async context manager, which a worker enters before its first job
+            and leaves after its last.
 
     Raises:
         ConfigError: a name, a number or the URL cannot be used.
@@ -75,7 +77,8 @@ class App(Registry, AppResults):
         middleware: Sequence[Middleware] = (),
         produce_middleware: Sequence[ProduceMiddleware] = (),
         codec: Codec | None = None,
-        max_payload: int = MAX_PAYLOAD,
+        max_payload: int | None = None,
+        offload: int | Offload | None = None,
         replicas: int = 0,
         replica_timeout: float = REPLICA_TIMEOUT,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
@@ -89,7 +92,8 @@ class App(Registry, AppResults):
         self._streams = tuple(dict.fromkeys([self.stream, *self.priorities.streams]))
         self._produce_middleware = tuple(produce_middleware)
         self.codec = codec
-        self._max_payload = max_payload
+        self.offload = check_offload(offload)
+        self._max_payload = largest_payload(max_payload, self.offload)
         self._replication = Replication(replicas, replica_timeout) if replicas else None
         self._lifespan = lifespan
         self._groups: list[Group] = []
@@ -200,7 +204,8 @@ class App(Registry, AppResults):
         if not own:
             return None
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
-        return Handlers(own.values(), ignored, job_class(self.codec, self.priorities))
+        made = job_class(self.codec, self.priorities, self.offload, self._max_payload)
+        return Handlers(own.values(), ignored, made)
 
     def _rules(self, group: str) -> Rules:
         return merged(group, [g.rules for g in self._groups if g.name == group])
@@ -334,7 +339,8 @@ class App(Registry, AppResults):
         """Jobs, groups and dead letters: to look at, and to treat what is stuck."""
         from streamq.admin import Admin
 
-        return Admin(self.server, allowed=self.max_attempts, codec=self.codec)
+        store = store_of(self.offload)
+        return Admin(self.server, allowed=self.max_attempts, codec=self.codec, store=store)
 
     def max_attempts(self, stream: str, group: str, type: str) -> int | None:
         """How many deliveries a job may have; ``None`` where the app has no handler for it."""
@@ -359,12 +365,9 @@ class App(Registry, AppResults):
         """What writes its jobs, until :meth:`close`."""
         if self._producer is None:
             self._producer = Producer(
-                self.server,
-                self._max_payload,
-                self._replication,
-                self._produce_middleware,
-                self.codec,
-            )
+                self.server, self._max_payload, self._replication, self._produce_middleware,
+                self.codec, self.offload,
+            )  # fmt: skip
         return self._producer
 
     async def close(self) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Self, cast
 
+from streamq.codec import Codec, decode_result
 from streamq.group import Group
 from streamq.new_job import Enqueued, Home
 from streamq.server import Server
@@ -20,6 +22,7 @@ class AppResults:
     """The part of an App with which one waits for its jobs."""
 
     stream: str
+    codec: Codec | None
     _groups: list[Group]
     _server: Server | None
     _producer: Producer | None
@@ -83,7 +86,8 @@ class AppResults:
         if self._results is None:
             from streamq.results import Results
 
-            self._results = Results(self.server, self._groups_for)
+            decode = partial(decode_result, self.codec)
+            self._results = Results(self.server, self._groups_for, decode=decode)
         return self._results
 
     def _groups_for(self, stream: str) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from streamq.errors import InvalidEntry, PayloadError, PayloadTooLarge
 from streamq.limits import MAX_PAYLOAD
 from streamq.text import printable
-from streamq.wire.entry import encode_data
+from streamq.wire import json
+from streamq.wire.encrypted import encrypted_with
+from streamq.wire.entry import decode_data, encode_data
 
 
 class Codec(Protocol):
@@ -29,6 +31,31 @@ class Codec(Protocol):
         ...
 
 
+@runtime_checkable
+class Cipher(Protocol):
+    """What a codec has beside :class:`Codec` when it encrypts: results are kept by it, too.
+
+    Error messages that show data leave it out where the codec is one.
+    """
+
+    def encrypt(self, plain: bytes) -> bytes:
+        """What may be kept in Redis."""
+        ...
+
+    def decrypt(self, raw: bytes) -> bytes:
+        """What was encrypted.
+
+        Raises:
+            InvalidEntry: it cannot be read.
+        """
+        ...
+
+
+def cipher_of(codec: Codec | None) -> Cipher | None:
+    """The codec itself, if it encrypts."""
+    return codec if isinstance(codec, Cipher) else None
+
+
 def encode_with(codec: Codec | None, data: Any, limit: int = MAX_PAYLOAD) -> bytes:
     """``data`` as a codec writes it; as JSON without one.
 
@@ -40,6 +67,8 @@ def encode_with(codec: Codec | None, data: Any, limit: int = MAX_PAYLOAD) -> byt
         return encode_data(data, limit)
     try:
         raw = codec.encode(data)
+    except PayloadError:
+        raise
     except Exception as error:
         raise PayloadError(f"the codec cannot write the data: {_said(error)}") from error
     if not isinstance(raw, bytes):
@@ -47,7 +76,7 @@ def encode_with(codec: Codec | None, data: Any, limit: int = MAX_PAYLOAD) -> byt
     if len(raw) > limit:
         raise PayloadTooLarge(
             f"the data takes {len(raw):,} bytes, the limit is {limit:,}: "
-            "store it elsewhere and send a reference, or raise the limit"
+            "keep it outside the stream (offload), or raise the limit"
         )
     return raw
 
@@ -60,8 +89,32 @@ def decode_with(codec: Codec, raw: bytes) -> Any:
     """
     try:
         return codec.decode(raw)
+    except InvalidEntry:
+        raise
     except Exception as error:
         raise InvalidEntry(f"the codec cannot read the data: {_said(error)}") from error
+
+
+def decode_result(codec: Codec | None, raw: bytes) -> Any:
+    """A result out of a job's record: JSON, encrypted where the codec encrypts.
+
+    Raises:
+        InvalidEntry: it cannot be read.
+    """
+    cipher = cipher_of(codec)
+    if cipher is not None and encrypted_with(raw) is not None:
+        raw = cipher.decrypt(raw)
+    return decode_data(raw)
+
+
+def as_json(codec: Codec | None, raw: bytes) -> bytes:
+    """The data in ``raw`` as JSON, for a person; as it is where the codec cannot read it."""
+    if codec is None:
+        return raw
+    try:
+        return json.dumps(decode_with(codec, raw))
+    except (InvalidEntry, ValueError):
+        return raw
 
 
 def _said(error: Exception) -> str:

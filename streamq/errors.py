@@ -187,6 +187,10 @@ class InvalidEntry(PayloadError):
     """A stream entry cannot be understood as a job."""
 
 
+class DataGone(InvalidEntry):
+    """The data of a job was kept outside the stream, and is not there."""
+
+
 class InvalidArguments(PayloadError):
     """The data of a job does not fit the parameters of its handler."""
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 
 import orjson
 
-from streamq.codec import Codec, decode_with, encode_with
+from streamq.codec import Cipher, Codec, cipher_of, decode_with, encode_with
 from streamq.errors import ConfigError, InvalidEntry
-from streamq.limits import MAX_PROGRESS_NOTE
+from streamq.limits import MAX_PAYLOAD, MAX_PROGRESS_NOTE
+from streamq.offload import Offload
 from streamq.option_checks import check_key, check_text, milliseconds, refuse_options, taken
 from streamq.priorities import NO_PRIORITIES, Priorities
 from streamq.text import printable
@@ -24,11 +25,12 @@ from streamq.wire.entry import (
 )
 from streamq.wire.json import loads
 from streamq.wire.keys import check_stream
+from streamq.wire.offloaded import FIELD, Ref, parse_ref
 
 if TYPE_CHECKING:
     from streamq.event import Event
 
-FRAME = 64
+FRAME = 256
 """Bytes that a string of an event counts for beside its own: a server takes a million of them."""
 
 _MS = re.compile(r"[0-9]{1,16}")
@@ -81,6 +83,9 @@ class Job:
 
     codec: ClassVar[Codec | None] = None
     priorities: ClassVar[Priorities] = NO_PRIORITIES
+    cipher: ClassVar[Cipher | None] = None
+    offload: ClassVar[Offload | None] = None
+    max_payload: ClassVar[int] = MAX_PAYLOAD
     decode = staticmethod(loads)
 
     def __init__(
@@ -115,13 +120,22 @@ class Job:
             try:
                 data = self._data = self.decode(self._raw)
             except ValueError as error:
-                raise not_json(error) from None
+                raise not_json(error, self._raw) from None
         return data
 
     @property
     def raw(self) -> bytes:
         """The data as it was written: JSON, unless the app has a codec."""
         return self._raw if self._raw is not None else orjson.dumps(self._data)
+
+    @property
+    def ref(self) -> Ref | None:
+        """Where its data is, if that is kept outside the stream. A handler has it all the same."""
+        return None if self.meta is None else parse_ref(self.meta.get(FIELD))
+
+    def set_raw(self, raw: bytes) -> None:
+        """Give it its data, which was outside the stream."""
+        self._raw = raw
 
     @property
     def fields(self) -> Mapping[str, str]:
@@ -232,7 +246,7 @@ class Job:
         name, values = (type, data or {}) if isinstance(type, str) else taken(type, data)
         target = self.stream if stream is None else check_stream(stream)
         fields = encode(
-            check_type(name), encode_with(self.codec, values),
+            check_type(name), encode_with(self.codec, values, self.max_payload),
             key=check_key("key", key),
             trace=self.trace if trace is None else check_text("trace", trace),
             expires=milliseconds("expires", expires),
@@ -285,28 +299,43 @@ class Job:
         return f"<Job {self.id} {printable(self.type)!r} {attempts}>"
 
 
-def job_class(codec: Codec | None, priorities: Priorities = NO_PRIORITIES) -> type[Job]:
-    """The class of the jobs of an app with a codec or priorities; :class:`Job` without both."""
-    if codec is None and not priorities.streams:
+def job_class(
+    codec: Codec | None,
+    priorities: Priorities = NO_PRIORITIES,
+    offload: Offload | None = None,
+    max_payload: int = MAX_PAYLOAD,
+) -> type[Job]:
+    """The class of the jobs of an app; :class:`Job` itself where the app has nothing special.
+
+    Args:
+        max_payload: bytes that the data of an emitted event may take, with ``offload``.
+    """
+    if codec is None and offload is None and not priorities.streams:
         return Job
-    found, names = codec, priorities
+    own_codec, own_names, own_offload = codec, priorities, offload
+    own_limit = MAX_PAYLOAD if offload is None else max_payload
 
     class JobOfApp(Job):
         __slots__ = ()
-        codec = found
-        priorities = names
+        codec = own_codec
+        cipher = cipher_of(own_codec)
+        priorities = own_names
+        offload = own_offload
+        max_payload = own_limit
 
         def __reduce__(self) -> tuple[object, ...]:
             # For handlers in processes, which find no class of this name.
             state = {name: getattr(self, name) for name in Job.__slots__}
-            return _bare_job, (found, names), (None, state)
+            return _bare_job, (own_codec, own_names, own_offload, own_limit), (None, state)
 
     if codec is not None:
         JobOfApp.decode = staticmethod(partial(decode_with, codec))
     return JobOfApp
 
 
-def _bare_job(codec: Codec | None, priorities: Priorities) -> Job:
+def _bare_job(
+    codec: Codec | None, priorities: Priorities, offload: Offload | None, max_payload: int
+) -> Job:
     """A job without anything in it, to be filled by :mod:`pickle`."""
-    made = job_class(codec, priorities)
+    made = job_class(codec, priorities, offload, max_payload)
     return made.__new__(made)

@@ -10,6 +10,12 @@ DEFAULT_GROUP = "default"
 MAX_PAYLOAD = 1024 * 1024
 """The default limit of one job's encoded data, in bytes."""
 
+MAX_OFFLOADED = 64 * 1024 * 1024
+"""The same where large data is kept outside the stream."""
+
+OFFLOAD_ABOVE = 64 * 1024
+"""Bytes of encoded data above which it is kept outside, where nothing else is said."""
+
 MAX_TYPE = 128
 """Characters of a job's type."""
 

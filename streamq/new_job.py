@@ -319,8 +319,13 @@ class Enqueued:
     def of(
         cls, id: bytes, created: int, due: bytes | None = None, *, home: Home | None = None
     ) -> Enqueued:
-        """Out of a script's reply: 1 for created, 2 for replaced; ``due``: Unix time in ms."""
-        return cls(id.decode(), due, known=created != 1, replaced=created == 2, home=home)
+        """Out of a script's reply; ``due`` is a Unix time in ms.
+
+        Args:
+            created: 1, or 2 for replaced; 3 and 4 for the same, by an earlier attempt.
+        """
+        known, replaced = created not in (1, 3), created in (2, 4)
+        return cls(id.decode(), due, known=known, replaced=replaced, home=home)
 
 
 class AlreadyEnqueued(StreamqError):

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
-from streamq.errors import HandlerFailed, InvalidArguments, InvalidEntry, JobTimeout
+from streamq.codec import Cipher
+from streamq.errors import DataGone, HandlerFailed, InvalidArguments, InvalidEntry, JobTimeout
 from streamq.handlers.handler import Handler
 from streamq.handlers.table import Handlers
 from streamq.job import Job
@@ -42,7 +43,7 @@ class Verdict:
         outcome: what became of it.
         started: Unix time in seconds at which the handler was called; 0.0 if it was not.
         finished: Unix time in seconds at which it ended.
-        result: the handler's result as JSON, ``b""`` for none.
+        result: the handler's result as JSON, encrypted by a codec that does; ``b""`` for none.
         reason: of a dead letter, a short fixed phrase such as ``gave up``.
         error: what went wrong, for a person.
         delay: seconds until the next try.
@@ -104,6 +105,8 @@ def unwanted(job: Job, handlers: Handlers, now: float) -> Verdict | None:
 
 def unbound(job: Job, handler: Handler, error: Exception) -> Verdict:
     """The verdict on a job whose data did not become arguments."""
+    if isinstance(error, DataGone):
+        return dead(job, "data gone", error)
     if isinstance(error, InvalidEntry):
         return dead(job, "invalid entry", error)
     if isinstance(error, InvalidArguments):
@@ -115,7 +118,7 @@ def succeeded(job: Job, started: float, result: Any, keep: bool) -> Verdict:
     """The verdict on a job whose handler returned ``result``."""
     verdict = Verdict(job, _SUCCEEDED, started, time.time())
     if keep and result is not None:
-        verdict.result, verdict.error = _encode_result(result)
+        verdict.result, verdict.error = _encode_result(result, job.cipher)
     return verdict
 
 
@@ -199,11 +202,11 @@ def _describe(error: BaseException) -> str:
     return f"{name}: {text}" if text else name
 
 
-def _encode_result(result: Any) -> tuple[bytes, str]:
+def _encode_result(result: Any, cipher: Cipher | None) -> tuple[bytes, str]:
     try:
         raw = json.dumps(result)
     except ValueError as error:
         return b"", f"the result was not kept: {printable(error, 200)}"
     if len(raw) > MAX_RESULT:
         return b"", f"the result was not kept: {len(raw):,} bytes, the limit is {MAX_RESULT:,}"
-    return raw, ""
+    return raw if cipher is None else cipher.encrypt(raw), ""

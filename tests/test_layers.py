@@ -25,7 +25,8 @@ ROOT = Path(streamq.__file__).parent
 LAYERS = (
     "limits", "errors", "text", "version", "main_guard", "retry",
     "wire", "lua", "server", "results",
-    "codec", "event", "option_checks", "priorities", "job", "new_job", "middleware",
+    "codec", "encryption", "offload", "event", "option_checks", "priorities", "job", "new_job",
+    "middleware",
     "handlers", "verdict", "signals", "flow",
     "produce", "worker", "admin",
     "observe", "programs", "process",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streamq.limits import LEASE
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from streamq.admin.streams import GroupInfo, StreamInfo
     from streamq.codec import Codec
     from streamq.flow.state import GroupState
+    from streamq.offload import Store
     from streamq.results import Finished
     from streamq.results.progress import OnProgress
 
@@ -48,17 +50,26 @@ class Admin:
             is shorter than the workers' own makes running jobs look stalled. Before Redis
             7.2, a worker that has had no job for that long counts as gone too.
         allowed: tells how many attempts a job may have, given its stream, group and type.
-        codec: writes the data of periodic jobs; JSON without one.
+        codec: reads the data of jobs, see :class:`~streamq.codec.Codec`; that of an app is the
+            app's. Without it, data that is not JSON is shown as it was written.
+        store: where large data is kept, see :class:`~streamq.offload.Offload`; that of an app is
+            the app's. Without it, such data is not deleted until somebody who has it does that.
     """
 
     def __init__(
-        self, server: Server, *, lease: float = LEASE, allowed: Allowed | None = None,
+        self,
+        server: Server,
+        *,
+        lease: float = LEASE,
+        allowed: Allowed | None = None,
         codec: Codec | None = None,
-    ) -> None:  # fmt: skip
+        store: Store | None = None,
+    ) -> None:
         self._server = server
         self._lease = lease
         self._allowed = allowed or _not_known
         self._codec = codec
+        self._store = store
 
     # -- streams and groups ---------------------------------------------------
 
@@ -143,8 +154,9 @@ class Admin:
         from streamq.admin.groups import delete_group
 
         return await delete_group(
-            self._server, stream, group, self._lease, force=force, dead_letters=dead_letters
-        )
+            self._server, stream, group, self._lease, force=force, dead_letters=dead_letters,
+            store=self._store,
+        )  # fmt: skip
 
     async def pause(self, stream: str, group: str, *, type: str | None = None) -> bool:
         """Let a group begin no more jobs, or none of a type. Those that run go on.
@@ -193,7 +205,17 @@ class Admin:
         """
         from streamq.admin.groups import prune
 
-        return await prune(self._server, stream)
+        return await prune(self._server, stream, self._store)
+
+    async def prune_data(self, stream: str) -> int:
+        """Delete data beside a stream that no job and no dead letter has any more; how much.
+
+        There is none, unless entries were deleted by other means (``XDEL``, ``XTRIM``). It looks
+        at every key of the server, and at all entries, twice.
+        """
+        from streamq.admin.offloaded import prune_data
+
+        return await prune_data(self._server, stream)
 
     # -- jobs -----------------------------------------------------------------
 
@@ -211,12 +233,14 @@ class Admin:
         from streamq.admin.status import job_status, scheduled_status
 
         if is_name(job_id):
-            found = await find(self._server, stream, job_id)
+            found = await find(self._server, stream, job_id, self._codec)
             if not isinstance(found, str):
                 return scheduled_status(found)
             job_id = found
         names = await self.group_names(stream, group)
-        return await job_status(self._server, stream, job_id, names, self._lease, self._allowed)
+        return await job_status(
+            self._server, stream, job_id, names, self._lease, self._allowed, self._codec
+        )
 
     async def result(
         self, stream: str, job_id: str, group: str | None = None, *,
@@ -247,9 +271,10 @@ class Admin:
             ResultTimeout: it is not finished within ``timeout``.
             ConfigError: there are several groups; it names them.
         """
+        from streamq.codec import decode_result
         from streamq.results import Results
 
-        results = Results(self._server)
+        results = Results(self._server, decode=partial(decode_result, self._codec))
         try:
             return await results.finished(stream, job_id, group, timeout, on_progress)
         finally:
@@ -281,7 +306,9 @@ class Admin:
         left = limit
         if left == 0:
             return
-        async for job in pending_jobs(self._server, stream, names, wanted, self._allowed):
+        async for job in pending_jobs(
+            self._server, stream, names, wanted, self._allowed, self._codec
+        ):
             yield job
             if left is not None:
                 left -= 1
@@ -341,7 +368,7 @@ class Admin:
         """
         from streamq.admin.dead_letters import DeadLetters
 
-        return DeadLetters(self._server, stream, group)
+        return DeadLetters(self._server, stream, group, self._codec, self._store)
 
     # -- jobs for later -------------------------------------------------------
 
@@ -353,7 +380,7 @@ class Admin:
         """
         from streamq.admin.schedules import scheduled_jobs
 
-        return scheduled_jobs(self._server, stream, limit)
+        return scheduled_jobs(self._server, stream, limit, self._codec)
 
     async def scheduled_job(self, stream: str, name: str) -> ScheduledJob:
         """One job that will be written to a stream later.
@@ -366,7 +393,7 @@ class Admin:
         """
         from streamq.admin.schedules import scheduled_job
 
-        return await scheduled_job(self._server, stream, name)
+        return await scheduled_job(self._server, stream, name, self._codec)
 
     async def cancel_scheduled(self, stream: str, name: str) -> bool:
         """Take a job for later back before its time; ``False`` when it is too late.
@@ -375,7 +402,7 @@ class Admin:
         """
         from streamq.admin.schedules import cancel
 
-        return await cancel(self._server, stream, name)
+        return await cancel(self._server, stream, name, self._store)
 
     async def run_now(self, stream: str, name: str) -> bool:
         """Let a job for later be due now; ``False`` when it is no longer waiting.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from streamq.admin.content import content, plain_data
 from streamq.admin.reading import Entry, text
+from streamq.codec import Codec
 from streamq.wire.dead_letter import split
 from streamq.wire.entry import created_at, decode_data
+from streamq.wire.offloaded import Ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +25,10 @@ class DeadLetter:
         error: what went wrong, for a person.
         attempts: how many it had.
         consumer: the consumer that held it last.
-        raw: its data as it was written, JSON as a rule; ``None`` when it had been deleted.
+        raw: its data, JSON as a rule; as it was written, where that cannot be read, and ``None``
+            when it had been deleted or is kept outside the stream.
         origin: the ID that it had before it was first redriven.
+        ref: where its data is, if that is kept outside the stream.
     """
 
     id: str
@@ -38,6 +42,7 @@ class DeadLetter:
     consumer: str
     raw: bytes | None
     origin: str | None = None
+    ref: Ref | None = field(default=None, repr=False)
 
     @property
     def dead_since(self) -> float:
@@ -50,8 +55,13 @@ class DeadLetter:
         return created_at(self.job_id)
 
     @property
+    def offloaded(self) -> int | None:
+        """How many bytes its data has, if that is kept outside the stream; it is not read."""
+        return None if self.ref is None else self.ref.size
+
+    @property
     def data(self) -> Any:
-        """The job's data, decoded; ``None`` when it had been deleted.
+        """The job's data, decoded; ``None`` when it is not there.
 
         Raises:
             InvalidEntry: it is not JSON.
@@ -59,7 +69,9 @@ class DeadLetter:
         return None if self.raw is None else decode_data(self.raw)
 
     def to_dict(self) -> dict[str, Any]:
-        """The letter as plain data. ``data`` that is not JSON comes as text in ``raw``."""
+        """The letter as plain data. ``data`` that is not JSON comes as text in ``raw``, and of
+        encrypted data the key's ID as ``encrypted_with``; data outside the stream has its size in
+        bytes as ``offloaded``."""
         return {
             "id": self.id,
             "job_id": self.job_id,
@@ -73,18 +85,18 @@ class DeadLetter:
             "created_at": self.created_at,
             "dead_since": self.dead_since,
             "origin": self.origin,
-            **plain_data(self.raw),
+            **plain_data(self.raw, self.ref),
         }
 
 
-def read_letter(entry: Entry, stream: str, group: str) -> DeadLetter:
+def read_letter(entry: Entry, stream: str, group: str, codec: Codec | None = None) -> DeadLetter:
     """The dead letter in an entry of a group's stream of them."""
     meta, own = split(entry.id, entry.fields)
     job_id, reason, error, attempts, consumer = map(text, meta)
-    job = content(own)
+    job = content(own, codec)
     return DeadLetter(
         entry.id, job_id, stream, group, job.type, reason, error,
-        int(attempts), consumer, job.raw, job.origin,
+        int(attempts), consumer, job.raw, job.origin, job.ref,
     )  # fmt: skip
 
 

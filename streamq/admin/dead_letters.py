@@ -10,11 +10,14 @@ from streamq import lua
 from streamq.admin.dead_letter import DeadLetter, job_of, read_letter
 from streamq.admin.existing import require_group
 from streamq.admin.reading import Entry, pages, text
+from streamq.codec import Codec
 from streamq.errors import JobNotFound, WrongKeyType
+from streamq.offload import Store, delete_unheld
 from streamq.server import Arg, Server
 from streamq.text import printable
 from streamq.wire.entry import check_id, id_key
-from streamq.wire.keys import group_keys
+from streamq.wire.keys import GroupKeys, group_keys
+from streamq.wire.offloaded import Ref
 
 BATCH = 50
 """Dead letters that one script call redrives or purges."""
@@ -68,10 +71,19 @@ class DeadLetters:
         ConfigError: the stream or the group has an invalid name.
     """
 
-    def __init__(self, server: Server, stream: str, group: str) -> None:
+    def __init__(
+        self,
+        server: Server,
+        stream: str,
+        group: str,
+        codec: Codec | None = None,
+        store: Store | None = None,
+    ) -> None:
         self.stream, self.group = stream, group
         self._keys = group_keys(stream, group)
         self._server = server
+        self._codec = codec
+        self._store = store
 
     # -- looking --------------------------------------------------------------
 
@@ -102,7 +114,7 @@ class DeadLetters:
             for entry in page:
                 if left == 0:
                     return
-                letter = read_letter(entry, self.stream, self.group)
+                letter = read_letter(entry, self.stream, self.group, self._codec)
                 if type is None or letter.type == type:
                     yield letter
                     left = None if left is None else left - 1
@@ -184,12 +196,13 @@ class DeadLetters:
         Returns:
             For each ID whether there was such a letter.
         """
-        found = await self._resolve(ids)
+        refs: dict[str, str] = {}
+        found = await self._resolve(ids, refs)
         done = dict.fromkeys(found, False)
         batch = [(id, own) for id, own in found.items() if own is not None]
         for start in range(0, len(batch), BATCH):
             part = batch[start : start + BATCH]
-            gone = await self._server.run(lua.purge(self._keys.dlq, [own for _, own in part]))
+            gone = await self._purge([own for _, own in part], refs)
             done |= zip((id for id, _ in part), map(bool, gone), strict=True)
         return done
 
@@ -212,8 +225,8 @@ class DeadLetters:
         """
         total = 0
         async for batch in self._batches(type, older_than):
-            call = lua.purge(self._keys.dlq, [letter.id for letter in batch])
-            count = sum(await self._server.run(call))
+            refs = {letter.id: letter.ref.place for letter in batch if letter.ref is not None}
+            count = sum(await self._purge([letter.id for letter in batch], refs))
             total += count
             if progress is not None:
                 progress(count)
@@ -224,8 +237,25 @@ class DeadLetters:
     async def _read(self, id: str | None) -> DeadLetter | None:
         if id is not None:
             async for page in pages(self._server, self._keys.dlq, id, id):
-                return read_letter(page[0], self.stream, self.group)
+                return read_letter(page[0], self.stream, self.group, self._codec)
         return None
+
+    async def _purge(self, ids: Sequence[str], refs: Mapping[str, str]) -> Sequence[int]:
+        """Delete letters.
+
+        Args:
+            refs: by a letter's own ID, where its data is if that is outside the stream.
+
+        Returns:
+            For each 1, or 0 where there is no such letter.
+        """
+        if not refs:
+            gone: Sequence[int] = await self._server.run(lua.purge(self._keys.dlq, ids))
+            return gone
+        places = [refs.get(id, "") for id in ids]
+        gone = await self._server.run(lua.purge_offloaded(self._keys, ids, places))
+        await delete_unheld(self._server, self.stream, self._store)
+        return gone
 
     async def _redrive(self, batch: Sequence[tuple[str, str]]) -> Sequence[Redriven]:
         call = lua.redrive(self._keys, [own for _, own in batch])
@@ -271,8 +301,13 @@ class DeadLetters:
         ):
             yield page
 
-    async def _resolve(self, ids: Iterable[str]) -> dict[str, str | None]:
+    async def _resolve(
+        self, ids: Iterable[str], refs: dict[str, str] | None = None
+    ) -> dict[str, str | None]:
         """The letter's own ID for each of the IDs, ``None`` where there is no letter.
+
+        Args:
+            refs: gets by own ID where the data of letters is that is outside the stream.
 
         The same ID may be one letter's own and that of another letter's job: then the
         job is meant, because that is the ID people see everywhere else.
@@ -282,10 +317,10 @@ class DeadLetters:
         own: dict[str, str] = {}
         if wanted:
             start, end = await self._likely(*wanted)
-            await self._search(set(wanted), by_job, own, start, end)
+            await self._search(set(wanted), by_job, own, start, end, refs)
             left = {id for id in wanted if id not in by_job and id not in own}
             if left and start != "-":
-                await self._search(left, by_job, own, "-", f"({start}")
+                await self._search(left, by_job, own, "-", f"({start}", refs)
         return {id: by_job.get(id) or own.get(id) for id in wanted}
 
     async def _likely(self, *job_ids: str) -> tuple[str, str]:
@@ -299,8 +334,9 @@ class DeadLetters:
         return ("-" if start == 0 or latest > await self._now() else str(start)), "+"
 
     async def _search(
-        self, wanted: set[str], by_job: dict[str, str], own: dict[str, str], start: str, end: str
-    ) -> None:
+        self, wanted: set[str], by_job: dict[str, str], own: dict[str, str], start: str, end: str,
+        refs: dict[str, str] | None = None,
+    ) -> None:  # fmt: skip
         """Note the letters' own IDs, by the IDs of their jobs and by themselves."""
         async for page in pages(self._server, self._keys.dlq, start, end, cut=_CUT):
             for entry in page:
@@ -309,6 +345,10 @@ class DeadLetters:
                     own[entry.id] = entry.id
                 if job_id in wanted:
                     by_job.setdefault(job_id, entry.id)
+                if refs is not None and (entry.id in wanted or job_id in wanted):
+                    ref = read_letter(entry, self.stream, self.group).ref
+                    if ref is not None:
+                        refs[entry.id] = ref.place
             if all(id in by_job for id in wanted):
                 break
 
@@ -328,3 +368,12 @@ class DeadLetters:
 
     def _missing(self, id: str) -> str:
         return f"the group {self.group} of {printable(self.stream, 100)} has no dead letter {id}"
+
+
+async def offloaded_of(server: Server, keys: GroupKeys) -> Sequence[Ref]:
+    """Where the data of a group's dead letters is, of those that have it outside the stream."""
+    found: list[Ref] = []
+    async for page in pages(server, keys.dlq, cut=_CUT):
+        letters = (read_letter(entry, keys.stream, keys.group) for entry in page)
+        found += (letter.ref for letter in letters if letter.ref is not None)
+    return found

@@ -60,7 +60,7 @@ class Overview:
 
 async def overview(server: Server, lease: float) -> Overview:
     """Ask the server, and look for streams with ``SCAN``, step by step."""
-    keys, complete = await _scan(server, "TYPE", "stream")
+    keys, complete = await scan(server, "TYPE", "stream")
     names, dead = _sorted_out(keys)
     async with server.borrowed() as link:
         info = await read_info(link, server.where)
@@ -93,7 +93,7 @@ async def stream_names(server: Server) -> AsyncIterator[str]:
                 yield name
 
 
-async def _scan(server: Server, *wanted: str) -> tuple[list[bytes], bool]:
+async def scan(server: Server, *wanted: str) -> tuple[list[bytes], bool]:
     """The keys of one kind, and whether these are all."""
     keys: set[bytes] = set()
     complete = False
@@ -129,7 +129,7 @@ def _sorted_out(keys: Sequence[bytes]) -> tuple[list[str], dict[str, dict[str, s
 
 async def _only_scheduled(server: Server, known: Sequence[str]) -> tuple[list[StreamInfo], bool]:
     """Streams that have nothing yet but jobs for later, and whether these are all."""
-    keys, complete = await _scan(server, "MATCH", "*:scheduled:jobs", "TYPE", "hash")
+    keys, complete = await scan(server, "MATCH", "*:scheduled:jobs", "TYPE", "hash")
     prefixes = {stream_keys(name).prefix for name in known}
     names = [
         name

@@ -8,13 +8,13 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 from streamq import lua
 from streamq.admin.consumers import consumers_of
-from streamq.admin.content import content
+from streamq.admin.content import content, shown_data
 from streamq.admin.reading import PAGE, count_of, pending_pages, text
+from streamq.codec import Codec
 from streamq.errors import ConfigError, GroupNotFound
 from streamq.limits import LEASE
 from streamq.results.progress import read_progress
 from streamq.server import Server
-from streamq.text import printable
 from streamq.wire.keys import HELD, PARKED, group_keys
 
 State = Literal["running", "retrying", "held", "stalled"]
@@ -55,6 +55,7 @@ class PendingJob:
         progress_note: what it says of that.
         preview: the beginning of its data, on one line.
         in_stream: ``False`` when its entry was deleted while it was pending.
+        offloaded: how many bytes its data has, if that is kept outside the stream.
     """
 
     id: str
@@ -71,6 +72,7 @@ class PendingJob:
     error: str | None
     preview: str
     in_stream: bool
+    offloaded: int | None = None
     held_for: HeldFor | None = None
     place: int | None = None
     progress: float | None = None
@@ -137,8 +139,9 @@ def state_of(consumer: str, idle_ms: int, lease: float) -> State:
 
 
 async def pending_jobs(
-    server: Server, stream: str, groups: Sequence[str], wanted: Wanted, allowed: Allowed
-) -> AsyncIterator[PendingJob]:
+    server: Server, stream: str, groups: Sequence[str], wanted: Wanted, allowed: Allowed,
+    codec: Codec | None = None,
+) -> AsyncIterator[PendingJob]:  # fmt: skip
     """The pending jobs of some groups, group by group, the oldest first."""
     for group in groups:
         try:
@@ -146,21 +149,23 @@ async def pending_jobs(
                 ids = [row.id for row in page if wanted.has(row.consumer, row.idle)]
                 for start in range(0, len(ids), PAGE):
                     chunk = ids[start : start + PAGE]
-                    for job in await _look(server, stream, group, chunk, wanted, allowed):
+                    for job in await _look(server, stream, group, chunk, wanted, allowed, codec):
                         yield job
         except GroupNotFound:
             pass  # deleted since
 
 
 async def _look(
-    server: Server, stream: str, group: str, ids: list[str], wanted: Wanted, allowed: Allowed
-) -> list[PendingJob]:
+    server: Server, stream: str, group: str, ids: list[str], wanted: Wanted, allowed: Allowed,
+    codec: Codec | None,
+) -> list[PendingJob]:  # fmt: skip
     """The jobs with these IDs as they are now: what is settled meanwhile is left out."""
     keys = group_keys(stream, group)
+    cut = _CUT if codec is None else -1  # what a codec has written is read whole, or not at all
     jobs = []
     alive: dict[str, bool] = {}
     while ids:
-        now, *rows = await server.run(lua.peek(keys, _CUT, ids))
+        now, *rows = await server.run(lua.peek(keys, cut, ids))
         if not alive:
             consumers = await consumers_of(server, stream, group, wanted.lease)
             alive = {consumer.name: consumer.alive for consumer in consumers}
@@ -171,7 +176,7 @@ async def _look(
             consumer = text(raw_consumer)
             if not wanted.has(consumer, idle):
                 continue
-            job = content(fields)
+            job = content(fields, codec)
             waits = consumer in (PARKED, HELD)
             held_for = cast("HeldFor | None", text(why) or None)
             if held_for == "rate":
@@ -190,7 +195,8 @@ async def _look(
                     state=state_of(consumer, idle, wanted.lease),
                     next_attempt=max(float(due) - now, 0) / 1000 if waits and due else None,
                     error=text(error) or None,
-                    preview="" if job.raw is None else printable(job.raw, PREVIEW),
+                    preview=shown_data(job.raw, job.ref, PREVIEW),
+                    offloaded=None if job.ref is None else job.ref.size,
                     in_stream=bool(fields),
                     held_for=held_for,
                     place=int(place) or None,

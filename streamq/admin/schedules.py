@@ -9,13 +9,16 @@ from typing import Any
 
 from streamq import lua
 from streamq.admin.content import content, plain_data
-from streamq.admin.reading import PAGE, text
+from streamq.admin.reading import PAGE, ask, text
+from streamq.codec import Codec
 from streamq.errors import ConfigError, JobNotFound
+from streamq.offload import Store, let_go
 from streamq.option_checks import due_time
 from streamq.server import Server
 from streamq.text import printable
 from streamq.wire.entry import decode_data
 from streamq.wire.keys import SCHEDULE, stream_keys
+from streamq.wire.offloaded import Ref, ref_in_packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,9 @@ class ScheduledJob:
         name: what ``produce`` gave as its ID, by which it is cancelled.
         type: the job's type.
         due_at: when it is written to the stream: Unix time in seconds, by the server's clock.
-        raw: its data as it was written, JSON as a rule; ``None`` when it cannot be read.
+        raw: its data, JSON as a rule; as it was written where the codec cannot read it, and
+            ``None`` where streamq did not write it, or it is kept outside the stream.
+        ref: where its data is, if that is kept outside the stream.
         key: its order key.
         unique: its idempotency key.
         expires: seconds, counted from its writing to the stream, after which it is not run.
@@ -38,10 +43,16 @@ class ScheduledJob:
     type: str
     due_at: float
     raw: bytes | None = field(repr=False)
+    ref: Ref | None = field(default=None, repr=False)
     key: str | None = None
     unique: str | None = None
     expires: float | None = None
     trace: str | None = None
+
+    @property
+    def offloaded(self) -> int | None:
+        """How many bytes its data has, if that is kept outside the stream; it is not read."""
+        return None if self.ref is None else self.ref.size
 
     @property
     def data(self) -> Any:
@@ -53,7 +64,8 @@ class ScheduledJob:
         return None if self.raw is None else decode_data(self.raw)
 
     def to_dict(self) -> dict[str, Any]:
-        """The job as plain data. ``data`` that is not JSON comes as text in ``raw``."""
+        """The job as plain data. ``data`` that is not JSON comes as text in ``raw``, and of
+        encrypted data the key's ID as ``encrypted_with``."""
         return {
             "name": self.name,
             "stream": self.stream,
@@ -63,21 +75,22 @@ class ScheduledJob:
             "unique": self.unique,
             "expires": self.expires,
             "trace": self.trace,
-            **plain_data(self.raw),
+            **plain_data(self.raw, self.ref),
         }
 
     @classmethod
     def of(
-        cls, stream: str, name: str, due: bytes, fields: Sequence[bytes], unique: bytes
-    ) -> ScheduledJob:
+        cls, stream: str, name: str, due: bytes, fields: Sequence[bytes], unique: bytes,
+        *, codec: Codec | None = None,
+    ) -> ScheduledJob:  # fmt: skip
         """Out of what a script tells of one."""
-        found = content(fields)
+        found = content(fields, codec)
         own = dict(zip(fields[::2], fields[1::2], strict=False))
         if b"data" not in own:
             own = {}  # a foreign producer's fields are its data
         key, trace, expires = (own.get(name) for name in (b"key", b"trace", b"expires"))
         return cls(
-            name, stream, found.type, float(due) / 1000, found.raw,
+            name, stream, found.type, float(due) / 1000, found.raw, found.ref,
             key=None if key is None else text(key), unique=text(unique) or None,
             expires=int(expires) / 1000 if expires and expires.isdigit() else None,
             trace=None if trace is None else text(trace),
@@ -85,7 +98,7 @@ class ScheduledJob:
 
 
 async def scheduled_jobs(
-    server: Server, stream: str, limit: int | None
+    server: Server, stream: str, limit: int | None, codec: Codec | None = None
 ) -> AsyncIterator[ScheduledJob]:
     """See :meth:`streamq.admin.Admin.scheduled`."""
     keys = stream_keys(stream)
@@ -97,7 +110,7 @@ async def scheduled_jobs(
         if not rows:
             return
         for name, due, fields, unique in rows:
-            yield ScheduledJob.of(stream, text(name), due, fields, unique)
+            yield ScheduledJob.of(stream, text(name), due, fields, unique, codec=codec)
         last = text(rows[-1][1])
         at_last = sum(text(due) == last for _, due, *_ in rows)
         skip = skip + at_last if last == start else at_last
@@ -105,7 +118,9 @@ async def scheduled_jobs(
         left = None if left is None else left - len(rows)
 
 
-async def find(server: Server, stream: str, name: str) -> ScheduledJob | str:
+async def find(
+    server: Server, stream: str, name: str, codec: Codec | None = None
+) -> ScheduledJob | str:
     """A job for later while it waits, or else the ID of the entry that it has become.
 
     Raises:
@@ -119,12 +134,14 @@ async def find(server: Server, stream: str, name: str) -> ScheduledJob | str:
         )
     if isinstance(reply, bytes):
         return text(reply)
-    return ScheduledJob.of(stream, name, *reply)
+    return ScheduledJob.of(stream, name, *reply, codec=codec)
 
 
-async def scheduled_job(server: Server, stream: str, name: str) -> ScheduledJob:
+async def scheduled_job(
+    server: Server, stream: str, name: str, codec: Codec | None = None
+) -> ScheduledJob:
     """See :meth:`streamq.admin.Admin.scheduled_job`."""
-    found = await find(server, stream, name)
+    found = await find(server, stream, name, codec)
     if isinstance(found, str):
         raise JobNotFound(
             f"the job {printable(name, 60)} is no longer for later: it was due, and is {found} now"
@@ -137,10 +154,21 @@ def is_name(job_id: str) -> bool:
     return job_id.startswith(SCHEDULE)
 
 
-async def cancel(server: Server, stream: str, name: str) -> bool:
+async def cancel(server: Server, stream: str, name: str, store: Store | None = None) -> bool:
     """See :meth:`streamq.admin.Admin.cancel_scheduled`."""
     keys = stream_keys(stream)
-    return bool(await server.run(lua.unschedule(keys, name, await _key(server, stream, name))))
+    key, packed = await ask(
+        server, *(("HGET", keys.scheduled_jobs, field) for field in (f"{name}:key", name))
+    )
+    for reply in (key, packed):
+        if isinstance(reply, Exception):
+            raise reply
+    unique = None if key is None else key.decode()
+    taken = bool(await server.run(lua.unschedule(keys, name, unique)))
+    ref = ref_in_packed(packed or b"")
+    if taken and ref is not None:
+        await let_go(server, stream, [ref], store)
+    return taken
 
 
 async def reschedule(

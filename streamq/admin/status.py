@@ -17,11 +17,14 @@ from streamq.admin.dead_letters import DeadLetters
 from streamq.admin.pending import PROGRESS, Allowed, State, progress_of, state_of
 from streamq.admin.reading import ask, count_of, named, text
 from streamq.admin.schedules import ScheduledJob, is_name
-from streamq.errors import JobNotFound, StreamqError
+from streamq.codec import Codec, as_json, decode_result
+from streamq.errors import InvalidEntry, JobNotFound, StreamqError
 from streamq.server import Arg, Server
 from streamq.text import printable
+from streamq.wire.encrypted import encrypted_with
 from streamq.wire.entry import check_id, created_at, id_key
 from streamq.wire.keys import PARKED, WAITING, group_keys
+from streamq.wire.offloaded import Ref
 
 Finished = Literal["succeeded", "expired"]
 Standing = State | Finished | Literal["queued", "dead", "skipped", "settled", "unknown"]
@@ -85,12 +88,14 @@ class JobStatus:
 
     Attributes:
         type: the job's type; ``None`` when nothing of it is left that would tell.
-        raw: its data as it was written, JSON as a rule; ``None`` when nothing is left.
+        raw: its data, JSON as a rule; as it was written where that cannot be read, and ``None``
+            when nothing is left or it is kept outside the stream.
         in_stream: whether its entry is still in the stream.
         only_for: the one group that it is for.
         origin: the ID that it had before it was redriven.
         groups: by group; none for a job for later.
         due_at: of a job for later, when it is written to the stream: Unix time in seconds.
+        ref: where its data is, if that is kept outside the stream.
     """
 
     id: str
@@ -101,6 +106,7 @@ class JobStatus:
     only_for: str | None
     origin: str | None
     groups: tuple[GroupStatus, ...]
+    ref: Ref | None = field(default=None, repr=False)
     due_at: float | None = None
 
     @property
@@ -113,8 +119,14 @@ class JobStatus:
         """Whether it waits for the time at which it is written to the stream."""
         return self.due_at is not None
 
+    @property
+    def offloaded(self) -> int | None:
+        """How many bytes its data has, if that is kept outside the stream; it is not read."""
+        return None if self.ref is None else self.ref.size
+
     def to_dict(self) -> dict[str, Any]:
-        """The answer as plain data. ``data`` that is not JSON comes as text in ``raw``."""
+        """The answer as plain data. ``data`` that is not JSON comes as text in ``raw``, and of
+        encrypted data the key's ID as ``encrypted_with``."""
         return {
             "id": self.id,
             "stream": self.stream,
@@ -125,7 +137,7 @@ class JobStatus:
             "origin": self.origin,
             "state": "scheduled" if self.is_scheduled else None,
             "due_at": self.due_at,
-            **plain_data(self.raw),
+            **plain_data(self.raw, self.ref),
             "groups": [group.to_dict() for group in self.groups],
         }
 
@@ -162,8 +174,9 @@ class _Trace(NamedTuple):
 
 
 async def job_status(
-    server: Server, stream: str, job_id: str, groups: Sequence[str], lease: float, allowed: Allowed
-) -> JobStatus:
+    server: Server, stream: str, job_id: str, groups: Sequence[str], lease: float, allowed: Allowed,
+    codec: Codec | None = None,
+) -> JobStatus:  # fmt: skip
     """What has become of a job in these groups.
 
     Raises:
@@ -171,19 +184,20 @@ async def job_status(
         ConfigError: that is not a job ID.
     """
     check_id(job_id)
-    entry, traces = await _traces(server, stream, job_id, groups, lease)
+    entry, traces = await _traces(server, stream, job_id, groups, lease, codec)
     found: list[GroupStatus | None] = []
     job = entry
     for trace in traces:
-        status = _pending(trace, entry, lease) or _queued(trace, entry) or _finished(trace)
+        status = _pending(trace, entry, lease) or _queued(trace, entry) or _finished(trace, codec)
         if status is None:
-            letter = await DeadLetters(server, stream, trace.group).find(job_id)
+            letter = await DeadLetters(server, stream, trace.group, codec).find(job_id)
             if letter is not None:
                 status = _dead(letter)
-                job = job or Content(letter.type, letter.raw, None, letter.origin)
+                job = job or Content(letter.type, letter.raw, None, letter.origin, letter.ref)
         elif job is None and b"type" in trace.record:
             raw = trace.record.get(b"data") or None
-            job = Content(trace.text(b"type") or "", raw, None, None)
+            shown = raw and as_json(codec, raw)
+            job = Content(trace.text(b"type") or "", shown, None, None)
         found.append(status)
     if entry is None and not any(found):
         raise JobNotFound(
@@ -193,7 +207,7 @@ async def job_status(
     statuses = [
         status or _without_trace(trace, entry) for status, trace in zip(found, traces, strict=True)
     ]
-    type, raw, only_for, origin = job or (None, None, None, None)
+    type, raw, only_for, origin, ref = job or (None, None, None, None, None)
     if type is not None:
         statuses = [
             replace(
@@ -205,17 +219,24 @@ async def job_status(
             for status in statuses
         ]  # fmt: skip
     return JobStatus(
-        job_id, stream, type, raw, entry is not None, only_for, origin, tuple(statuses)
+        job_id, stream, type, raw, entry is not None, only_for, origin, tuple(statuses), ref
     )
 
 
 def scheduled_status(job: ScheduledJob) -> JobStatus:
     """That of a job for later."""
-    return JobStatus(job.name, job.stream, job.type, job.raw, False, None, None, (), job.due_at)
+    return JobStatus(
+        job.name, job.stream, job.type, job.raw, False, None, None, (), job.ref, job.due_at
+    )
 
 
 async def _traces(
-    server: Server, stream: str, job_id: str, groups: Sequence[str], lease: float
+    server: Server,
+    stream: str,
+    job_id: str,
+    groups: Sequence[str],
+    lease: float,
+    codec: Codec | None,
 ) -> tuple[Content | None, list[_Trace]]:
     commands: list[Sequence[Arg]] = []
     for keys in (group_keys(stream, group) for group in groups):
@@ -250,7 +271,7 @@ async def _traces(
                 named(record) if isinstance(record, list) else {}, id_key(job_id) <= last[group],
             )
         )  # fmt: skip
-    return content(entries[0][1]) if entries else None, traces
+    return content(entries[0][1], codec) if entries else None, traces
 
 
 def _pending(trace: _Trace, entry: Content | None, lease: float) -> GroupStatus | None:
@@ -285,12 +306,12 @@ def _queued(trace: _Trace, entry: Content | None) -> GroupStatus | None:
 _FINISHED: dict[bytes, Finished] = {b"succeeded": "succeeded", b"expired": "expired"}
 
 
-def _finished(trace: _Trace) -> GroupStatus | None:
+def _finished(trace: _Trace, codec: Codec | None) -> GroupStatus | None:
     state = _FINISHED.get(trace.record.get(b"state", b""))
     if state is None:
         return None
     attempts = trace.text(b"attempts") or ""
-    result = trace.record.get(b"result")
+    result, note = _result(trace, codec)
     return GroupStatus(
         trace.group,
         state,
@@ -298,9 +319,21 @@ def _finished(trace: _Trace) -> GroupStatus | None:
         consumer=trace.text(b"consumer"),
         started_at=trace.time(b"started_at"),
         finished_at=trace.time(b"finished_at"),
-        result=None if result is None else plain_data(result)["data"],
-        note=trace.text(b"note"),
+        result=result,
+        note=note,
     )
+
+
+def _result(trace: _Trace, codec: Codec | None) -> tuple[Any, str | None]:
+    """What the handler returned, and what there is to say about it."""
+    raw, note = trace.record.get(b"result"), trace.text(b"note")
+    if raw is None:
+        return None, note
+    try:
+        return decode_result(codec, raw), note
+    except InvalidEntry:
+        key = encrypted_with(raw)
+        return None, note if key is None else f"the result is encrypted with the key {key}"
 
 
 def _dead(letter: DeadLetter) -> GroupStatus:

@@ -55,6 +55,7 @@ COMMANDS = {
         "List, create, pause, resume, run or delete the schedules of periodic jobs.",
     ),
     "info": ("streamq.cli.info", "Show the server, its streams and their groups."),
+    "key": ("streamq.cli.key", "Make keys for encrypted data."),
     "bench": ("streamq.cli.bench", "Measure the server, and one worker with it."),
     "server": ("streamq.cli.server", "Start, stop or look at the embedded server."),
 }

@@ -70,7 +70,7 @@ def exact(plain: dict[str, Any], raw: bytes | None) -> dict[str, Any]:
     """An answer whose ``data`` is printed as it was written: numbers of any size included."""
     import orjson
 
-    if raw is not None and "raw" not in plain and b"\n" not in raw:
+    if raw is not None and plain["data"] is not None and b"\n" not in raw:
         plain["data"] = orjson.Fragment(raw)
     return plain
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-from streamq.cli.allowed import AppOption, allowed_by
+from streamq.cli.allowed import AppOption, known_by
 from streamq.cli.command import Argument, Context, Family, Option
 from streamq.cli.connection import connect, run, run_or_refuse, the_group
 from streamq.cli.group_state import state_lines
@@ -132,8 +132,8 @@ def pending(
         from streamq.admin import Admin
 
         async with connect(url) as server:
-            allowed = allowed_by(app)
-            admin = Admin(server, lease=lease, allowed=allowed)
+            known = known_by(app)
+            admin = Admin(server, lease=lease, allowed=known.allowed, codec=known.codec)
             most = limit if limit is not None or json else SHOWN
             jobs = admin.pending(
                 stream, group, consumer=consumer, min_idle=min_idle, states=states, limit=most
@@ -151,7 +151,7 @@ def pending(
                 say(assumed)
             if is_terminal():
                 # Without an App, consume would only print the jobs.
-                named = app or (None if allowed else "MODULE:NAME")
+                named = app or (None if known.allowed else "MODULE:NAME")
                 for hint in _hints(found, groups, named):
                     note(hint)
 

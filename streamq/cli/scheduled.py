@@ -296,7 +296,11 @@ def _due(left: float) -> str:
 
 
 def _data(job: ScheduledJob, limit: int | None = None) -> str:
-    return "(cannot be read)" if job.raw is None else printable(job.raw, limit)
+    from streamq.admin.content import shown_data
+
+    if job.raw is None and job.ref is None:
+        return "(cannot be read)"
+    return shown_data(job.raw, job.ref, limit)
 
 
 def _count(count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from streamq.cli.allowed import AppOption, allowed_by
+from streamq.cli.allowed import AppOption, known_by
 from streamq.cli.command import Argument, Family
 from streamq.cli.connection import connect, run
 from streamq.cli.options import Group, Json, Lease, Stream, Url, examples, from_server
@@ -19,7 +19,6 @@ from streamq.cli.output import (
     until,
 )
 from streamq.limits import DEFAULT_STREAM, LEASE
-from streamq.text import printable
 
 if TYPE_CHECKING:
     from streamq.admin import GroupStatus, JobStatus
@@ -58,7 +57,8 @@ def status(
         from streamq.admin import Admin
 
         async with connect(url) as server:
-            admin = Admin(server, lease=lease, allowed=allowed_by(app))
+            known = known_by(app)
+            admin = Admin(server, lease=lease, allowed=known.allowed, codec=known.codec)
             job = await admin.status(stream, id, group)
         if json:
             say_json(exact(job.to_dict(), job.raw))
@@ -69,9 +69,11 @@ def status(
 
 
 def _show(job: JobStatus, lease: float) -> None:
+    from streamq.admin.content import shown_data
+
     data = None
-    if job.raw:
-        data = printable(job.raw)
+    if job.raw or job.ref:
+        data = shown_data(job.raw, job.ref)
     elif not job.in_stream and not job.is_scheduled:
         data = "(not kept)"
     say_fields(

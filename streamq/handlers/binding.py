@@ -129,15 +129,14 @@ def _data_binder(
     def bind(job: Job) -> Arguments:
         data = job.data
         if not isinstance(data, dict):
-            raise InvalidArguments(
-                f"the data is not an object with fields but {printable(data, 60)}"
-            )
+            shown = type(data).__name__ if job.cipher else printable(data, 60)
+            raise InvalidArguments(f"the data is not an object with fields but {shown}")
         if reserved:
             data = {field: data[field] for field in data if field not in reserved}
         try:
             return (), check(data)
         except pydantic.ValidationError as error:
-            raise InvalidArguments(_explain(error)) from None
+            raise InvalidArguments(_explain(error, job)) from None
 
     return bind
 
@@ -151,7 +150,7 @@ def _event_binder(parameter: str, event: type[Event]) -> Binder:
         try:
             return (), {parameter: check(job.data)}
         except pydantic.ValidationError as error:
-            raise InvalidArguments(_explain(error)) from None
+            raise InvalidArguments(_explain(error, job)) from None
 
     return bind
 
@@ -194,7 +193,7 @@ def plain(function: Callable[..., Any]) -> Any:
     return type(function).__call__
 
 
-def _explain(error: Any) -> str:
+def _explain(error: Any, job: Job) -> str:
     problems = error.errors(include_url=False, include_context=False)
     parts = []
     for problem in problems[:MOST_PROBLEMS]:
@@ -202,7 +201,9 @@ def _explain(error: Any) -> str:
         if problem["type"] == "missing":
             parts.append(f"{where} is missing")
         else:
-            parts.append(f"{where}: {problem['msg']} (got {_shown(problem['input'])})")
+            # What is encrypted in Redis is not to stand there as an error.
+            got = "" if job.cipher else f" (got {_shown(problem['input'])})"
+            parts.append(f"{where}: {problem['msg']}{got}")
     if len(problems) > MOST_PROBLEMS:
         parts.append(f"and {len(problems) - MOST_PROBLEMS} more")
     return printable("; ".join(parts))

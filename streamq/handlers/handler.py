@@ -43,7 +43,8 @@ class Handler:
         bind: makes the arguments for a job, or raises :class:`InvalidArguments`.
         middleware: wraps the handling of each job, the first one outermost.
         gathers: whether its batches are gathered before there is a runner for them.
-        direct: whether it can be awaited as it is: async, without middleware.
+        loads: whether the data of its jobs is yet to be read from outside the stream.
+        direct: whether it can be awaited as it is: async, without middleware, and all is there.
     """
 
     type: str
@@ -58,11 +59,13 @@ class Handler:
     batch_wait: float = 0.0
     batch_by_key: bool = False
     gathers: bool = field(init=False)
+    loads: bool = False
     direct: bool = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gathers", self.batch_wait > 0 or self.batch_by_key)
-        object.__setattr__(self, "direct", self.mode is Mode.ASYNC and not self.middleware)
+        direct = self.mode is Mode.ASYNC and not self.middleware and not self.loads
+        object.__setattr__(self, "direct", direct)
 
     def wrapped(self, middleware: Sequence[Middleware]) -> Handler:
         """This handler with middleware around it.

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from streamq.lua.loader import Arg, Call, Script, load
-from streamq.wire.keys import GroupKeys, StreamKeys
+from streamq.lua.loader import Arg, Call, Script, load, with_data
+from streamq.wire.keys import GroupKeys, StreamKeys, stream_keys
 
 __all__ = ["Arg", "Call", "Script", "load"]
 
@@ -76,9 +76,18 @@ def sweep(keys: GroupKeys, rules: str, places: Sequence[str]) -> Call:
 
 def cancel(keys: GroupKeys, stalled_after: int, record_ttl: int, ids: Sequence[str]) -> Call:
     """Cancel jobs in one group; both times are in ms."""
+    data = stream_keys(keys.stream)
     return Call(
         load("cancel"),
-        (keys.stream, keys.retry, keys.cancelled, *keys.flow, *map(keys.job, ids)),
+        (
+            keys.stream,
+            keys.retry,
+            keys.cancelled,
+            *keys.flow,
+            data.data_holders,
+            data.data_unheld,
+            *map(keys.job, ids),
+        ),
         (keys.group, stalled_after, record_ttl, *ids),
     )
 
@@ -98,6 +107,7 @@ def rights(keys: GroupKeys, stream_keys: StreamKeys) -> Call:
             stream_keys.scheduled, stream_keys.scheduled_jobs, keys.state, *keys.flow,
             keys.cancelled,
             stream_keys.cron,
+            stream_keys.data_holders, stream_keys.data_unheld, stream_keys.data("a"),
             stream_keys.schedule_id("s"), stream_keys.unique("k"),
         ),
         (keys.group,),
@@ -134,7 +144,7 @@ def reclaim(
     by_type = [part for pair in deliveries_by_type.items() for part in pair]
     return Call(
         load("reclaim"),
-        (keys.stream, keys.retry, keys.dlq, keys.reclaim_lock),
+        (keys.stream, keys.retry, keys.dlq, keys.reclaim_lock, *_offloaded(keys.stream)),
         (
             keys.group, consumer, lease, most, pause, silence, deliveries, last_chances,
             heal_from, *by_type,
@@ -161,7 +171,7 @@ def to_dead_letters(keys: GroupKeys, error: str, ids: Sequence[str]) -> Call:
     """Make pending entries dead letters by hand."""
     return Call(
         load("to_dead_letters"),
-        (keys.stream, keys.retry, keys.dlq, *map(keys.job, ids)),
+        (keys.stream, keys.retry, keys.dlq, *_offloaded(keys.stream), *map(keys.job, ids)),
         (keys.group, error, *ids),
     )
 
@@ -196,7 +206,7 @@ def redrive(keys: GroupKeys, ids: Sequence[str]) -> Call:
 
 def prune(stream: str, start: str, count: int) -> Call:
     """Delete what every remaining group has settled, a chunk at a call."""
-    return Call(load("prune"), (stream,), (start, count))
+    return Call(load("prune"), (stream, *_offloaded(stream)), (start, count))
 
 
 def produce_once(keys: StreamKeys, key: str, key_ttl: int, fields: Sequence[Arg]) -> Call:
@@ -241,11 +251,12 @@ def produce_unique(
         until: ``time`` or ``settled``.
         on_conflict: ``keep``, ``replace`` or ``error``.
     """
+    of_data = _offloaded(keys.stream) if on_conflict == "replace" else ()
     return Call(
         load("produce_unique"),
         (
             keys.stream, keys.scheduled, keys.scheduled_jobs, keys.unique(key),
-            keys.schedule_id(name),
+            keys.schedule_id(name), *of_data,
         ),
         (name, *when, key_ttl, memory, until, on_conflict, key, *fields),
     )  # fmt: skip
@@ -326,6 +337,35 @@ def progress(stream: str, most: int) -> Call:
 def purge(dlq: str, ids: Sequence[str]) -> Call:
     """Delete dead letters."""
     return Call(load("purge"), (dlq,), tuple(ids))
+
+
+def purge_offloaded(keys: GroupKeys, ids: Sequence[str], refs: Sequence[str]) -> Call:
+    """Delete dead letters, some of which have their data outside the stream.
+
+    Args:
+        refs: for each where its data is, or ``""``.
+    """
+    return Call(load("purge"), (keys.dlq, *_offloaded(keys.stream)), (*ids, *refs))
+
+
+def let_go(keys: StreamKeys, refs: Sequence[str]) -> Call:
+    """Take note that entries or dead letters are gone whose data is outside the stream."""
+    return Call(load("let_go"), _offloaded(keys.stream), tuple(refs))
+
+
+def produce(stream: str, fields: Sequence[Arg]) -> Call:
+    """Write an entry, where its data is kept outside the stream: see :func:`keep_data`."""
+    return Call(load("produce"), (stream,), tuple(fields))
+
+
+def keep_data(call: Call, key: str, data: bytes) -> Call:
+    """Keep data under a key, and run a script that writes its entry: both or neither."""
+    return Call(with_data(call.script), (*call.keys, key), (*call.args, data))
+
+
+def _offloaded(stream: str) -> tuple[str, str]:
+    keys = stream_keys(stream)
+    return keys.data_holders, keys.data_unheld
 
 
 def destroy(keys: GroupKeys, silence: int, *, dead_letters: bool) -> Call:

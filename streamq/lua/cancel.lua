@@ -7,7 +7,9 @@
 -- KEYS[2]   retry set of the group
 -- KEYS[3]   its set of cancelled jobs
 -- KEYS[4..9] flow control: keys, busy, lines, due, queue, rates
--- KEYS[10..] status record of each entry
+-- KEYS[10]  holders of data that is kept outside the stream
+-- KEYS[11]  such data that nobody holds
+-- KEYS[12..] status record of each entry
 -- ARGV[1]   group
 -- ARGV[2]   idle time after which an entry is stalled, ms
 -- ARGV[3]   how long a status record is kept, ms; 0 for none
@@ -27,8 +29,9 @@ local denied = not_permitted({
     { 'XINFO', 'GROUPS', stream }, { 'XACK', stream, group, '0-1' }, { 'XDEL', stream, '0-1' },
     { 'ZREM', retry, 'a' }, { 'SADD', cancelled, 'a' }, { 'HGET', KEYS[4], 'a' },
     { 'HDEL', KEYS[4], 'a' }, { 'HINCRBY', KEYS[5], 'a', '1' }, { 'ZREM', KEYS[6], 'a' },
-    { 'ZREM', KEYS[7], 'a' }, { 'ZREM', KEYS[8], 'a' }, { 'HSET', KEYS[10], 'a', 'b' },
-    { 'PEXPIRE', KEYS[10], '1' }, { 'DEL', KEYS[10] },
+    { 'ZREM', KEYS[7], 'a' }, { 'ZREM', KEYS[8], 'a' }, { 'HSET', KEYS[12], 'a', 'b' },
+    { 'PEXPIRE', KEYS[12], '1' }, { 'DEL', KEYS[12] }, { 'HGET', KEYS[10], 'a' },
+    { 'HSET', KEYS[10], 'a', 'b' }, { 'HDEL', KEYS[10], 'a' }, { 'ZADD', KEYS[11], '0', 'a' },
 })
 if denied then
     return denied
@@ -40,7 +43,7 @@ local groups, last = groups_of(stream), nil
 for _, one in ipairs(groups) do
     last = one.name == group and one.last or last
 end
-local answers, acked = {}, {}
+local answers, acked, refs = {}, {}, { holders = KEYS[10], unheld = KEYS[11] }
 
 local function keep(record, fields, deliveries)
     redis.pcall('DEL', record)
@@ -75,7 +78,8 @@ for i = 4, #ARGV do
         flow.leave(id)
         redis.call('XACK', stream, group, id)
         acked[#acked + 1] = id
-        keep(KEYS[i + 6], entry and entry[2] or {}, row[4])
+        refs[id] = entry and ref_of(entry[2], 1)
+        keep(KEYS[i + 8], entry and entry[2] or {}, row[4])
         answer = 'cancelled'
     elseif row then
         redis.call('SADD', cancelled, id)
@@ -90,5 +94,5 @@ for i = 4, #ARGV do
     end
     answers[#answers + 1] = answer
 end
-remove_settled(stream, groups, group, acked)
+remove_settled(stream, groups, group, acked, refs)
 return answers

@@ -69,6 +69,14 @@ def load(name: str) -> Script:
     return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
+@cache
+def with_data(inner: Script) -> Script:
+    """The script that keeps data outside the stream, around one that writes its entry."""
+    _, _, body = inner.source.partition("\n")
+    source = load("with_data").source.replace("--@script\n", body)
+    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
 def _text(*path: str) -> str:
     # By the module's own loader, as importlib.resources does, which takes long to import.
     loader: Any = __spec__.loader

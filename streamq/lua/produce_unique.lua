@@ -8,6 +8,8 @@
 -- KEYS[3]   scheduled jobs of the stream
 -- KEYS[4]   the idempotency key's string
 -- KEYS[5]   the string that tells a repeated call what the first one has made
+-- KEYS[6]   holders of data that is kept outside the stream; only with 'replace'
+-- KEYS[7]   such data that nobody holds; likewise
 -- ARGV[1]   the call's name, which a schedule has that it makes
 -- ARGV[2]   'now', 'in' or 'at'
 -- ARGV[3]   ms from now, or Unix time in ms
@@ -20,11 +22,13 @@
 -- ARGV[9..] field, value, ... of the entry
 --
 -- Returns {name of the schedule or ID of the entry that the key stands for,
---          1 when this call made it, at this time or when it was sent before;
---          2 when a job that waits has taken its data and its time; 0 when it did nothing,
+--          1 when this call made it, 2 when a job that waits has taken its data and its time,
+--          3 and 4 when it did the same when it was sent before, 0 when it did nothing,
 --          when it is due: Unix time in ms, nil for what is in the stream already};
 --         or the error 'KEYTAKEN name-or-ID due', without the time for what is in the stream.
 --@include clock
+--@include offloaded
+--@include packed
 --@include rights
 --@include unsettled
 
@@ -42,6 +46,12 @@ if settled then
     needs[#needs + 1] = { 'XINFO', 'GROUPS', stream }
     needs[#needs + 1] = { 'XPENDING', stream, 'g', '-', '+', '1' }
 end
+if on_conflict == 'replace' then
+    needs[#needs + 1] = { 'HGET', KEYS[6], 'a' }
+    needs[#needs + 1] = { 'HSET', KEYS[6], 'a', 'b' }
+    needs[#needs + 1] = { 'HDEL', KEYS[6], 'a' }
+    needs[#needs + 1] = { 'ZADD', KEYS[7], '0', 'a' }
+end
 local denied = not_permitted(needs)
 if denied then
     return denied
@@ -53,13 +63,13 @@ end
 local waits = redis.call('HGET', jobs, name)
 if waits then
     redis.call('HSET', jobs, name, waits)
-    return { name, 1, redis.call('ZSCORE', scheduled, name) }
+    return { name, 3, redis.call('ZSCORE', scheduled, name) }
 end
 local made = redis.call('GET', made_by)
 if made then
     redis.call('SET', made_by, made, 'KEEPTTL')
     local another = not string.match(made, '^%d+%-%d+$')
-    return { made, another and 2 or 1, redis.call('ZSCORE', scheduled, made) }
+    return { made, another and 4 or 3, redis.call('ZSCORE', scheduled, made) }
 end
 
 local now, due = now_ms(), nil
@@ -85,7 +95,12 @@ end
 if known and on_conflict == 'replace' then
     if known_due then
         due = due or now
+        local before = fields_of(redis.call('HGET', jobs, known) or '')
         local told = wait_for_it(known)
+        local ref = before and ref_of(before, 1)
+        if ref then
+            let_go(KEYS[6], KEYS[7], ref)
+        end
         redis.call('SET', made_by, known, 'PX', memory)
         return { known, 2, told }
     end

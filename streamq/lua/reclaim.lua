@@ -17,6 +17,8 @@
 -- KEYS[2]   retry set of the group
 -- KEYS[3]   dead letters of the group
 -- KEYS[4]   lock: one reclaim of the group at a time
+-- KEYS[5]   holders of data that is kept outside the stream
+-- KEYS[6]   such data that nobody holds
 -- ARGV[1]   group
 -- ARGV[2]   consumer
 -- ARGV[3]   lease, ms: the idle time after which an entry is stalled
@@ -81,6 +83,7 @@ end
 
 local HEALED = 1000 -- parked entries looked at in one pass
 local heal_from = '-'
+local refs = { holders = KEYS[5], unheld = KEYS[6] }
 local claimed, dead, acked, letters, deleted, removed = {}, {}, {}, {}, {}, {}
 local left, last_chances, waiting, read = most, tonumber(ARGV[8]), false, 0
 
@@ -94,8 +97,9 @@ local function take(row)
         return false
     end
     if most_deliveries and count >= most_deliveries then
-        letters[id] = dead_letter(stream, dlq, id, count, row[2], 'worker lost',
-            'its worker stopped answering during delivery ' .. count .. ', the last one allowed')
+        letters[id], refs[id] = dead_letter(stream, dlq, id, count, row[2], 'worker lost',
+            'its worker stopped answering during delivery ' .. count .. ', the last one allowed',
+            KEYS[5])
         acked[#acked + 1] = id
         dead[#dead + 1] = id
         dead[#dead + 1] = count
@@ -168,7 +172,7 @@ end
 
 if #acked > 0 then
     redis.call('XACK', stream, group, unpack(acked))
-    remove_settled(stream, groups_of(stream), group, acked)
+    remove_settled(stream, groups_of(stream), group, acked, refs)
     tell(dlq, acked, letters)
 end
 local more = (left == 0 or waiting) and 1 or 0

@@ -13,8 +13,11 @@
 -- KEYS[9..14] its flow control: keys, busy, lines, due, queue, rates
 -- KEYS[15]  its cancelled jobs
 -- KEYS[16]  schedules of the stream's periodic jobs
--- KEYS[17]  the string that maps a schedule to its entry
--- KEYS[18]  the string of an idempotency key
+-- KEYS[17]  holders of data that is kept outside the stream
+-- KEYS[18]  such data that nobody holds
+-- KEYS[19]  such data
+-- KEYS[20]  the string that maps a schedule to its entry
+-- KEYS[21]  the string of an idempotency key
 -- ARGV[1]   group
 --
 -- Returns a list of 'command key', empty when nothing is missing.
@@ -23,7 +26,8 @@
 local stream, retry, dlq, lock, record = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local scheduled, jobs, schedules, group = KEYS[6], KEYS[7], KEYS[16], ARGV[1]
 local keys, busy, lines, due, queue, rates = unpack(KEYS, 9, 14)
-local to_entry, unique = KEYS[17], KEYS[18]
+local holders, unheld, data = KEYS[17], KEYS[18], KEYS[19]
+local to_entry, unique = KEYS[20], KEYS[21]
 
 return lacking({
     -- settle, extend, release
@@ -95,4 +99,14 @@ return lacking({
     { 'HGET', schedules, 'a' },
     { 'HGETALL', schedules },
     { 'HSET', schedules, 'a', 'b' },
+    -- data outside the stream
+    { 'HGET', holders, 'a' },
+    { 'HSET', holders, 'a', 'b' },
+    { 'HDEL', holders, 'a' },
+    { 'ZADD', unheld, '0', 'a' },
+    { 'ZRANGE', unheld, '0', '1' },
+    { 'ZREM', unheld, 'a' },
+    { 'SET', data, 'a' },
+    { 'GET', data },
+    { 'DEL', data },
 })

@@ -13,7 +13,7 @@
 -- ARGV[6..] field, value, ... of the entry
 --
 -- Returns {name of the schedule or ID of the entry that the job has or the key stands for,
---          1 when this call made it, at this time or when it was sent before, else 0,
+--          1 when this call made it, 3 when it did when it was sent before, else 0,
 --          when it is due: Unix time in ms, nil for what is in the stream already}.
 --@include clock
 --@include rights
@@ -32,12 +32,12 @@ redis.call('ZCARD', KEYS[1]) -- says so when it is no set, before anything is wr
 local kept = redis.call('HGET', KEYS[2], ARGV[3])
 if kept then
     redis.call('HSET', KEYS[2], ARGV[3], kept)
-    return { ARGV[3], 1, redis.call('ZSCORE', KEYS[1], ARGV[3]) }
+    return { ARGV[3], 3, redis.call('ZSCORE', KEYS[1], ARGV[3]) }
 end
 local entry = redis.call('GET', KEYS[3])
 if entry then
     redis.call('SET', KEYS[3], entry, 'KEEPTTL')
-    return { entry, 1, false }
+    return { entry, 3, false }
 end
 local now, due = now_ms(), tonumber(ARGV[2])
 if ARGV[1] == 'in' then

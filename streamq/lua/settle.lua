@@ -9,7 +9,8 @@
 -- KEYS[3]   dead letters of the group
 -- KEYS[4]   cancelled jobs of the group
 -- KEYS[5..] in the order of use: the target of each emitted event, the status record
---           of each verdict that has one
+--           of each verdict that has one, or has reported progress, and the keys of data
+--           outside the stream
 --
 -- ARGV[1]   group
 -- ARGV[2]   consumer
@@ -29,8 +30,12 @@
 --   b                      given back: this delivery does not count
 --   f for                  not for this group, but for another one; where there is none
 --                          of that name, dead, and gone from the stream
---   before its verdict, for each emitted event:
+--   before its verdict, where its data is kept outside the stream, and for each emitted event:
+--   x ref                  where it is                     [2 keys: holders, unheld]
 --   e n field value ...    n strings follow                [1 key: target]
+--   E n data field value ...
+--                          the same with n strings after `data`, which is kept outside the
+--                          target                          [2 keys: target, data]
 --   and before it, where the job has reported progress:
 --   p                      forget how far it was           [1 key: record]
 --

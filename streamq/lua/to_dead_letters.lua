@@ -5,7 +5,9 @@
 -- KEYS[1]   stream
 -- KEYS[2]   retry set of the group
 -- KEYS[3]   dead letters of the group
--- KEYS[4..] status record of each entry
+-- KEYS[4]   holders of data that is kept outside the stream
+-- KEYS[5]   such data that nobody holds
+-- KEYS[6..] status record of each entry
 -- ARGV[1]   group
 -- ARGV[2]   error to note
 -- ARGV[3..] entry IDs
@@ -18,9 +20,10 @@
 
 local denied = not_permitted({
     { 'XPENDING', KEYS[1], ARGV[1], '-', '+', '1' }, { 'XRANGE', KEYS[1], '-', '+' },
-    { 'XADD', KEYS[3], '*', 'a', 'b' }, { 'HGET', KEYS[4], 'a' }, { 'DEL', KEYS[4] },
+    { 'XADD', KEYS[3], '*', 'a', 'b' }, { 'HGET', KEYS[6], 'a' }, { 'DEL', KEYS[6] },
     { 'ZREM', KEYS[2], 'a' }, { 'XACK', KEYS[1], ARGV[1], '0-1' }, { 'XINFO', 'GROUPS', KEYS[1] },
-    { 'XDEL', KEYS[1], '0-1' },
+    { 'XDEL', KEYS[1], '0-1' }, { 'HGET', KEYS[4], 'a' }, { 'HSET', KEYS[4], 'a', 'b' },
+    { 'HDEL', KEYS[4], 'a' }, { 'ZADD', KEYS[5], '0', 'a' },
 })
 if denied then
     return denied
@@ -32,17 +35,20 @@ if bad then
     return bad
 end
 local answers, acked, letters = {}, {}, {}
+local refs = { holders = KEYS[4], unheld = KEYS[5] }
 for i = 3, #ARGV do
     local id = ARGV[i]
     local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
     if row then
-        local last = redis.pcall('HGET', KEYS[i + 1], 'error')
+        local last = redis.pcall('HGET', KEYS[i + 3], 'error')
         local err = ARGV[2]
         if type(last) == 'string' then
             err = err .. '; last error: ' .. last
         end
-        letters[id] = dead_letter(stream, dlq, id, row[4], row[2], 'by hand', err)
-        redis.pcall('DEL', KEYS[i + 1])
+        letters[id], refs[id] = dead_letter(
+            stream, dlq, id, row[4], row[2], 'by hand', err, KEYS[4]
+        )
+        redis.pcall('DEL', KEYS[i + 3])
         redis.call('ZREM', retry, id)
         redis.call('XACK', stream, group, id)
         acked[#acked + 1] = id
@@ -50,7 +56,7 @@ for i = 3, #ARGV do
     answers[#answers + 1] = row and 1 or -1
 end
 if #acked > 0 then
-    remove_settled(stream, groups_of(stream), group, acked)
+    remove_settled(stream, groups_of(stream), group, acked, refs)
     tell(dlq, acked, letters)
 end
 return answers

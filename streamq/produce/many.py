@@ -10,6 +10,7 @@ from streamq.codec import Codec, encode_with
 from streamq.errors import StreamqError
 from streamq.new_job import AllEnqueued, AlreadyEnqueued, Enqueued, NewJob, Options
 from streamq.produce.commands import plain, with_options
+from streamq.produce.offloaded import Outgoing
 from streamq.server.packing import pack
 from streamq.server.replies import KeyTaken
 from streamq.wire.entry import encode_data
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 CHUNK = 500
 """Jobs sent before their replies are read."""
+
+CHUNK_BYTES = 8 * 1024 * 1024
+"""Bytes sent before their replies are read, where large data is kept outside the stream."""
 
 Pair = tuple[str, Mapping[str, Any]]
 """Type and data of a job."""
@@ -36,6 +40,7 @@ async def packed_chunks(
     limit: int,
     faults: list[Exception],
     codec: Codec | None = None,
+    outgoing: Outgoing | None = None,
 ) -> AsyncIterator[tuple[bytes, int]]:
     """The commands that write the jobs, and how many they are, chunk by chunk.
 
@@ -43,13 +48,25 @@ async def packed_chunks(
         options: for every job that has none of its own; see :class:`NewJob`.
         limit: bytes that the encoded data of one job may take.
         faults: gets the error at which it stops; what came before it is still to be written.
+        outgoing: of an app that keeps large data outside the stream.
     """
     packed: list[bytes] = []
+    size = 0
     plainly = not options
     encode = encode_data if codec is None else partial(encode_with, codec)
     try:
         async for job in _as_async(jobs):
-            if plainly and job.__class__ is tuple and len(job) == 2:
+            if outgoing is not None:
+                made = await outgoing.command(stream, as_new_job(job, options))
+                outgoing.sent(made.ref)
+                command = made.command
+                packed.append(command if isinstance(command, bytes) else pack(command.eval()))
+                size += len(packed[-1])
+                if size >= CHUNK_BYTES:
+                    yield b"".join(packed), len(packed)
+                    packed.clear()
+                    size = 0
+            elif plainly and job.__class__ is tuple and len(job) == 2:
                 type, data = job
                 packed.append(plain(stream, type, encode(data, limit)))
             else:

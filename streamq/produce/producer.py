@@ -11,12 +11,20 @@ from typing import Any
 
 from streamq import lua
 from streamq.codec import Codec, encode_with
-from streamq.errors import NotReplicated, OutcomeUnknown, ServerError, ServerUnavailable
+from streamq.errors import (
+    NotReplicated,
+    OutcomeUnknown,
+    ServerError,
+    ServerUnavailable,
+    StreamqError,
+)
 from streamq.limits import MAX_PAYLOAD
 from streamq.middleware import ProduceMiddleware, around_producing
 from streamq.new_job import AllEnqueued, Enqueued, NewJob, Options
+from streamq.offload import Offload
 from streamq.produce.commands import plain, with_options
 from streamq.produce.many import Jobs, as_raised, enqueued, new_jobs, packed_chunks
+from streamq.produce.offloaded import Outgoing
 from streamq.produce.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server
@@ -39,6 +47,7 @@ class Producer:
         replication: wait until replicas have what is written.
         middleware: wraps the producing of each job, the first one outermost.
         codec: writes the data; JSON without one.
+        offload: which data is kept outside the stream, if any is.
     """
 
     def __init__(
@@ -48,7 +57,9 @@ class Producer:
         replication: Replication | None = None,
         middleware: Sequence[ProduceMiddleware] = (),
         codec: Codec | None = None,
+        offload: Offload | None = None,
     ) -> None:
+        self._offload = offload
         self._server = server
         self._max_payload = max_payload
         self._replication = replication
@@ -112,8 +123,9 @@ class Producer:
                 yield AllEnqueued([await self.produce(stream, job)])
             return
         faults: list[Exception] = []
+        outgoing = self._outgoing()
         chunks = packed_chunks(
-            stream, jobs, options or Options(), self._max_payload, faults, self._codec
+            stream, jobs, options or Options(), self._max_payload, faults, self._codec, outgoing
         )
         async with self._server.borrowed() as link:
             if self._replication is None:
@@ -122,11 +134,21 @@ class Producer:
                 lots = self._replication.pipeline(link, chunks)
             async with aclosing(lots) as written:
                 async for replies in written:
+                    if outgoing is not None:
+                        await outgoing.replied(stream, replies)
                     yield enqueued(replies)
         if faults:
             raise faults[0]
 
+    def _outgoing(self) -> Outgoing | None:
+        if self._offload is None:
+            return None
+        return Outgoing(self._server, self._offload, self._max_payload, self._codec)
+
     async def _produce(self, stream: str, job: NewJob) -> Enqueued:
+        outgoing = self._outgoing()
+        if outgoing is not None:
+            return await self._produce_outgoing(outgoing, stream, job)
         if job.is_plain:
             return await self._write(
                 plain(stream, job.type, encode_with(self._codec, job.data, self._max_payload))
@@ -136,6 +158,24 @@ class Producer:
             return await self._write(command)
         return await self._until_known(command)
 
+    async def _produce_outgoing(self, outgoing: Outgoing, stream: str, job: NewJob) -> Enqueued:
+        command, repeatable, ref = await outgoing.command(stream, job)
+        in_doubt: list[OutcomeUnknown] = []
+        try:
+            if isinstance(command, bytes):
+                return await self._write(command)
+            if not repeatable:
+                return await self._write(pack(command.eval()))
+            written = await self._until_known(command, in_doubt)
+        except (OutcomeUnknown, NotReplicated):
+            raise  # it may have been written, or is
+        except StreamqError:
+            await outgoing.take_back(stream, ref)
+            raise
+        if not written.created and not written.replaced and not in_doubt:
+            await outgoing.take_back(stream, ref)
+        return written
+
     async def _write(self, command: bytes) -> Enqueued:
         if self._replication is None:
             reply = await self._server.send(command)
@@ -143,8 +183,14 @@ class Producer:
             reply = await self._replicated(self._replication, command)
         return Enqueued(str(reply, "ascii"))
 
-    async def _until_known(self, call: lua.Call) -> Enqueued:
-        """Run a script that does nothing the second time, until its reply arrives."""
+    async def _until_known(
+        self, call: lua.Call, in_doubt: list[OutcomeUnknown] | None = None
+    ) -> Enqueued:
+        """Run a script that does nothing the second time, until its reply arrives.
+
+        Args:
+            in_doubt: gets the errors after which it may have been carried out.
+        """
         give_up = time.monotonic() + PATIENCE
         attempt = 0
         unknown: OutcomeUnknown | None = None
@@ -162,6 +208,8 @@ class Producer:
             except ServerError as error:
                 if isinstance(error, OutcomeUnknown):
                     unknown = error
+                    if in_doubt is not None:
+                        in_doubt.append(error)
                 attempt += 1
                 pause = BACKOFF.delay(attempt)
                 again = isinstance(error, ServerUnavailable)

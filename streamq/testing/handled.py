@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from streamq.codec import decode_result
 from streamq.job import Emitted as Wired
 from streamq.job import Job
 from streamq.verdict import Outcome, Verdict
-from streamq.wire.entry import decode_data
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Handled:
             data = None  # what is no JSON is a dead letter, and says so
         return cls(
             job.stream, job.group, job.type, data, job.attempt, verdict.outcome,
-            result=decode_data(verdict.result) if verdict.result else None,
+            result=decode_result(job.codec, verdict.result) if verdict.result else None,
             reason=verdict.reason, error=verdict.error, delay=verdict.delay,
             exception=verdict.exception,
             emitted=[Emitted.of(job, event) for event in job.emitted or ()],

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from streamq.errors import ConfigError
-from streamq.limits import MAX_PAYLOAD
 from streamq.new_job import NewJob
+from streamq.offload import largest_payload
 from streamq.server import Clock
 from streamq.signals import Signals
 from streamq.testing.handled import Emitted, Handled
@@ -155,7 +155,7 @@ async def _run(subscription: Subscription, id: str, fields: list[bytes], attempt
 
 def _fields(app: App, job: NewJob) -> list[bytes]:
     """The fields of its entry, as the server would hand them out."""
-    return _as_bytes(job.fields(MAX_PAYLOAD, app.codec))
+    return _as_bytes(job.fields(largest_payload(None, app.offload), app.codec))
 
 
 def _as_bytes(fields: Sequence[str | bytes | int]) -> list[bytes]:

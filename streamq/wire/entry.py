@@ -16,6 +16,7 @@ from typing import Any
 from streamq.errors import ConfigError, InvalidEntry, PayloadError, PayloadTooLarge
 from streamq.limits import MAX_PAYLOAD, MAX_TYPE
 from streamq.text import printable
+from streamq.wire.encrypted import encrypted_with
 from streamq.wire.json import dumps, loads
 
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
@@ -78,7 +79,7 @@ def encode_data(data: Any, limit: int = MAX_PAYLOAD) -> bytes:
     if len(raw) > limit:
         raise PayloadTooLarge(
             f"the data takes {len(raw):,} bytes, the limit is {limit:,}: "
-            "store it elsewhere and send a reference, or raise the limit"
+            "keep it outside the stream (offload), or raise the limit"
         )
     return raw
 
@@ -152,9 +153,15 @@ def decode_data(raw: bytes) -> Any:
     try:
         return loads(raw)
     except ValueError as error:
-        raise not_json(error) from None
+        raise not_json(error, raw) from None
 
 
-def not_json(error: ValueError) -> InvalidEntry:
+def not_json(error: ValueError, raw: bytes) -> InvalidEntry:
     """The error for data that cannot be decoded."""
+    key = encrypted_with(raw)
+    if key is not None:
+        return InvalidEntry(
+            f"the data is encrypted with the key {key}: give the App the codec that has it, "
+            "App(codec=EncryptingCodec(…))"
+        )
     return InvalidEntry(f"the data is not JSON: {error}")

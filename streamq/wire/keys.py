@@ -30,14 +30,16 @@ _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others
     "string": re.compile(
-        r".*\{[^}]+\}.*:(unique:.+|scheduled:id:.+|group:[^:]+:reclaim)", re.DOTALL
+        r".*\{[^}]+\}.*:(unique:.+|scheduled:id:.+|group:[^:]+:reclaim|data:[0-9a-f]{32})",
+        re.DOTALL,
     ),
     "zset": re.compile(
-        r".*\{[^}]+\}.*:(scheduled|group:[^:]+:(retry|flow:(lines|due|queue|rates)))", re.DOTALL
+        r".*\{[^}]+\}.*:(scheduled|data:unheld|group:[^:]+:(retry|flow:(lines|due|queue|rates)))",
+        re.DOTALL,
     ),
     "set": re.compile(r".*\{[^}]+\}.*:group:[^:]+:cancelled", re.DOTALL),
     "hash": re.compile(
-        r".*\{[^}]+\}.*:(scheduled:jobs|cron|group:[^:]+:(job:[^:]+|state|flow:(keys|busy)))",
+        r".*\{[^}]+\}.*:(scheduled:jobs|cron|data:holders|group:[^:]+:(job:[^:]+|state|flow:(keys|busy)))",
         re.DOTALL,
     ),
 }
@@ -83,7 +85,9 @@ def _prefix(stream: str) -> str:
 class StreamKeys:
     """The keys that belong to one stream."""
 
-    __slots__ = ("cron", "prefix", "scheduled", "scheduled_jobs", "stream")
+    __slots__ = (
+        "cron", "data_holders", "data_unheld", "prefix", "scheduled", "scheduled_jobs", "stream",
+    )  # fmt: skip
 
     def __init__(self, stream: str) -> None:
         self.stream = check_stream(stream)
@@ -91,6 +95,8 @@ class StreamKeys:
         self.scheduled = f"{self.prefix}:scheduled"
         self.scheduled_jobs = f"{self.prefix}:scheduled:jobs"
         self.cron = f"{self.prefix}:cron"
+        self.data_holders = f"{self.prefix}:data:holders"
+        self.data_unheld = f"{self.prefix}:data:unheld"
 
     def unique(self, key: str) -> str:
         """The string that maps an idempotency key to the entry it made."""
@@ -99,6 +105,10 @@ class StreamKeys:
     def schedule_id(self, name: str) -> str:
         """The string that maps the name of a schedule to the entry that it has become."""
         return f"{self.scheduled}:id:{name}"
+
+    def data(self, name: str) -> str:
+        """The string with the data of a job that is kept outside the stream."""
+        return f"{self.prefix}:data:{name}"
 
     def group(self, group: str) -> GroupKeys:
         """The keys of one consumer group of this stream."""

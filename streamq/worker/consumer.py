@@ -15,12 +15,14 @@ from streamq import lua
 from streamq.errors import GroupNotFound, OutcomeUnknown, StreamqError
 from streamq.flow.rules import Rules
 from streamq.handlers.table import Handlers
+from streamq.offload import store_of
 from streamq.produce.periodic import Schedule
 from streamq.server import Server
 from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
 from streamq.server.replies import lacks_rights
 from streamq.signals import GroupCreated, Signals
+from streamq.verdict import Verdict
 from streamq.wire.entry import after
 from streamq.wire.keys import GroupKeys, group_keys, stream_keys
 from streamq.worker.budget import Budget
@@ -29,6 +31,7 @@ from streamq.worker.executors import Executors
 from streamq.worker.fetch import BLOCK, Fetcher
 from streamq.worker.heartbeat import Heartbeat
 from streamq.worker.inflight import InFlight
+from streamq.worker.offloaded import Offloaded
 from streamq.worker.progress import ProgressNotes
 from streamq.worker.promoter import Promoter
 from streamq.worker.reconnect import Reconnect
@@ -114,6 +117,8 @@ class Consumer:
             wake=lambda: self.runners.wake(), release=lambda: self.runners.release_waiting(),
             no_more=lambda: self.runners.no_more(), share=share,
         )  # fmt: skip
+        store = store_of(handlers.job.offload)
+        self._offloaded = Offloaded(server, stream, store, reconnect)
         self._progress = ProgressNotes(
             self.keys, name, link=self._writing, in_flight=self.in_flight
         )
@@ -121,11 +126,12 @@ class Consumer:
             self.keys, name, links=settling, in_flight=self.in_flight,
             result_ttl=settings.result_ttl, clock=server.clock, reconnect=reconnect,
             signals=signals, control=control, fetcher=self.fetcher, progress=self._progress,
+            settled=self._note_offloaded,
         )  # fmt: skip
         self.runners = Runners(
             self.keys, name, in_flight=self.in_flight, handlers=handlers, executors=executors,
             put=self.settler.put, keep_results=settings.result_ttl > 0, clock=server.clock,
-            signals=signals, fatal=fatal, share=share,
+            signals=signals, fatal=fatal, share=share, load=self._offloaded.load,
         )  # fmt: skip
         self.promoter = Promoter(
             stream, link=self._writing, reconnect=reconnect, heard=self.fetcher.ticks.heard
@@ -162,6 +168,7 @@ class Consumer:
                 background.start_soon(self.settler.run)
                 background.start_soon(self._heartbeat.run)
                 background.start_soon(self.promoter.run)
+                background.start_soon(self._offloaded.run)
                 with anyio.CancelScope() as self._fetching:
                     await self.fetcher.run()
                 self.promoter.stop()
@@ -173,7 +180,13 @@ class Consumer:
             with anyio.CancelScope(shield=True):
                 await self.runners.close()
                 await self._progress.close()
+        with anyio.move_on_after(CLOSE_TIMEOUT):
+            await self._offloaded.delete()
         await self._retire()
+
+    def _note_offloaded(self, verdicts: Sequence[Verdict]) -> None:
+        if self.runners.have_offloaded:
+            self._offloaded.settled(verdicts)
 
     async def close(self) -> None:
         """Close the connections."""

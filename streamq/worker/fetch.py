@@ -47,8 +47,8 @@ SHORTEST = 0.01
 HELD_BYTES = 64 * 1024 * 1024
 """Bytes that the entries in flight are meant to take."""
 
-UNKNOWN_SIZE = READ_BYTES / 16
-"""Bytes that an entry may have as long as none has been seen: reads grow from 16 entries on."""
+FIRST = 16
+"""Entries that a first read takes, or a whole batch: nothing is known of their size yet."""
 
 HANDFUL = 8
 """Entries up to which latency counts for more than a busy connection."""
@@ -91,7 +91,8 @@ class Fetcher:
         self._stop = asyncio.Event()
         self._suspect = False
         self._most = self._room = MOST
-        self._size = UNKNOWN_SIZE
+        self._unknown = READ_BYTES / max(FIRST, context.handlers.largest_batch)
+        self._size = self._unknown
 
     async def run(self) -> None:
         """Fetch until :meth:`stop`."""
@@ -214,7 +215,7 @@ class Fetcher:
         if deliveries:
             self._weigh(self._context.link.received / len(deliveries))
         else:
-            self._size = UNKNOWN_SIZE  # what comes next may be anything
+            self._size = self._unknown  # what comes next may be anything
         return self._give(deliveries)
 
     def _weigh(self, size: float) -> None:

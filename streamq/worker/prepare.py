@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from streamq import verdict
@@ -54,6 +55,8 @@ class Preparer:
         self._put = put
         self._clock = clock
         self._gathering = gathering
+        self.has_offloaded = False
+        """Whether there has been a job whose data is kept outside the stream."""
 
     def prepare(self, delivery: Delivery) -> Prepared | None:
         """What to call for a delivery; ``None`` when its verdict is clear without."""
@@ -70,10 +73,16 @@ class Preparer:
             return None
         handler = self._handlers.find(job.type)
         if handler is None or job.meta is not None:
+            if job.meta is not None and job.ref is not None:
+                self.has_offloaded = True
             unwanted = self._unwanted(job)
             if unwanted is not None:
                 self._put(unwanted)
                 return None
+            assert handler is not None
+            if job.ref is not None:
+                job.retries = handler.retries
+                return replace(handler, loads=True), [job], (), {}
         assert handler is not None
         job.retries = handler.retries
         if handler.batch:
@@ -92,10 +101,26 @@ class Preparer:
         """What to call for a delivery, or for a batch that has gathered."""
         return self._begin(first) if isinstance(first, Batch) else self.prepare(first)
 
+    def bind(self, handler: Handler, jobs: Sequence[Job]) -> Prepared:
+        """What to call for jobs whose data had to be read first.
+
+        Raises:
+            Exception: it does not become arguments.
+        """
+        handler = replace(handler, loads=False)
+        if handler.batch:
+            return handler, jobs, (jobs,), {}
+        return handler, jobs, *handler.bind(jobs[0])
+
     def empty_job(self, delivery: Delivery) -> Job:
-        """A job for a verdict that needs none of the entry's fields."""
-        id, _, attempt = delivery
-        return self._job((id, _NO_FIELDS, attempt))
+        """A job for a verdict that needs none of the entry's fields but where its data is."""
+        id, fields, attempt = delivery
+        job = self._job((id, _NO_FIELDS, attempt))
+        try:
+            job.meta = decode(fields)[3]
+        except InvalidEntry:
+            pass
+        return job
 
     def _job(self, delivery: Delivery) -> Job:
         id, fields, attempt = delivery

@@ -31,6 +31,7 @@ from streamq.worker.deadlines import NEVER, Deadlines
 from streamq.worker.executors import UNDONE, Executors, undone
 from streamq.worker.gathering import Gathering
 from streamq.worker.inflight import InFlight, Waiting
+from streamq.worker.offloaded import NotBegun
 from streamq.worker.prepare import Prepared, Preparer
 from streamq.worker.shares import Share
 from streamq.worker.slot import Cause, Slot
@@ -53,6 +54,7 @@ class Runners:
         clock: how far the server's clock is ahead of ours.
         fatal: called with an error that every job would meet.
         share: the stream's share of the slots, where streams share them.
+        load: reads data that is kept outside the stream.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class Runners:
         signals: Signals,
         fatal: Callable[[Exception], None],
         share: Share | None = None,
+        load: Callable[[Job], Awaitable[None]] | None = None,
     ) -> None:
+        self._load = load
         self._in_flight = in_flight
         self._executors = executors
         self._put = put
@@ -111,6 +115,11 @@ class Runners:
     def gathered(self) -> int:
         """How many jobs are in batches that no runner has begun."""
         return 0 if self._gathering is None else self._gathering.count
+
+    @property
+    def have_offloaded(self) -> bool:
+        """Whether there has been a job whose data is kept outside the stream."""
+        return self._preparer.has_offloaded
 
     @property
     def stuck(self) -> int:
@@ -288,6 +297,8 @@ class Runners:
     def _enter_indirectly(self, slot: Slot, prepared: Prepared) -> Awaitable[Any]:
         """Call a handler in a thread or a process, or one with middleware around it."""
         handler, jobs, args, kwargs = prepared
+        if handler.loads:
+            return self._load_and_enter(slot, handler, jobs)
 
         def call(*_: Job) -> Awaitable[Any]:
             if handler.mode is _ASYNC:
@@ -303,6 +314,18 @@ class Runners:
             return call()
         slot.started = time.time()
         return around_handling(handler.middleware, call)(jobs[0])
+
+    async def _load_and_enter(self, slot: Slot, handler: Handler, jobs: Sequence[Job]) -> Any:
+        """Read the jobs' data, which is outside the stream, and call their handler."""
+        slot.started = 0.0
+        try:
+            for job in jobs:
+                if self._load is not None:
+                    await self._load(job)
+            prepared = self._preparer.bind(handler, jobs)
+        except Exception as error:
+            raise NotBegun(error) from error
+        return await self._enter(slot, prepared)
 
     def _succeeded(self, slot: Slot, result: Any) -> None:
         if slot.abandoned:
@@ -329,6 +352,10 @@ class Runners:
             for job in slot.jobs:
                 self._put(verdict.released(job))
             self._fatal(error)
+            return True
+        if isinstance(error, NotBegun) and slot.handler is not None:
+            for job in slot.jobs:
+                self._put(verdict.unbound(job, slot.handler, error.cause))
             return True
         if isinstance(error, KeyboardInterrupt) or (cancelled and self._closed):
             return False

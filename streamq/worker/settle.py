@@ -62,6 +62,7 @@ class Settler:
         control: the rules of the group.
         fetcher: takes what may run next by these rules, and learns of parked retries.
         progress: knows of which jobs it is noted how far they are.
+        settled: called with what the server has settled.
     """
 
     def __init__(
@@ -78,7 +79,9 @@ class Settler:
         control: Control,
         fetcher: Fetcher,
         progress: ProgressNotes,
+        settled: Callable[[Sequence[Verdict]], None] = lambda verdicts: None,
     ) -> None:
+        self._settled = settled
         self._keys = keys
         self._stage = f"settle {keys.stream} {keys.group}"
         self._consumer = consumer
@@ -219,6 +222,7 @@ class Settler:
         if delays:
             self._fetcher.retries.due_in(min(delays))
         if batch:
+            self._settled(batch)
             self._signals.send(Settled(batch))
 
     def _call(self, batch: list[Verdict], rules: str) -> tuple[list[Verdict], lua.Call]:

@@ -10,15 +10,17 @@ from streamq.limits import KEEP_DATA
 from streamq.lua import Arg
 from streamq.text import printable
 from streamq.verdict import Outcome, Verdict
-from streamq.wire.keys import GroupKeys
+from streamq.wire.keys import GroupKeys, stream_keys
+from streamq.wire.offloaded import new_ref
 
 if TYPE_CHECKING:
     from streamq.job import Emitted
+    from streamq.offload import Offload
 
 MOST_BYTES = 8 * 1024 * 1024
 """Bytes of events and results that one call takes; a single verdict may have more."""
 
-TOO_LARGE = 64 * 1024 * 1024
+TOO_LARGE = 256 * 1024 * 1024
 """Bytes that the events of one job may take."""
 
 FOREVER = 1e10
@@ -75,7 +77,8 @@ def settle_call(
         job = verdict.job
         head, words, recorded = _words(verdict, record_ttl, ahead)
         is_noted = noted and job.id in noted
-        if head != run or not head or job.emitted or is_noted:
+        ref = None if job.meta is None else job.ref
+        if head != run or not head or job.emitted or is_noted or ref is not None:
             own = weight(verdict)
             if own > TOO_LARGE:
                 raise TooLarge(verdict, own)
@@ -84,9 +87,12 @@ def settle_call(
                 break
             if run:
                 verdicts[count_at] = count
+            if ref is not None:
+                verdicts += ("x", ref.place)
+                offloaded = stream_keys(keys.stream)
+                more_keys += (offloaded.data_holders, offloaded.data_unheld)
             for event in emitted(verdict):
-                verdicts += ("e", len(event.fields), *event.fields)
-                more_keys.append(event.stream)
+                _emit(event, job.offload, verdicts, more_keys)
             if is_noted:
                 verdicts.append("p")
                 more_keys.append(job_prefix + job.id)
@@ -115,6 +121,23 @@ def emitted(verdict: Verdict) -> Sequence[Emitted]:
     A handler that was abandoned may run on in its thread, and emit.
     """
     return verdict.job.emitted or () if verdict.outcome is _SUCCEEDED else ()
+
+
+def _emit(
+    event: Emitted, offload: Offload | None, verdicts: list[Arg], more_keys: list[str]
+) -> None:
+    fields = event.fields
+    more_keys.append(event.stream)
+    place = 1 if fields[0] == "data" else 3  # after the type, if it has one
+    raw = fields[place]
+    if offload is None or not isinstance(raw, bytes) or len(raw) <= offload.above:
+        verdicts += ("e", len(fields), *fields)
+        return
+    # Beside the stream in any case: an object store cannot write it with the ack, or not at all.
+    ref = new_ref(len(raw), in_store=False)
+    more_keys.append(stream_keys(event.stream).data(ref.name))
+    small = (*fields[:place], b"", *fields[place + 1 :], "ref", ref.value)
+    verdicts += ("E", len(small), raw, *small)
 
 
 def _words(verdict: Verdict, record_ttl: int, ahead: float) -> tuple[Words, Words, bool]:

@@ -177,7 +177,7 @@ def test_a_broken_app_in_the_environment_hides_nothing(
     monkeypatch.setenv("STREAMQ_APP", "no_such_module:app")
     result = streamq("pending")
     assert result.code == 0
-    assert "attempts a job may have is not known" in result.err
+    assert "What the App knows of its jobs is left out" in result.err
     assert three[0] in result.out
 
 

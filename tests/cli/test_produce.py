@@ -93,7 +93,7 @@ def test_json_for_programs(streamq: Run, client: redis.Redis) -> None:
         (["--file", "."], "cannot read .: it is a directory"),
         (["--type", "x" * 200], "is not a valid job type"),
         (["a=1", "--stream", "a\nb"], "is not a valid stream name"),
-        (["a=1", "--max-payload", "8"], "a reference, or raise the limit (--max-payload)"),
+        (["a=1", "--max-payload", "8"], "(offload), or raise the limit (--max-payload)"),
         (["a=\udcff"], "cannot be written as JSON"),
     ],
 )

@@ -107,10 +107,10 @@ def test_a_time_can_be_absolute(client: redis.Redis) -> None:
 
 def test_the_same_schedule_twice_is_one(client: redis.Redis) -> None:
     schedule(client)
-    assert schedule(client) == ["s-1", 1]
+    assert schedule(client) == ["s-1", 3]
     assert promote(client) == [-1, 1]
     [id] = ids_of(client)
-    assert schedule(client) == [id, 1]
+    assert schedule(client) == [id, 3]
     assert promote(client) == [-1, 0]
 
 

@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 import redis
 
-from streamq import AlreadyEnqueued, App, NewJob, Settings, StreamqError
+from streamq import AlreadyEnqueued, App, NewJob, Settings, StreamqError, lua
 from streamq.errors import ConfigError
+from streamq.lua.loader import with_data
+from streamq.new_job import Options
 from tests.lua.support import ids_of
+from tests.servers import RedisServer
+from tests.worker.proxy import proxied
 
 pytestmark = pytest.mark.anyio
 
@@ -163,6 +167,49 @@ async def test_a_throttle_lets_one_through_in_its_time(app: App, client: redis.R
     while client.exists("{jobs}:unique:user-7"):
         pass
     assert (await app.produce("ping", unique="user-7", unique_for=3600)).created
+
+
+@pytest.mark.parametrize("delay", [None, 3600.0])
+async def test_data_outside_the_stream_is_let_go_when_it_is_replaced(
+    server: RedisServer, client: redis.Redis, delay: float | None
+) -> None:
+    seen: list[Any] = []
+
+    def kept() -> list[Any]:
+        return [key for key in client.scan_iter("{jobs}:data:*") if client.type(key) == "string"]
+
+    async with App(server.unix_url, offload=10) as app:
+        app.handler("*")(lambda job: seen.append(job.data))
+        options: Options = {"unique": "doc", "on_conflict": "replace", "delay": 3600}
+        await app.produce("save", {"text": "1" * 20}, **options)
+        options["delay"] = delay
+        job = await app.produce("save", {"text": "2" * 20}, **options)
+        assert job.replaced
+        assert client.zcard("{jobs}:data:unheld") == 1
+        assert len(kept()) == 2
+        with pytest.raises(AlreadyEnqueued):
+            await app.produce("save", {"text": "3" * 20}, unique="doc", on_conflict="error")
+        assert len(kept()) == 2, "what was refused has left nothing"
+        assert await app.admin.run_now("jobs", job.id)
+        await work(app)
+    assert seen == [{"text": "2" * 20}]
+
+
+async def test_data_of_a_repeated_call_is_not_kept_twice(
+    server: RedisServer, client: redis.Redis
+) -> None:
+    produce = "produce_unique"
+    async with proxied(server.socket) as proxy, App(proxy.url, offload=10) as app:
+        call = lua.load(produce)
+        script = with_data(call)
+        client.script_load(script.source)
+        proxy.lose_reply(script.sha.encode(), times=1)
+        job = await app.produce("save", {"text": "1" * 20}, unique="d", unique_until="settled")
+        assert proxy.lost.is_set()
+        assert job.created
+        assert ids_of(client) == [job.id]
+        keys = list(client.scan_iter("{jobs}:data:*"))
+        assert len(keys) == 1
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,14 @@ def produce(stage: Stage) -> None:
             with pytest.raises(AlreadyEnqueued):
                 await app.produce("t", unique="d", on_conflict="error")
 
+        async with App(stage.url, offload=10) as app:
+            large = {"text": "x" * 20}
+            await app.produce("t", large)
+            await app.produce_many([("t", large)])
+            await app.produce("t", large, unique="large")
+            later = (await app.produce("t", large, delay=3600)).id
+            assert await app.admin.cancel("jobs", later)
+
         async with App(stage.url, replicas=1, replica_timeout=0.001) as app:
             with pytest.raises(NotReplicated, match="but 0 of 1 replicas"):
                 await app.produce("t")
@@ -208,12 +216,15 @@ async def _prepare_work(stage: Stage) -> None:
         await app.produce("ok", expires=0)
         await app.produce("ok", delay=0)
         await app.produce("ok", delay=0, unique="k")
+        async with App(stage.admin_url, offload=10) as offloading:
+            await offloading.produce("ok", {"text": "x" * 20})
+            await offloading.produce("bad", {"text": "x" * 20})
         command(admin, "XADD", "jobs", "*", "type", "ok", "data", "{}", "for", "images")
 
 
 async def _work(stage: Stage) -> None:
     seen: list[Signal] = []
-    async with App(stage.url) as app:
+    async with App(stage.url, offload=10) as app:
 
         @app.handler("*")
         async def handle(job: Job) -> str:
@@ -222,7 +233,7 @@ async def _work(stage: Stage) -> None:
             if job.type == "bad":
                 raise Dead("no good")
             if job.type == "emits":
-                job.emit("ok")
+                job.emit("ok", {"text": "x" * 20})
             if job.type == "slow":
                 await asyncio.sleep(settings.lease)  # its heartbeat needs a permission, too
             return "done"
@@ -245,6 +256,7 @@ async def _work(stage: Stage) -> None:
         assert outcomes == set(Outcome) - {Outcome.RELEASED, Outcome.CANCELLED}
         assert any(isinstance(event, Reclaimed) for event in seen)
         assert stage.admin.xlen("jobs") == 0
+        assert len([*stage.admin.scan_iter("{jobs}:data:*")]) == 2  # what two dead letters have
 
     async with App(stage.url) as app:
         begun = asyncio.Event()
@@ -360,12 +372,14 @@ async def _scheduled(url: str) -> list[str]:
 def operate(stage: Stage) -> None:
     """Look, and treat what was found, with every command for that."""
     jobs = asyncio.run(prepare(stage.admin_url, stage.admin))
+    large = asyncio.run(_prepare_offloaded(stage))
     _look(stage, jobs)
     stage.run("scheduled", "reschedule", jobs.scheduled, "--delay", "2h")
     stage.run("cancel", jobs.scheduled)
     stage.run("pending", "retry", jobs.retrying)
     with somebody_waiting(stage.admin):
-        stage.run("pending", "dead-letter", jobs.running, "--group", "images", "--reason", "enough")
+        dead = ("pending", "dead-letter", jobs.running, large, "--group", "images")
+        stage.run(*dead, "--reason", "enough")
     stage.run("pending", "release", "--consumer", "lost", "--force")
     stage.run("dlq", "redrive", jobs.dead, "--group", "images")
     stage.run("dlq", "redrive", "--type", "running", "--group", "images")
@@ -378,6 +392,15 @@ def operate(stage: Stage) -> None:
     stage.run("group", "create", "audit")
     stage.run("group", "delete", "audit", "--yes")
     stage.run("group", "delete", "images", "--dead-letters", "--force", "--yes")
+    assert not [*stage.admin.scan_iter("{jobs}:data:*")]
+
+
+async def _prepare_offloaded(stage: Stage) -> str:
+    """A job that is running, and has its data outside the stream."""
+    async with App(stage.admin_url, offload=10) as app:
+        job = await app.produce("large", {"text": "x" * 20})
+        command(stage.admin, "XREADGROUP", "GROUP", "images", "lost", "STREAMS", "jobs", ">")
+        return job.id
 
 
 SCENARIOS: dict[str, Callable[[Stage], None]] = {

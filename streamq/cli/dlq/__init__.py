@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from streamq.cli.allowed import AppOption, known_by
 from streamq.cli.command import Argument, Family, Option
 from streamq.cli.connection import connect, run, run_or_refuse
 from streamq.cli.dlq.printing import SEE_LIST, Report, count_of, show_all, show_one
@@ -68,6 +69,7 @@ def list_(
     newest: Annotated[bool, Option("--newest", help="Show the newest first.")] = False,
     limit: Limit = None,
     json: JsonLines = False,
+    app: AppOption = None,
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
@@ -77,10 +79,11 @@ def list_(
         from streamq.admin import Admin
 
         async with connect(url) as server:
+            admin = Admin(server, codec=known_by(app).codec)
             found: list[DeadLetter] = []
             total = 0
             left = limit if limit is not None or json else SHOWN
-            for letters in await of_groups(Admin(server), stream, group):
+            for letters in await of_groups(admin, stream, group):
                 total += await letters.count()
                 async for letter in letters.list(
                     type=type, older_than=older_than or 0.0, newest_first=newest, limit=left
@@ -109,6 +112,7 @@ def show(
     ],
     group: Group = None,
     json: JsonLines = False,
+    app: AppOption = None,
     stream: Stream = DEFAULT_STREAM,
     url: Url = None,
 ) -> None:
@@ -118,8 +122,9 @@ def show(
         from streamq.admin import Admin
 
         async with connect(url) as server:
+            admin = Admin(server, codec=known_by(app).codec)
             found = []
-            for letters in await of_groups(Admin(server), stream, group):
+            for letters in await of_groups(admin, stream, group):
                 try:
                     found.append(await letters.get(id))
                 except JobNotFound:

@@ -17,7 +17,6 @@ from streamq.cli.output import (
     say_json,
 )
 from streamq.cli.rows import Row, say_rows
-from streamq.text import printable
 
 if TYPE_CHECKING:
     from streamq.admin import DeadLetter, Redriven
@@ -86,9 +85,11 @@ def show_one(letter: DeadLetter) -> None:
 
 
 def _data(letter: DeadLetter, limit: int | None = None) -> str:
-    if letter.raw is None:
+    from streamq.admin.content import shown_data
+
+    if letter.raw is None and letter.ref is None:
         return "(deleted from the stream before it became a dead letter)"
-    return printable(letter.raw, limit)
+    return shown_data(letter.raw, letter.ref, limit)
 
 
 def count_of(count: int) -> str:

@@ -38,7 +38,6 @@ from streamq.cli.produce.report import Report
 from streamq.errors import ConfigError
 from streamq.limits import (
     DEFAULT_STREAM,
-    MAX_PAYLOAD,
     MAX_REPLICA_TIMEOUT,
     MIN_REPLICA_TIMEOUT,
     REPLICA_TIMEOUT,
@@ -180,15 +179,24 @@ def produce(
         Option("--trace", metavar="TRACEPARENT", help="A W3C traceparent, for the handler."),
     ] = None,
     max_payload: Annotated[
-        int,
+        int | None,
         Option(
             "--max-payload",
             metavar="BYTES",
             parser=at_least(1),
-            help="The largest data of one job. [default: 1 MiB]",
+            help="The largest data of one job. [default: 1 MiB, or 64 MiB with --offload]",
             show_default=False,
         ),
-    ] = MAX_PAYLOAD,
+    ] = None,
+    offload: Annotated[
+        int | None,
+        Option(
+            "--offload",
+            metavar="BYTES",
+            parser=at_least(1),
+            help="Keep larger data beside the stream, not in it.",
+        ),
+    ] = None,
     replicas: Annotated[
         int,
         Option(
@@ -279,10 +287,13 @@ def produce(
 
     def target() -> Target:
         from streamq.cli.produce.writing import Target
+        from streamq.offload import check_offload, largest_payload
         from streamq.produce.replication import Replication
 
         replication = Replication(replicas, replica_timeout) if replicas else None
-        return Target(url, stream, max_payload, replication, options if asked else {})
+        outside = check_offload(offload)
+        largest = largest_payload(max_payload, outside)
+        return Target(url, stream, largest, replication, options if asked else {}, outside)
 
     if job is not None and wait:
         _write_and_wait(target, job, group, timeout, report)

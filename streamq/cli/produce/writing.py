@@ -23,6 +23,7 @@ from streamq.produce.producer import Producer
 from streamq.wire.entry import check_type, encode_data
 
 if TYPE_CHECKING:
+    from streamq.offload import Offload
     from streamq.produce.many import Pair
     from streamq.produce.replication import Replication
 
@@ -42,6 +43,7 @@ class Target:
         max_payload: bytes that the data of one job may take.
         replication: what is waited for, if anything is.
         options: for every job.
+        offload: what is kept outside the stream.
     """
 
     url: str | None
@@ -49,12 +51,13 @@ class Target:
     max_payload: int
     replication: Replication | None
     options: Options
+    offload: Offload | None = None
 
     @asynccontextmanager
     async def producer(self) -> AsyncIterator[Producer]:
         """What writes the jobs; its connections are closed at the end."""
         async with connect(self.url) as server:
-            yield Producer(server, self.max_payload, self.replication)
+            yield Producer(server, self.max_payload, self.replication, offload=self.offload)
 
     def check(self, job: Pair) -> None:
         """See whether a job can be written, before anything is.

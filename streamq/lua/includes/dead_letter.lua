@@ -1,6 +1,7 @@
 --@include native
+--@include offloaded
 
-local OURS = { 'type', 'data', 'key', 'trace', 'expires', 'for', 'origin' }
+local OURS = { 'type', 'data', 'key', 'trace', 'expires', 'for', 'origin', 'ref' }
 
 -- Lua passes a command some 8,000 values at most. An entry with more has been
 -- written by another program; of its fields those remain that make a job of it.
@@ -27,19 +28,25 @@ local LETTER = 10 -- strings that stand in front of the entry's own fields
 
 -- Write a dead letter: why the job is one, then the fields that the
 -- entry had. Reading it by position keeps the two apart whatever those are called.
--- The entry's data may be gone already; then the letter says so by having none.
-local function dead_letter(stream, dlq, id, attempts, consumer, reason, err)
+-- The entry's data may be gone already; then the letter says so by having none. Data that is
+-- kept outside the stream has one holder more, counted in `holders`. Returns the ID of the letter,
+-- and where such data is.
+local function dead_letter(stream, dlq, id, attempts, consumer, reason, err, holders)
     local letter = {
         'id', id, 'reason', reason, 'error', err,
         'attempts', attempts, 'consumer', consumer,
     }
-    local entry = redis.call('XRANGE', stream, id, id)[1]
+    local entry, ref = redis.call('XRANGE', stream, id, id)[1], nil
     if entry then
+        ref = holders and ref_of(entry[2], 1)
+        if ref then
+            hold(holders, ref)
+        end
         for _, field in ipairs(condense(entry[2])) do
             letter[#letter + 1] = field
         end
     end
-    return redis.call('XADD', dlq, '*', unpack(letter))
+    return redis.call('XADD', dlq, '*', unpack(letter)), ref
 end
 
 local function is_a(key, kind)

@@ -1,5 +1,6 @@
 --@include ids
 --@include groups
+--@include offloaded
 
 -- A function that tells whether a group has settled an entry: it was delivered to
 -- the group, and is no longer pending. Made for some ids, to ask as little as possible.
@@ -25,9 +26,25 @@ local function settled_by(stream, group, ids)
     end
 end
 
+-- Delete entries. `refs`: by entry ID, where its data is if it is kept outside the stream; and
+-- `holders` and `unheld`. The data of an entry is let go by whoever deletes it, once.
+local function remove(stream, ids, refs)
+    local count, others = 0, {}
+    for _, id in ipairs(ids) do
+        if not refs[id] then
+            others[#others + 1] = id
+        elseif redis.call('XDEL', stream, id) == 1 then
+            let_go(refs.holders, refs.unheld, refs[id])
+            count = count + 1
+        end
+    end
+    return #others > 0 and count + redis.call('XDEL', stream, unpack(others)) or count
+end
+
 -- Delete those of the entries that every group has settled. `own` has settled them
--- all (nil: ask every group). Returns how many were deleted.
-local function remove_settled(stream, groups, own, ids)
+-- all (nil: ask every group). `refs` as for remove(), nil where none has any. Returns how many
+-- were deleted.
+local function remove_settled(stream, groups, own, ids, refs)
     if #ids == 0 then
         return 0
     end
@@ -43,7 +60,9 @@ local function remove_settled(stream, groups, own, ids)
             removable = kept
         end
     end
-    if #removable > 0 then
+    if refs then
+        return remove(stream, removable, refs)
+    elseif #removable > 0 then
         return redis.call('XDEL', stream, unpack(removable))
     end
     return 0

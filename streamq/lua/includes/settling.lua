@@ -25,7 +25,7 @@ end
 local others = strangers(stream, group, consumer, ids, deliveries)
 
 local refused, acked, parked = {}, {}, {}
-local groups, now, letters
+local groups, now, letters, refs
 local arg, key = 5 + 2 * n, FIRST_KEY
 
 local function refuse(position, why)
@@ -39,7 +39,9 @@ end
 
 local function bury(id, delivery, reason, err)
     letters = letters or {}
-    letters[id] = dead_letter(stream, dlq, id, delivery, consumer, reason, err)
+    letters[id] = dead_letter(
+        stream, dlq, id, delivery, consumer, reason, err, refs and refs.holders
+    )
 end
 
 local function keep(record, delivery, state, type, data, started, finished)
@@ -59,12 +61,18 @@ local i = 0
 while i < n do
     i = i + 1
     local id, events, targets_fit = ids[i], nil, true
-    while ARGV[arg] == 'e' do
-        local size = tonumber(ARGV[arg + 1])
+    if ARGV[arg] == 'x' then
+        refs = refs or { holders = KEYS[key], unheld = KEYS[key + 1] }
+        refs[id] = ARGV[arg + 1]
+        arg, key = arg + 2, key + 2
+    end
+    while ARGV[arg] == 'e' or ARGV[arg] == 'E' do
+        local size, skip = tonumber(ARGV[arg + 1]), ARGV[arg] == 'E' and 1 or 0
         events = events or {}
-        events[#events + 1] = { KEYS[key], arg + 2, arg + 1 + size }
+        local first = arg + 2 + skip
+        events[#events + 1] = { KEYS[key], first, first + size - 1, skip == 1 and key + 1 }
         targets_fit = targets_fit and is_a(KEYS[key], 'stream')
-        arg, key = arg + 2 + size, key + 1
+        arg, key = first + size, key + 1 + skip
     end
     local ours = others[i] == nil
     if ARGV[arg] == 'p' then
@@ -83,10 +91,17 @@ while i < n do
         for j, event in ipairs(events) do
             -- An error that stopped the script would leave the events of other jobs
             -- behind, and do so again each time the batch is sent.
-            local written = redis.pcall('XADD', event[1], '*', unpack(ARGV, event[2], event[3]))
+            local kept = event[4] and redis.pcall('SET', KEYS[event[4]], ARGV[event[2] - 1])
+            local written = kept and kept.err and kept
+                or redis.pcall('XADD', event[1], '*', unpack(ARGV, event[2], event[3]))
             if type(written) ~= 'string' then
-                for undone = 1, j - 1 do
-                    redis.call('XDEL', events[undone][1], events[undone].id)
+                for undone = 1, j do
+                    if undone < j then
+                        redis.call('XDEL', events[undone][1], events[undone].id)
+                    end
+                    if events[undone][4] then
+                        redis.pcall('DEL', KEYS[events[undone][4]])
+                    end
                 end
                 refuse(i, '!emit' .. written.err)
                 ours = false
@@ -190,7 +205,7 @@ while i < n do
                 -- It goes at once: the other groups are not to make a dead letter of it too.
                 bury(id, deliveries[i], 'no such group',
                     'the entry is for the group ' .. ARGV[arg + 1] .. ', which does not exist')
-                redis.call('XDEL', stream, id)
+                remove(stream, { id }, refs or {})
             end
             acked[#acked + 1] = id
         end
@@ -200,6 +215,6 @@ end
 
 if #acked > 0 then
     redis.call('XACK', stream, group, unpack(acked))
-    remove_settled(stream, groups or groups_of(stream), group, acked)
+    remove_settled(stream, groups or groups_of(stream), group, acked, refs)
     tell(dlq, acked, letters)
 end
