@@ -11,6 +11,7 @@ from pathlib import Path
 import bare
 import growth
 import latency
+import later
 import memory
 import startup
 import throughput
@@ -19,6 +20,7 @@ SCRIPTS = {
     "bare": bare.main,
     "throughput": throughput.main,
     "latency": latency.main,
+    "later": later.main,
     "memory": memory.main,
     "startup": startup.main,
     "growth": growth.main,

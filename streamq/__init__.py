@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from streamq.event import Event
     from streamq.group import Group
     from streamq.job import Job
-    from streamq.new_job import Enqueued, NewJob
+    from streamq.new_job import AlreadyEnqueued, Enqueued, NewJob
     from streamq.offload import Offload
     from streamq.retry import Backoff, Dead, Retry
     from streamq.version import __version__ as __version__
     from streamq.worker import Settings, Worker
 
 __all__ = [
-    "App", "Backoff", "Dead", "Enqueued", "Event", "Group", "Job", "NewJob", "Offload", "Retry",
-    "Settings", "StreamqError", "Worker",
+    "AlreadyEnqueued", "App", "Backoff", "Dead", "Enqueued", "Event", "Group", "Job", "NewJob",
+    "Offload", "Retry", "Settings", "StreamqError", "Worker",
 ]  # fmt: skip
 
 _HOMES = {
-    "App": "app", "Backoff": "retry", "Dead": "retry", "Enqueued": "new_job",
-    "Event": "event", "Group": "group", "Job": "job", "NewJob": "new_job",
+    "AlreadyEnqueued": "new_job", "App": "app", "Backoff": "retry", "Dead": "retry",
+    "Enqueued": "new_job", "Event": "event", "Group": "group", "Job": "job", "NewJob": "new_job",
     "Offload": "offload", "Retry": "retry", "Settings": "worker",
     "StreamqError": "errors", "Worker": "worker",
     "__version__": "version",

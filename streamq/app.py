@@ -17,7 +17,7 @@ from streamq.handlers.handler import ANY, Handler
 from streamq.job import job_class
 from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, FULL_TIMEOUT, REPLICA_TIMEOUT
 from streamq.middleware import Middleware, ProduceMiddleware
-from streamq.new_job import Enqueued, NewJob, Options
+from streamq.new_job import AlreadyEnqueued, Enqueued, NewJob, OnConflict, Options, UniqueUntil
 from streamq.offload import Offload, check_offload, largest_payload, store_of
 from streamq.option_checks import refuse_options
 from streamq.priorities import Priorities
@@ -236,6 +236,7 @@ class App(Registry, AppResults):
     async def produce(
         self, type: str, data: Mapping[str, Any] | None = None, /, *, stream: str | None = None,
         key: str | None = None, unique: str | None = None, unique_for: float | None = None,
+        unique_until: UniqueUntil | None = None, on_conflict: OnConflict = "keep",
         delay: float | None = None, at: datetime | None = None, expires: float | None = None,
         trace: str | None = None, priority: str | None = None,
     ) -> Enqueued: ...  # fmt: skip
@@ -243,6 +244,7 @@ class App(Registry, AppResults):
     async def produce(
         self, event: Event, /, *, stream: str | None = None,
         key: str | None = None, unique: str | None = None, unique_for: float | None = None,
+        unique_until: UniqueUntil | None = None, on_conflict: OnConflict = "keep",
         delay: float | None = None, at: datetime | None = None, expires: float | None = None,
         trace: str | None = None, priority: str | None = None,
     ) -> Enqueued: ...  # fmt: skip
@@ -256,6 +258,8 @@ class App(Registry, AppResults):
         key: str | None = None,
         unique: str | None = None,
         unique_for: float | None = None,
+        unique_until: UniqueUntil | None = None,
+        on_conflict: OnConflict = "keep",
         delay: float | None = None,
         at: datetime | None = None,
         expires: float | None = None,
@@ -277,6 +281,10 @@ class App(Registry, AppResults):
             unique: an idempotency key: while it is remembered, the same key writes nothing and
                 returns the first job, with ``created`` false.
             unique_for: seconds for which it is remembered, a day by default.
+            unique_until: ``"settled"``: the key is free when its job is settled or gone, too.
+            on_conflict: ``"keep"`` returns the job that has the key. ``"replace"`` gives it the
+                new data and time while it is scheduled, and writes another one when it is in the
+                stream. ``"error"`` raises :class:`~streamq.AlreadyEnqueued`.
             delay: seconds until the job is written to the stream.
             at: when it is written; an aware datetime.
             expires: seconds, counted from its writing, after which it is not run.
@@ -284,6 +292,7 @@ class App(Registry, AppResults):
             priority: where to, by one of the app's ``priorities``, in place of ``stream``.
 
         Raises:
+            AlreadyEnqueued: the key is taken, and ``on_conflict`` is ``"error"``.
             StreamqError: see :meth:`streamq.produce.producer.Producer.produce`.
             TypeError: there is no such option; data belongs into the mapping.
         """
@@ -291,10 +300,15 @@ class App(Registry, AppResults):
             refuse_options("produce", unknown)
         job = NewJob(
             type, data, key=key, unique=unique, unique_for=unique_for,
-            delay=delay, at=at, expires=expires, trace=trace,
+            unique_until=unique_until, on_conflict=on_conflict, delay=delay, at=at,
+            expires=expires, trace=trace,
         )  # fmt: skip
         target = self.priorities.choose(stream, priority) or self.stream
-        enqueued = await self.producer.produce(target, job)
+        try:
+            enqueued = await self.producer.produce(target, job)
+        except AlreadyEnqueued as taken:
+            taken.job.at(self._home_of(target))
+            raise
         return enqueued.at(self._homes.get(target) or self._home_of(target))
 
     async def produce_many(
@@ -325,7 +339,11 @@ class App(Registry, AppResults):
         if options:
             NewJob("", **options)  # refuses what is no option before anything is written
         target = self.priorities.choose(stream, priority) or self.stream
-        written = await self.producer.produce_many(target, jobs, options)
+        try:
+            written = await self.producer.produce_many(target, jobs, options)
+        except AlreadyEnqueued as taken:
+            taken.job.at(self._home_of(target))
+            raise
         return written.at(self._home_of(target))
 
     # -- looking at jobs ------------------------------------------------------

@@ -25,6 +25,9 @@ MAX_KEY = 512
 UNIQUE_FOR = 24 * 3600.0
 """Seconds for which an idempotency key is remembered, by default."""
 
+SCHEDULE_REMEMBERED = 3600.0
+"""Seconds for which the name of a scheduled job leads to the entry that it has become."""
+
 # -- a periodic job -----------------------------------------------------------
 
 MAX_SCHEDULE = 256

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Never, TypedDict, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Never, TypedDict, get_args, overload
 
 from streamq.codec import Codec, encode_with
-from streamq.errors import ConfigError
+from streamq.errors import ConfigError, StreamqError
 from streamq.limits import UNIQUE_FOR
-from streamq.option_checks import check_key, check_text, milliseconds, refuse_options, taken
+from streamq.option_checks import (
+    check_key,
+    check_text,
+    due_time,
+    milliseconds,
+    refuse_options,
+    taken,
+)
 from streamq.wire.entry import encode
 
 if TYPE_CHECKING:
@@ -20,12 +26,21 @@ if TYPE_CHECKING:
     from streamq.results.progress import OnProgress
 
 
+UniqueUntil = Literal["settled"]
+"""What makes an idempotency key free again, beside the time."""
+
+OnConflict = Literal["keep", "replace", "error"]
+"""What becomes of a job whose idempotency key is taken."""
+
+
 class Options(TypedDict, total=False):
     """The options of a new job; see :class:`NewJob`."""
 
     key: str | None
     unique: str | None
     unique_for: float | None
+    unique_until: UniqueUntil | None
+    on_conflict: OnConflict
     delay: float | None
     at: datetime | None
     expires: float | None
@@ -44,6 +59,10 @@ class NewJob:
         key: the order key: what belongs together.
         unique: an idempotency key: while it is remembered, the same key writes nothing.
         unique_for: seconds for which it is remembered, from the job's time on.
+        unique_until: ``"settled"``: until then it is also free again as soon as every group has
+            settled the job, or the job is gone.
+        on_conflict: ``"keep"`` the job that has the key, ``"replace"`` it while it is scheduled,
+            or raise an ``"error"``, :class:`~streamq.AlreadyEnqueued`.
         delay: seconds until the job is written to the stream.
         at: when it is written; an aware datetime.
         expires: seconds, counted from its writing, after which it is not run.
@@ -54,7 +73,8 @@ class NewJob:
     """
 
     __slots__ = (
-        "at", "data", "delay", "expires", "key", "trace", "type", "unique", "unique_for",
+        "at", "data", "delay", "expires", "key", "on_conflict", "trace", "type", "unique",
+        "unique_for", "unique_until",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +86,8 @@ class NewJob:
         key: str | None = None,
         unique: str | None = None,
         unique_for: float | None = None,
+        unique_until: UniqueUntil | None = None,
+        on_conflict: OnConflict = "keep",
         delay: float | None = None,
         at: datetime | None = None,
         expires: float | None = None,
@@ -78,6 +100,8 @@ class NewJob:
         self.key = key
         self.unique = unique
         self.unique_for = unique_for
+        self.unique_until = unique_until
+        self.on_conflict = on_conflict
         self.delay = delay
         self.at = at
         self.expires = expires
@@ -92,6 +116,7 @@ class NewJob:
         return (
             self.key is None and self.unique is None and self.delay is None and self.at is None
             and self.expires is None and self.trace is None and self.unique_for is None
+            and self.unique_until is None and self.on_conflict == "keep"
         )  # fmt: skip
 
     def fields(self, limit: int, codec: Codec | None = None) -> list[str | bytes | int]:
@@ -117,30 +142,54 @@ class NewJob:
         Raises:
             ConfigError: both are given, or a time without a time zone.
         """
-        if self.at is None:
-            ms = milliseconds("delay", self.delay)
-            return None if ms is None else ("in", ms)
-        if self.delay is not None:
-            raise ConfigError("give either delay or at, not both")
-        if self.at.tzinfo is None:
-            raise ConfigError(
-                f"at={self.at!r} has no time zone: give one, as datetime.now(UTC) has"
-            )
-        return "at", int(self.at.timestamp() * 1000)
+        return due_time(self.delay, self.at)
 
-    def idempotency(self) -> tuple[str, int] | None:
-        """The idempotency key, and for how many ms it is remembered.
+    def uniqueness(self) -> Uniqueness | None:
+        """The idempotency key and its rules.
 
         Raises:
             ConfigError: one of them cannot be used.
         """
+        if self.unique_until not in (None, *get_args(UniqueUntil)):
+            raise ConfigError(f"unique_until={self.unique_until!r}: give 'settled', or nothing")
+        if self.on_conflict not in get_args(OnConflict):
+            raise ConfigError(
+                f"on_conflict={self.on_conflict!r}: give 'keep', 'replace' or 'error'"
+            )
         if self.unique is None:
             if self.unique_for is not None:
                 raise ConfigError("unique_for says how long unique= is remembered: give that, too")
+            if self.unique_until is not None:
+                raise ConfigError("unique_until says until when unique= is taken: give that, too")
+            if self.on_conflict != "keep":
+                raise ConfigError(
+                    "on_conflict says what happens when unique= is taken: give that, too"
+                )
             return None
         check_key("unique", self.unique)
         seconds = UNIQUE_FOR if self.unique_for is None else self.unique_for
-        return self.unique, milliseconds("unique_for", seconds) or 1
+        ms = milliseconds("unique_for", seconds) or 1
+        return Uniqueness(self.unique, ms, self.unique_until or "time", self.on_conflict)
+
+
+class Uniqueness(NamedTuple):
+    """An idempotency key and its rules.
+
+    Attributes:
+        ms: how long it is remembered from the job's time on.
+        until: ``time`` or ``settled``.
+        on_conflict: ``keep``, ``replace`` or ``error``.
+    """
+
+    key: str
+    ms: int
+    until: str
+    on_conflict: str
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether more than a time was asked for."""
+        return self.until != "time" or self.on_conflict != "keep"
 
 
 class Home(NamedTuple):
@@ -160,15 +209,23 @@ class Enqueued:
     Attributes:
         id: the ID of its entry; of a job for later, the name of its schedule.
         created: ``False`` when its ``unique`` key was known: this is the ID of the first one.
+        replaced: whether that one, which waits for its time, has taken the new data and time.
         scheduled_for: when it will be written to the stream; ``None`` for a job that is there.
     """
 
-    __slots__ = ("_due", "_home", "_known", "id")
+    __slots__ = ("_due", "_home", "_known", "id", "replaced")
 
     def __init__(
-        self, id: str, due: bytes | None = None, *, known: bool = False, home: Home | None = None
+        self,
+        id: str,
+        due: bytes | None = None,
+        *,
+        known: bool = False,
+        replaced: bool = False,
+        home: Home | None = None,
     ) -> None:
         self.id = id
+        self.replaced = replaced
         self._due = due
         self._known = known
         self._home = home
@@ -249,15 +306,46 @@ class Enqueued:
 
     def __repr__(self) -> str:
         known = "" if self.created else ", created=False"
+        known += ", replaced=True" if self.replaced else ""
         later = "" if self.scheduled_for is None else f", scheduled_for={self.scheduled_for!r}"
         return f"Enqueued({self.id!r}{known}{later})"
+
+    def __reduce__(self) -> tuple[Callable[..., Enqueued], tuple[str, bytes | None]]:
+        # Without the app: no other process has it.
+        made = partial(Enqueued, known=self._known, replaced=self.replaced)
+        return made, (self.id, self._due)
 
     @classmethod
     def of(
         cls, id: bytes, created: int, due: bytes | None = None, *, home: Home | None = None
     ) -> Enqueued:
-        """Out of a script's reply; ``due`` is a Unix time in ms."""
-        return cls(id.decode(), due, known=not created, home=home)
+        """Out of a script's reply; ``due`` is a Unix time in ms.
+
+        Args:
+            created: 1, or 2 for replaced; 3 and 4 for the same, by an earlier attempt.
+        """
+        known, replaced = created not in (1, 3), created in (2, 4)
+        return cls(id.decode(), due, known=known, replaced=replaced, home=home)
+
+
+class AlreadyEnqueued(StreamqError):
+    """The ``unique`` key of a job is taken, and ``on_conflict="error"`` was asked for.
+
+    Attributes:
+        job: the one that has the key.
+    """
+
+    def __init__(self, job: Enqueued) -> None:
+        super().__init__(job)  # which unpickling gives back
+        self.job = job
+
+    def __str__(self) -> str:
+        due = self.job.scheduled_for
+        when = "" if due is None else f", which is due at {due.isoformat(timespec='seconds')}"
+        return (
+            f"nothing was written: the idempotency key is taken by the job {self.job.id}{when}; "
+            'on_conflict="keep" returns that one'
+        )
 
 
 class AllEnqueued(Sequence[Enqueued]):
@@ -308,9 +396,3 @@ def _enqueued(home: Home | None, reply: Any) -> Enqueued:
     if isinstance(reply, Enqueued):
         return reply if home is None else reply.at(home)
     return Enqueued.of(*reply, home=home)
-
-
-def is_soon(due: tuple[str, int], within: int) -> bool:
-    """Whether a job is to be written within this many ms."""
-    kind, ms = due
-    return ms - (time.time() * 1000 if kind == "at" else 0) < within

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, NoReturn
 
 from streamq.errors import ConfigError
@@ -89,3 +90,19 @@ def milliseconds_of(name: str, time: str | float) -> int:
             f"{name}={printable(repr(time), 60)}: give seconds, or a text such as 12h or 7d"
         )
     return int(seconds * 1000)
+
+
+def due_time(delay: float | None, at: datetime | None) -> tuple[str, int] | None:
+    """When a job is to be written: ``("in", ms)``, ``("at", Unix time in ms)``, or at once.
+
+    Raises:
+        ConfigError: both are given, or a time without a time zone.
+    """
+    if at is None:
+        ms = milliseconds("delay", delay)
+        return None if ms is None else ("in", ms)
+    if delay is not None:
+        raise ConfigError("give either delay or at, not both")
+    if at.tzinfo is None:
+        raise ConfigError(f"at={at!r} has no time zone: give one, as datetime.now(UTC) has")
+    return "at", int(at.timestamp() * 1000)

@@ -55,6 +55,7 @@ class SyncJob:
     Attributes:
         id: the ID of its entry; of a job for later, the name of its schedule.
         created: ``False`` when its ``unique`` key was known: this is the ID of the first one.
+        replaced: whether that one, which waits for its time, has taken the new data and time.
         scheduled_for: when it will be written to the stream; ``None`` for a job that is there.
     """
 
@@ -73,6 +74,11 @@ class SyncJob:
     def created(self) -> bool:
         """Whether it was written by this call."""
         return self._job.created
+
+    @property
+    def replaced(self) -> bool:
+        """Whether a job that waits has taken the new data and time."""
+        return self._job.replaced
 
     @property
     def scheduled_for(self) -> datetime | None:

@@ -303,11 +303,21 @@ class Admin:
     async def status(self, stream: str, job_id: str, group: str | None = None) -> JobStatus:
         """What has become of one job in every group, or in one.
 
+        Args:
+            job_id: its ID; of a job for later, the name that ``produce`` gave it, also for an
+                hour after it was due.
+
         Raises:
             JobNotFound: there is no trace of it.
         """
-        from streamq.admin.status import job_status
+        from streamq.admin.schedules import find, is_name
+        from streamq.admin.status import job_status, scheduled_status
 
+        if is_name(job_id):
+            found = await find(self._server, stream, job_id, self._codec)
+            if not isinstance(found, str):
+                return scheduled_status(found)
+            job_id = found
         names = await self.group_names(stream, group)
         return await job_status(
             self._server, stream, job_id, names, self._lease, self._allowed, self._codec
@@ -453,15 +463,54 @@ class Admin:
 
         return scheduled_jobs(self._server, stream, limit, self._codec)
 
-    async def cancel(self, stream: str, name: str) -> bool:
-        """Take a job for later back before its time; ``False`` when it is too late.
+    async def scheduled_job(self, stream: str, name: str) -> ScheduledJob:
+        """One job that will be written to a stream later.
 
         Args:
-            name: the ID that ``produce`` gave it.
+            name: the ID that ``produce`` gave it, as for the methods below.
+
+        Raises:
+            JobNotFound: there is none of that name, or it is in the stream by now.
+        """
+        from streamq.admin.schedules import scheduled_job
+
+        return await scheduled_job(self._server, stream, name, self._codec)
+
+    async def cancel_scheduled(self, stream: str, name: str) -> bool:
+        """Take a job for later back before its time; ``False`` when it is too late.
+
+        Its idempotency key is free again.
         """
         from streamq.admin.schedules import cancel
 
         return await cancel(self._server, stream, name, self._store)
+
+    async def run_now(self, stream: str, name: str) -> bool:
+        """Let a job for later be due now; ``False`` when it is no longer waiting.
+
+        The next worker that looks writes it to the stream, within a tenth of a second.
+        """
+        return await self.reschedule(stream, name, delay=0)
+
+    async def reschedule(
+        self, stream: str, name: str, *, delay: float | None = None, at: datetime | None = None
+    ) -> bool:
+        """Give a job for later another time; ``False`` when it is no longer waiting.
+
+        Args:
+            delay: seconds from now.
+            at: an aware datetime; one that is past means now.
+
+        Raises:
+            ConfigError: neither or both are given, or one that is no time.
+        """
+        from streamq.admin.schedules import reschedule
+
+        return await reschedule(self._server, stream, name, delay, at)
+
+    async def cancel(self, stream: str, name: str) -> bool:
+        """The same as :meth:`cancel_scheduled`."""
+        return await self.cancel_scheduled(stream, name)
 
     # -- periodic jobs --------------------------------------------------------
 

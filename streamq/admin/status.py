@@ -16,6 +16,7 @@ from streamq.admin.dead_letter import DeadLetter
 from streamq.admin.dead_letters import DeadLetters
 from streamq.admin.pending import PROGRESS, Allowed, State, progress_of, state_of
 from streamq.admin.reading import ask, count_of, named, text
+from streamq.admin.schedules import ScheduledJob, is_name
 from streamq.codec import Codec, as_json, decode_result
 from streamq.errors import InvalidEntry, JobNotFound, StreamqError
 from streamq.server import Arg, Server
@@ -92,7 +93,8 @@ class JobStatus:
         in_stream: whether its entry is still in the stream.
         only_for: the one group that it is for.
         origin: the ID that it had before it was redriven.
-        groups: by group.
+        groups: by group; none for a job for later.
+        due_at: of a job for later, when it is written to the stream: Unix time in seconds.
         ref: where its data is, if that is kept outside the stream.
     """
 
@@ -105,11 +107,17 @@ class JobStatus:
     origin: str | None
     groups: tuple[GroupStatus, ...]
     ref: Ref | None = field(default=None, repr=False)
+    due_at: float | None = None
 
     @property
-    def created_at(self) -> float:
-        """When it was written: Unix time in seconds."""
-        return created_at(self.id)
+    def created_at(self) -> float | None:
+        """When it was written: Unix time in seconds; ``None`` for a job for later."""
+        return None if is_name(self.id) else created_at(self.id)
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether it waits for the time at which it is written to the stream."""
+        return self.due_at is not None
 
     @property
     def offloaded(self) -> int | None:
@@ -127,6 +135,8 @@ class JobStatus:
             "in_stream": self.in_stream,
             "for": self.only_for,
             "origin": self.origin,
+            "state": "scheduled" if self.is_scheduled else None,
+            "due_at": self.due_at,
             **plain_data(self.raw, self.ref),
             "groups": [group.to_dict() for group in self.groups],
         }
@@ -210,6 +220,13 @@ async def job_status(
         ]  # fmt: skip
     return JobStatus(
         job_id, stream, type, raw, entry is not None, only_for, origin, tuple(statuses), ref
+    )
+
+
+def scheduled_status(job: ScheduledJob) -> JobStatus:
+    """That of a job for later."""
+    return JobStatus(
+        job.name, job.stream, job.type, job.raw, False, None, None, (), job.ref, job.due_at
     )
 
 

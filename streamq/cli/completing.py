@@ -168,6 +168,9 @@ async def _jobs(admin: Admin, stream: str, group: str | None) -> AsyncIterator[P
         yield item
     async for item in _dead_letters(admin, stream, group):
         yield item
+    if group is None:
+        async for item in _scheduled(admin, stream, group):
+            yield item
 
 
 async def _scheduled(admin: Admin, stream: str, group: str | None) -> AsyncIterator[Proposal]:

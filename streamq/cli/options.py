@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -53,6 +54,17 @@ def seconds_within(least: float, most: float, said: str) -> Callable[[str | floa
         return given
 
     return parse
+
+
+def moment(text: str) -> datetime:
+    """A time with its zone; for ``Option(parser=moment)``."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadParameter(f"{printable(text, 60)!r}: give a time as 2030-01-31T07:00Z") from None
+    if at.tzinfo is None:
+        raise BadParameter(f"{printable(text, 60)!r} has no time zone: add Z or +01:00")
+    return at
 
 
 def starting_place(text: str) -> str:

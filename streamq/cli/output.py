@@ -125,6 +125,15 @@ def moment(unix: float) -> str:
     return f"{local} ({duration(max(time.time() - unix, 0))} ago)"
 
 
+def until(unix: float) -> str:
+    """A time to come for a person: ``2026-03-01 14:03:07 (in 5 min 2 s)``, or ``(now)``."""
+    import time
+
+    local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix))
+    left = unix - time.time()
+    return f"{local} ({f'in {duration(left)}' if left > 0 else 'now'})"
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Ask, and return if the answer is yes.
 

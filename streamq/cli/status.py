@@ -8,7 +8,16 @@ from streamq.cli.allowed import AppOption, known_by
 from streamq.cli.command import Argument, Family
 from streamq.cli.connection import connect, run
 from streamq.cli.options import Group, Json, Lease, Stream, Url, examples, from_server
-from streamq.cli.output import duration, exact, moment, progress, say, say_fields, say_json
+from streamq.cli.output import (
+    duration,
+    exact,
+    moment,
+    progress,
+    say,
+    say_fields,
+    say_json,
+    until,
+)
 from streamq.limits import DEFAULT_STREAM, LEASE
 
 if TYPE_CHECKING:
@@ -39,8 +48,9 @@ def status(
 
     In each group it is queued, running, retrying or stalled, or finished: succeeded,
     expired, dead, skipped (it was for another group), or settled (no record says how).
-    Unknown is a job that was deleted before the group came to it. Exit code 1 if there
-    is no trace of the job.
+    Unknown is a job that was deleted before the group came to it. A job for later is
+    scheduled; its name leads to it for an hour after it was due. Exit code 1 if there is
+    no trace of the job.
     """
 
     async def main() -> None:
@@ -64,14 +74,16 @@ def _show(job: JobStatus, lease: float) -> None:
     data = None
     if job.raw or job.ref:
         data = shown_data(job.raw, job.ref)
-    elif not job.in_stream:
+    elif not job.in_stream and not job.is_scheduled:
         data = "(not kept)"
     say_fields(
         {
             "job": job.id,
             "stream": job.stream,
             "type": "(not kept)" if job.type is None else job.type or "-",
-            "created": moment(job.created_at),
+            "status": None if job.due_at is None else "scheduled",
+            "due": None if job.due_at is None else until(job.due_at),
+            "created": _moment(job.created_at),
             "only for": job.only_for,
             "redriven from": job.origin,
             "data": data,
@@ -80,7 +92,7 @@ def _show(job: JobStatus, lease: float) -> None:
     for group in job.groups:
         say()
         say_fields(_fields(group, lease))
-    if not job.groups:
+    if not job.groups and not job.is_scheduled:
         say("\nNo group has been created on this stream yet: the job is queued")
 
 

@@ -107,6 +107,7 @@ def rights(keys: GroupKeys, stream_keys: StreamKeys) -> Call:
             stream_keys.cron,
             stream_keys.data_holders, stream_keys.data_unheld, stream_keys.data("a"),
             stream_keys.settings,
+            stream_keys.schedule_id("s"), stream_keys.unique("k"),
         ),
         (keys.group,),
     )  # fmt: skip
@@ -231,22 +232,64 @@ def schedule(
 
     Args:
         when: ``("in", ms)`` or ``("at", Unix time in ms)``.
-        key: an idempotency key. The schedule's own name serves as one for a job that may
-            be written before a repeated call arrives.
+        key: an idempotency key.
         key_ttl: how long ``key`` is remembered after the due time, ms.
     """
     unique = () if key is None else (keys.unique(key),)
     return Call(
         load("schedule"),
-        (keys.scheduled, keys.scheduled_jobs, *unique),
+        (keys.scheduled, keys.scheduled_jobs, keys.schedule_id(name), *unique),
         (*when, name, key_ttl, key or "", *fields),
     )
 
 
-def promote(keys: StreamKeys, most: int) -> Call:
-    """Write the scheduled jobs that are due to their stream."""
+def produce_unique(
+    keys: StreamKeys, name: str, when: tuple[str, int], key: str, key_ttl: int, memory: int,
+    until: str, on_conflict: str, fields: Sequence[Arg],
+) -> Call:  # fmt: skip
+    """Write a job, now or later, under an idempotency key with rules of its own.
+
+    Args:
+        name: the call's own, which a schedule has that it makes.
+        when: ``("now", 0)``, or as for :func:`schedule`.
+        key_ttl: how long ``key`` is remembered from the job's time on, ms.
+        memory: for how long a repeated call finds what the first one has made, ms.
+        until: ``time`` or ``settled``.
+        on_conflict: ``keep``, ``replace`` or ``error``.
+    """
+    of_data = _offloaded(keys.stream) if on_conflict == "replace" else ()
     return Call(
-        load("promote"), (keys.stream, keys.scheduled, keys.scheduled_jobs, keys.cron), (most,)
+        load("produce_unique"),
+        (
+            keys.stream, keys.scheduled, keys.scheduled_jobs, keys.unique(key),
+            keys.schedule_id(name), *of_data,
+        ),
+        (name, *when, key_ttl, memory, until, on_conflict, key, *fields),
+    )  # fmt: skip
+
+
+def due(keys: StreamKeys, most: int) -> Call:
+    """Look for scheduled jobs that are due, and how long it is until the next one is."""
+    return Call(load("due"), (keys.scheduled, keys.scheduled_jobs, keys.cron), (most,))
+
+
+def promote(keys: StreamKeys, found: Sequence[tuple[bytes, bytes]], memory: int) -> Call:
+    """Write scheduled jobs that are due to their stream.
+
+    Args:
+        found: name and idempotency key of each (empty for none), as ``due.lua`` tells them.
+        memory: for how long a name leads to its entry, ms.
+    """
+    of_names: list[str] = []
+    args: list[Arg] = [memory]
+    for name, key in found:
+        # One that streamq has not written may be no UTF-8: then its key is anything of its slot.
+        of_names.append(keys.schedule_id(name.decode(errors="replace")))
+        if key:
+            of_names.append(keys.unique(key.decode(errors="replace")))
+        args += (name, int(bool(key)))
+    return Call(
+        load("promote"), (keys.stream, keys.scheduled, keys.scheduled_jobs, *of_names), args
     )
 
 
@@ -255,10 +298,25 @@ def scheduled(keys: StreamKeys, start: str, skip: int, count: int) -> Call:
     return Call(load("scheduled"), (keys.scheduled, keys.scheduled_jobs), (start, skip, count))
 
 
+def find_scheduled(keys: StreamKeys, name: str) -> Call:
+    """Look for one job for later: it waits, or has become an entry."""
+    return Call(
+        load("find_scheduled"),
+        (keys.scheduled, keys.scheduled_jobs, keys.schedule_id(name)),
+        (name,),
+    )
+
+
 def unschedule(keys: StreamKeys, name: str, key: str | None) -> Call:
     """Take a scheduled job back, and forget its idempotency key."""
     unique = () if key is None else (keys.unique(key),)
     return Call(load("unschedule"), (keys.scheduled, keys.scheduled_jobs, *unique), (name,))
+
+
+def reschedule(keys: StreamKeys, name: str, when: tuple[str, int], key: str | None) -> Call:
+    """Give a scheduled job another time; ``when`` as for :func:`schedule`."""
+    unique = () if key is None else (keys.unique(key),)
+    return Call(load("reschedule"), (keys.scheduled, *unique), (name, *when))
 
 
 def page(

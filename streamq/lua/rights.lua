@@ -17,6 +17,8 @@
 -- KEYS[18]  such data that nobody holds
 -- KEYS[19]  such data
 -- KEYS[20]  settings of the stream
+-- KEYS[21]  the string that maps a schedule to its entry
+-- KEYS[22]  the string of an idempotency key
 -- ARGV[1]   group
 --
 -- Returns a list of 'command key', empty when nothing is missing.
@@ -26,6 +28,7 @@ local stream, retry, dlq, lock, record = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEY
 local scheduled, jobs, schedules, group = KEYS[6], KEYS[7], KEYS[16], ARGV[1]
 local keys, busy, lines, due, queue, rates = unpack(KEYS, 9, 14)
 local holders, unheld, data, settings = KEYS[17], KEYS[18], KEYS[19], KEYS[20]
+local to_entry, unique = KEYS[21], KEYS[22]
 
 return lacking({
     -- settle, extend, release
@@ -84,10 +87,15 @@ return lacking({
     { 'DEL', rates },
     -- jobs for later
     { 'ZRANGE', scheduled, '0', '1' },
+    { 'ZMSCORE', scheduled, 'a' },
     { 'ZREM', scheduled, 'a' },
     { 'HGET', jobs, 'a' },
+    { 'HMGET', jobs, 'a' },
     { 'HDEL', jobs, 'a' },
     { 'XADD', stream, '*', 'a', 'b' },
+    { 'SET', to_entry, 'a' },
+    { 'GET', unique },
+    { 'SET', unique, 'a' },
     -- periodic jobs
     { 'HGET', schedules, 'a' },
     { 'HGETALL', schedules },

@@ -8,7 +8,8 @@
 -- ARGV[2]   how many due at that very time to leave out
 -- ARGV[3]   how many to return
 --
--- Returns {{name, due time in ms, {field, value, ...}, empty when it cannot be read}, ...}.
+-- Returns {{name, due time in ms, {field, value, ...}, empty when it cannot be read,
+--           idempotency key or ''}, ...}.
 --@include packed
 
 local BUDGET = 1048576
@@ -22,7 +23,8 @@ for i = 1, #names, 2 do
     for j, field in ipairs(fields) do
         fields[j] = tostring(field) -- a reply would cut the fraction of a number off
     end
-    found[#found + 1] = { names[i], names[i + 1], fields }
+    local key = redis.call('HGET', KEYS[2], names[i] .. ':key') or ''
+    found[#found + 1] = { names[i], names[i + 1], fields, key }
     read = read + #packed
     if read >= BUDGET then
         break

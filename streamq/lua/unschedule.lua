@@ -9,9 +9,14 @@
 -- Returns 1 when it was taken back, 0 when there is none of that name.
 --@include rights
 
-local denied = not_permitted({
+local needs = {
     { 'ZREM', KEYS[1], 'a' }, { 'HGET', KEYS[2], 'a' }, { 'HDEL', KEYS[2], 'a' },
-})
+}
+if KEYS[3] then
+    needs[4] = { 'GET', KEYS[3] }
+    needs[5] = { 'DEL', KEYS[3] }
+end
+local denied = not_permitted(needs)
 if denied then
     return denied
 end

@@ -205,7 +205,7 @@ async def pieces(
     check_stream(stream)
     try:
         async for job in jobs:
-            later, unique = job.due(), job.idempotency()
+            later, unique = job.due(), job.uniqueness()
             if later is None and unique is None:
                 check_type(job.type)
                 fields: list[Arg] = [*job.fields(limit, codec)]

@@ -7,13 +7,13 @@ from functools import lru_cache
 
 from streamq import lua
 from streamq.codec import Codec
-from streamq.new_job import NewJob, is_soon
+from streamq.new_job import NewJob
 from streamq.server.packing import pack
 from streamq.wire.entry import check_type, encode
-from streamq.wire.keys import check_stream, stream_keys
+from streamq.wire.keys import SCHEDULE, check_stream, stream_keys
 
 REMEMBERED = 60_000
-"""Milliseconds within which a schedule may become an entry while its call is repeated."""
+"""Milliseconds for which a call that is repeated finds what it has made."""
 
 
 def plain(stream: str, type: str, raw: bytes) -> bytes:
@@ -41,19 +41,25 @@ def with_options(
         ConfigError: the stream, the type or an option cannot be used.
     """
     check_type(job.type)
-    fields, due, unique = job.fields(limit, codec), job.due(), job.idempotency()
+    fields, due, unique = job.fields(limit, codec), job.due(), job.uniqueness()
     if due is None and unique is None:
         return pack(("XADD", check_stream(stream), "*", *fields))
     keys = stream_keys(stream)
+    if unique is not None and (unique.has_rules or (due is None and unique.ms < REMEMBERED)):
+        return lua.produce_unique(
+            keys, _new_name(), due or ("now", 0), unique.key, unique.ms, REMEMBERED,
+            unique.until, unique.on_conflict, fields,
+        )  # fmt: skip
     if due is None:
         assert unique is not None
-        return lua.produce_once(keys, *unique, fields)
-    name = f"s-{os.urandom(8).hex()}"
-    if unique is None and is_soon(due, REMEMBERED):
-        # So that a call that is repeated finds the entry that the schedule has become.
-        unique = name, REMEMBERED
-    key, remembered = unique or (None, 1)
-    return lua.schedule(keys, name, due, key, remembered, fields)
+        return lua.produce_once(keys, unique.key, unique.ms, fields)
+    if unique is None:
+        return lua.schedule(keys, _new_name(), due, None, 1, fields)
+    return lua.schedule(keys, _new_name(), due, unique.key, unique.ms, fields)
+
+
+def _new_name() -> str:
+    return f"{SCHEDULE}{os.urandom(8).hex()}"
 
 
 @lru_cache(maxsize=1024)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 from streamq.codec import Codec, encode_with
 from streamq.errors import StreamqError
-from streamq.new_job import AllEnqueued, NewJob, Options
+from streamq.new_job import AllEnqueued, AlreadyEnqueued, Enqueued, NewJob, Options
 from streamq.produce.commands import plain, with_options
 from streamq.produce.offloaded import Outgoing
 from streamq.server.packing import pack
+from streamq.server.replies import KeyTaken
 from streamq.wire.entry import encode_data
 
 if TYPE_CHECKING:
@@ -116,8 +117,15 @@ def enqueued(replies: Sequence[Any]) -> AllEnqueued:
     """
     for reply in replies:
         if isinstance(reply, StreamqError):
-            raise reply
+            raise as_raised(reply)
     return AllEnqueued(replies)
+
+
+def as_raised(error: StreamqError) -> StreamqError:
+    """The error as a caller of produce knows it."""
+    if isinstance(error, KeyTaken):
+        return AlreadyEnqueued(Enqueued(error.id.decode(), error.due, known=True))
+    return error
 
 
 async def as_async(jobs: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:

@@ -12,6 +12,7 @@ from streamq.new_job import NewJob
 from streamq.offload import Offload, discard, put
 from streamq.produce.commands import with_options
 from streamq.server import Server
+from streamq.server.replies import KeyTaken
 from streamq.wire.keys import check_stream, stream_keys
 from streamq.wire.offloaded import Ref, new_ref
 
@@ -84,7 +85,7 @@ class Outgoing:
         """Take note of what became of those that were noted first."""
         for reply in replies:
             ref = self._sent.popleft()
-            if isinstance(reply, list) and reply[1] == 0:
+            if (isinstance(reply, list) and reply[1] == 0) or isinstance(reply, KeyTaken):
                 await self.take_back(stream, ref)
 
 

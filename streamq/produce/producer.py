@@ -25,12 +25,20 @@ from streamq.new_job import AllEnqueued, Enqueued, NewJob, Options
 from streamq.offload import Offload
 from streamq.produce.backpressure import Backpressure, BoundedWriter, pieces, until_room
 from streamq.produce.commands import plain, with_options
-from streamq.produce.many import Jobs, as_async, enqueued, new_jobs, packed_chunks
+from streamq.produce.many import (
+    Jobs,
+    as_async,
+    as_raised,
+    enqueued,
+    new_jobs,
+    packed_chunks,
+)
 from streamq.produce.offloaded import Outgoing
 from streamq.produce.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.server.packing import pack
+from streamq.server.replies import KeyTaken
 from streamq.wire.keys import check_stream
 
 PATIENCE = 10.0
@@ -77,6 +85,7 @@ class Producer:
         to 10 s: a second one finds nothing to do.
 
         Raises:
+            AlreadyEnqueued: its ``unique`` key is taken, and that is to be an error.
             PayloadError: the data cannot be written as JSON, or is too large.
             ConfigError: the stream, the type or an option cannot be used.
             WrongKeyType: the stream's key holds something else.
@@ -97,7 +106,8 @@ class Producer:
         """Write many jobs, pipelined, in order.
 
         They are written one by one, not as a transaction: when an error stops it,
-        those before it are written. Errors as for :meth:`produce`.
+        those before it are written, and those that were on their way already. Errors as for
+        :meth:`produce`.
 
         Args:
             options: for every job that is no :class:`NewJob` with options of its own.
@@ -200,7 +210,7 @@ class Producer:
         except StreamqError:
             await outgoing.take_back(stream, ref)
             raise
-        if not written.created and not in_doubt:
+        if not written.created and not written.replaced and not in_doubt:
             await outgoing.take_back(stream, ref)
         return written
 
@@ -254,6 +264,8 @@ class Producer:
                 if unknown is None:
                     raise
                 raise unknown from error  # an earlier attempt may have taken the last room
+            except KeyTaken as taken:
+                raise as_raised(taken) from None
             except ServerError as error:
                 if isinstance(error, OutcomeUnknown):
                     unknown = error

@@ -69,6 +69,20 @@ class NoScript(StreamqError):
     """The server does not know a script by that digest (``NOSCRIPT``)."""
 
 
+class KeyTaken(StreamqError):
+    """A job's idempotency key is taken (``KEYTAKEN``, by a script of streamq's own).
+
+    Attributes:
+        id: the job that has it: an entry's ID, or the name of a schedule.
+        due: when that one is due, ms as text; ``None`` for what is in the stream.
+    """
+
+    def __init__(self, rest: str) -> None:
+        super().__init__(printable(rest, 300))
+        id, _, due = rest.partition(" ")
+        self.id, self.due = id.encode(), due.encode() or None
+
+
 class OutOfMemory(ServerRefused):
     """The server has reached its limit of memory; it does not say what that is."""
 
@@ -90,6 +104,8 @@ def error_reply(text: str, where: str) -> StreamqError:
         return OutOfMemory(_FULL.format(where=where), passing=True)
     if code == "NOSCRIPT":
         return NoScript(shown)
+    if code == "KEYTAKEN":
+        return KeyTaken(rest)
     if code == "NOPERM" or "ACL failure in script" in text:
         return _not_permitted(text, where)
     if code in ("NOAUTH", "WRONGPASS") or (code == "ERR" and _NO_PASSWORD.search(rest)):

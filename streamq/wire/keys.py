@@ -17,6 +17,9 @@ from streamq.text import printable
 PARKED = "~retry"
 """The consumer that holds entries waiting for their retry time."""
 
+SCHEDULE = "s-"
+"""How the names of schedules begin; the ID of an entry begins with a digit."""
+
 HELD = "~held"
 """The consumer that holds entries which flow control does not let run yet."""
 

@@ -33,6 +33,7 @@ from streamq.worker.heartbeat import Heartbeat
 from streamq.worker.inflight import InFlight
 from streamq.worker.offloaded import Offloaded
 from streamq.worker.progress import ProgressNotes
+from streamq.worker.promoter import Promoter
 from streamq.worker.reconnect import Reconnect
 from streamq.worker.runners import STUCK_AFTER, Runners
 from streamq.worker.settings import Settings
@@ -132,6 +133,9 @@ class Consumer:
             put=self.settler.put, keep_results=settings.result_ttl > 0, clock=server.clock,
             signals=signals, fatal=fatal, share=share, load=self._offloaded.load,
         )  # fmt: skip
+        self.promoter = Promoter(
+            stream, link=self._writing, reconnect=reconnect, heard=self.fetcher.ticks.heard
+        )
         self._heartbeat = Heartbeat(
             self.keys, name, link=self._writing, in_flight=self.in_flight, lease=settings.lease,
             reconnect=reconnect, signals=signals,
@@ -163,9 +167,11 @@ class Consumer:
             async with anyio.create_task_group() as background:
                 background.start_soon(self.settler.run)
                 background.start_soon(self._heartbeat.run)
+                background.start_soon(self.promoter.run)
                 background.start_soon(self._offloaded.run)
                 with anyio.CancelScope() as self._fetching:
                     await self.fetcher.run()
+                self.promoter.stop()
                 self.runners.give_back()
                 await self._drain()
                 background.cancel_scope.cancel()
@@ -190,6 +196,7 @@ class Consumer:
     def stop(self) -> None:
         """Begin to stop."""
         self.fetcher.stop()
+        self.promoter.stop()
         self.runners.give_back()
         # A read under way ends by itself, if the server answers.
         asyncio.get_running_loop().call_later(BLOCK + CLOSE_TIMEOUT, self._cut_off)
@@ -199,12 +206,12 @@ class Consumer:
             self._fetching.cancel()
 
     async def idle(self) -> bool:
-        """Whether the group has nothing queued, retrying or pending, with any consumer.
+        """Whether the group has nothing due, queued, retrying or pending, with any consumer.
 
         Raises:
             StreamqError: the server did not answer.
         """
-        if len(self.in_flight):
+        if len(self.in_flight) or not self.promoter.caught_up:
             return False
         try:
             # In this order: what leaves the queue in between becomes pending.

@@ -23,6 +23,7 @@ from streamq.worker.sources import (
     Context,
     DueRetries,
     Source,
+    Ticks,
     all_sources,
     gives_nothing,
 )
@@ -76,7 +77,8 @@ class Fetcher:
         share: Share | None = None,
     ) -> None:
         self.retries = DueRetries(context)
-        self._sources = all_sources(context, self.retries)
+        self.ticks = Ticks(context)
+        self._sources = all_sources(context, self.retries, self.ticks)
         self._context = context
         self._in_flight = context.in_flight
         self._stage = f"fetch {context.keys.stream} {context.keys.group}"

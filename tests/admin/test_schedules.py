@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import pytest
@@ -11,7 +12,8 @@ import redis
 from streamq import App
 from streamq.admin import Admin, ScheduledJob
 from streamq.admin.reading import PAGE
-from streamq.errors import WrongKeyType
+from streamq.errors import ConfigError, JobNotFound, WrongKeyType
+from streamq.new_job import Options
 from streamq.wire.keys import stream_keys
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +37,7 @@ async def test_what_is_for_later_and_when(app: App, admin: Admin) -> None:
     assert jobs[1].due_at == NEW_YEAR.timestamp()
     assert orjson.loads(orjson.dumps(jobs[1].to_dict())) == {
         "name": later, "stream": "jobs", "type": "archive", "due_at": NEW_YEAR.timestamp(),
-        "data": {"year": 2099},
+        "key": None, "unique": None, "expires": None, "trace": None, "data": {"year": 2099},
     }  # fmt: skip
 
 
@@ -81,3 +83,81 @@ async def test_the_key_holds_something_else(client: redis.Redis, admin: Admin) -
     client.set(KEYS.scheduled, "x")
     with pytest.raises(WrongKeyType, match="holds another type"):
         await found(admin)
+
+
+# -- one of them ----------------------------------------------------------------
+
+
+async def test_one_with_all_that_was_asked_for(app: App, admin: Admin) -> None:
+    options: Options = {
+        "at": NEW_YEAR, "key": "user-7", "unique": "r-7", "expires": 2.5, "trace": "00-1",
+    }  # fmt: skip
+    name = (await app.produce("remind", {"user": 7}, **options)).id
+    job = await admin.scheduled_job("jobs", name)
+    assert [job] == await found(admin)
+    assert orjson.loads(orjson.dumps(job.to_dict())) == {
+        "name": name, "stream": "jobs", "type": "remind", "due_at": NEW_YEAR.timestamp(),
+        "key": "user-7", "unique": "r-7", "expires": 2.5, "trace": "00-1", "data": {"user": 7},
+    }  # fmt: skip
+
+
+async def test_one_that_is_no_longer_for_later(app: App, client: redis.Redis, admin: Admin) -> None:
+    with pytest.raises(JobNotFound, match="has no job s-1 for later: it was cancelled"):
+        await admin.scheduled_job("jobs", "s-1")
+    name = (await app.produce("remind", delay=3600)).id
+    assert await admin.run_now("jobs", name)
+    await drain_one(app)
+    id = str(client.get(KEYS.schedule_id(name)))
+    with pytest.raises(JobNotFound, match=f"no longer for later: it was due, and is {id} now"):
+        await admin.scheduled_job("jobs", name)
+    for change in (admin.run_now, admin.cancel_scheduled, admin.cancel):
+        assert await change("jobs", name) is False
+    assert await admin.reschedule("jobs", name, delay=1) is False
+
+
+async def drain_one(app: App) -> list[Any]:
+    seen: list[Any] = []
+    app.group("g").handler("*")(lambda job: seen.append(job.data))
+    await app.worker(max_jobs=1).run()
+    return seen
+
+
+async def test_one_is_moved_and_then_run_now(app: App, admin: Admin) -> None:
+    name = (await app.produce("remind", {"user": 7}, delay=3600, unique="r-7")).id
+    assert await admin.reschedule("jobs", name, at=NEW_YEAR)
+    assert (await admin.scheduled_job("jobs", name)).due_at == NEW_YEAR.timestamp()
+    again = await app.produce("remind", unique="r-7")
+    assert (again.id, again.created, again.scheduled_for) == (name, False, NEW_YEAR)
+    assert await admin.reschedule("jobs", name, delay=7200)
+    assert (await admin.scheduled_job("jobs", name)).due_at < NEW_YEAR.timestamp()
+    assert await admin.run_now("jobs", name)
+    assert await drain_one(app) == [{"user": 7}]
+    assert not (await app.produce("remind", unique="r-7")).created
+
+
+async def test_a_past_time_means_now(app: App, admin: Admin) -> None:
+    name = (await app.produce("remind", {"user": 7}, delay=3600)).id
+    assert await admin.reschedule("jobs", name, at=datetime(2000, 1, 1, tzinfo=UTC))
+    assert await drain_one(app) == [{"user": 7}]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "give the new time with delay or at"),
+        ({"delay": 1.0, "at": NEW_YEAR}, "not both"),
+        ({"delay": -1.0}, "delay=-1.0"),
+        ({"at": datetime(2030, 1, 1)}, "has no time zone"),
+    ],
+)
+async def test_a_time_that_cannot_be(admin: Admin, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        await admin.reschedule("jobs", "s-1", **options)
+
+
+async def test_a_cancelled_one_leaves_its_key_free(
+    app: App, client: redis.Redis, admin: Admin
+) -> None:
+    name = (await app.produce("remind", delay=3600, unique="r", unique_until="settled")).id
+    assert await admin.cancel_scheduled("jobs", name)
+    assert client.keys("*") == []

@@ -35,6 +35,7 @@ async def test_the_status_of_a_job_is_told_for_every_group(
     assert (done.attempts, done.result) == (1, {"width": 64})
     assert done.started_at is not None
     assert done.finished_at is not None
+    assert job.created_at is not None
     assert job.created_at <= done.finished_at + 1
     assert by_group["audit"].consumer == "lost"
     assert by_group["later"].note
@@ -120,3 +121,32 @@ async def test_data_that_is_no_json_is_shown_as_text(
     plain = (await admin.status("jobs", job_id)).to_dict()
     assert plain["data"] is None
     assert plain["raw"] == "\\xfe{"
+
+
+async def test_a_job_for_later_is_scheduled_and_then_found_by_its_name(
+    app: App, server: RedisServer, admin: Admin
+) -> None:
+    name = (await app.produce("resize", {"file": "a.png"}, delay=3600)).id
+    job = await admin.status("jobs", name)
+    assert (job.id, job.type, job.raw) == (
+        name, "resize", b'{"file":"a.png"}',
+    )  # fmt: skip
+    assert (job.is_scheduled, job.in_stream, job.created_at, job.groups) == (True, False, None, ())
+    [listed] = [one async for one in admin.scheduled("jobs")]
+    assert job.due_at == listed.due_at
+    assert job.to_dict()["state"] == "scheduled"
+
+    assert await admin.run_now("jobs", name)
+    await succeed(server.unix_url, {"width": 64})
+    job = await admin.status("jobs", name)
+    assert (job.is_scheduled, job.type, job.to_dict()["state"]) == (False, "resize", None)
+    assert [group.state for group in job.groups] == ["succeeded"]
+    assert job.id != name
+    assert (await admin.status("jobs", job.id)).groups == job.groups
+
+
+async def test_a_name_that_nobody_knows(app: App, admin: Admin) -> None:
+    name = (await app.produce("resize", delay=3600)).id
+    await admin.cancel("jobs", name)
+    with pytest.raises(JobNotFound, match=f"has no job {name} for later"):
+        await admin.status("jobs", name)

@@ -86,6 +86,19 @@ def test_what_the_server_knows(complete: Complete, four: list[str], shell: str) 
     assert asked("streamq pending --group x") == []
 
 
+def test_the_names_of_jobs_for_later(
+    complete: Complete, server: RedisServer, client: redis.Redis
+) -> None:
+    client.zadd("{jobs}:scheduled", {"s-1": 1, "s-2": 2})
+    client.xgroup_create("jobs", "images", mkstream=True)
+    for command in ("show", "cancel", "run-now", "reschedule"):
+        assert complete(f"streamq scheduled {command} ") == ["s-1", "s-2"]
+    assert complete("streamq scheduled cancel s-1 ") == ["s-2"]
+    assert complete("streamq status s") == ["s-1", "s-2"]
+    assert complete("streamq status --group images s") == []
+    assert complete("streamq produce --on-conflict ") == ["keep", "replace", "error"]
+
+
 def test_what_is_given_already_is_left_out(complete: Complete, four: list[str]) -> None:
     _, running, stalled, _ = four
     assert complete(f"streamq pending dead-letter {running} ") == [stalled]

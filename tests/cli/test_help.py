@@ -68,6 +68,8 @@ def test_arguments_are_called_by_their_names(capsys: pytest.CaptureFixture[str])
     for path, usage in (
         (("status",), "streamq status [OPTIONS] ID"),
         (("cancel",), "streamq cancel [OPTIONS] NAME..."),
+        (("scheduled", "cancel"), "streamq scheduled cancel [OPTIONS] [NAME...]"),
+        (("scheduled", "show"), "streamq scheduled show [OPTIONS] NAME"),
         (("produce",), "streamq produce [OPTIONS] [KEY=VALUE...]"),
         (("dlq", "purge"), "streamq dlq purge [OPTIONS] [ID...]"),
         (("pending",), "streamq pending [OPTIONS] [COMMAND [ARGS]...]"),

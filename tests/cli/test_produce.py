@@ -71,7 +71,8 @@ def test_json_for_programs(streamq: Run, client: redis.Redis) -> None:
 
     first, *rest = ids(client)
     assert json.loads(one) == {
-        "id": first, "stream": "jobs", "type": "t\u00e9", "created": True, "scheduled_for": None,
+        "id": first, "stream": "jobs", "type": "t\u00e9", "created": True, "replaced": False,
+        "scheduled_for": None,
     }  # fmt: skip
     *lines, summary = map(json.loads, many.splitlines())
     assert [line["id"] for line in lines] == rest

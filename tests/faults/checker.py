@@ -143,11 +143,12 @@ def leftovers(client: Any, groups: Iterable[str], stream: str = "jobs") -> Itera
             if group["pending"]:
                 yield f"{group['pending']} entries pending in {group['name']}"
     allowed = {stream, EFFECTS} | {keys.group(group).dlq for group in groups}
-    prefixes = tuple(keys.group(group).job_prefix for group in groups)
+    prefixes = (*(keys.group(group).job_prefix for group in groups), keys.schedule_id(""))
     for key in client.scan_iter(count=5000):
         if key in allowed or key.startswith(f"{keys.prefix}:unique:"):
             continue
-        # Records and the reclaim lock are there for a time, and must say for how long.
+        # Records, what names lead to and the reclaim lock are there for a time, and must say for
+        # how long.
         timed = key.startswith(prefixes) or key.endswith(":reclaim")
         if not timed or client.pttl(key) == -1:
             yield f"the key {key}"

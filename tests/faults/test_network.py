@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from streamq import App
+from streamq import App, Enqueued
 from streamq.errors import OutcomeUnknown, ServerUnavailable
+from streamq.new_job import Options
 from streamq.process.eventloop import run_async
 from streamq.server.protocol import Connection
 from tests.faults.rig import Rig
@@ -278,6 +279,38 @@ def test_the_reply_to_a_schedule_is_lost_until_the_job_is_done(rig: Rig) -> None
     worker.terminate()
     rig.drain()
 
+    assert rig.check().handled == 1
+
+
+@pytest.mark.parametrize("delay", [None, 0.05])
+@pytest.mark.parametrize(
+    "rules", [{"unique_until": "settled"}, {"on_conflict": "replace"}, {"on_conflict": "error"}]
+)
+def test_the_reply_to_a_produce_with_rules_is_lost_until_the_job_is_done(
+    rig: Rig, rules: Options, delay: float | None
+) -> None:
+    """Its key is free by then, or to be replaced, or its own first attempt has it."""
+    worker = rig.worker()
+    jobs: list[Enqueued] = []
+
+    async def produce() -> None:
+        async with App(rig.proxy.url) as app:
+            await app.server.info()
+            options: Options = {"unique": "once", "delay": delay, **rules}
+            jobs.append(await app.produce("work", {"n": 1}, **options))
+
+    rig.swallow("produce_unique")
+    producer = threading.Thread(target=lambda: asyncio.run(produce()))
+    producer.start()
+    assert rig.proxy.swallowed.wait(20)
+    rig.proxy.refuse()
+    rig.recorder.wait_settled(1)
+    rig.proxy.accept()
+    producer.join()
+    worker.terminate()
+    rig.drain()
+
+    assert [job.created for job in jobs] == [True]
     assert rig.check().handled == 1
 
 

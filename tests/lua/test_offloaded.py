@@ -187,9 +187,30 @@ def test_around_a_schedule(client: redis.Redis) -> None:
     found = ref_in_packed(packed.read_response(disable_decoding=True))
     client.connection_pool.release(packed)
     assert found == Ref(5, PLACE)
-    run(client, lua.promote(KEYS, 10))
+    run(client, lua.promote(KEYS, [(b"s-1", b"")], 60_000))
     assert client.get(DATA) == "1"
     assert client.xlen("jobs") == 1
+    client.delete(DATA)  # done with, while the call is repeated
+    assert run(client, lua.keep_data(call, DATA, b"1"))[1] == 3
+    assert not client.exists(DATA)
+
+
+def test_around_one_that_replaces_another(client: redis.Redis) -> None:
+    def replace(name: str, place: str) -> Any:
+        fields = ("type", "t", "data", "", "ref", f"5:{place}")
+        call = lua.produce_unique(
+            KEYS, name, ("in", 60_000), "k", 60_000, 60_000, "time", "replace", fields
+        )
+        return run(client, lua.keep_data(call, KEYS.data(place), b"1"))[:2]
+
+    other = "b" * 32
+    assert replace("s-1", PLACE) == ["s-1", 1]
+    assert replace("s-2", other) == ["s-1", 2]
+    assert unheld(client) == [PLACE]
+    assert client.exists(KEYS.data(other))
+    assert replace("s-2", other) == ["s-1", 4]
+    assert unheld(client) == [PLACE]
+    assert client.exists(KEYS.data(other))
 
 
 # -- an event with its data ---------------------------------------------------

@@ -323,7 +323,7 @@ def test_a_key_of_another_type_is_left_alone(client: redis.Redis, call: lua.Call
 
 def test_the_look_at_jobs_for_later_tells_the_version(client: redis.Redis) -> None:
     def heard() -> Any:
-        return run(client, lua.promote(KEYS, 1))[3]
+        return run(client, lua.due(KEYS, 1))[2]
 
     assert heard() is None
     put(client)

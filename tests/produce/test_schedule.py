@@ -11,6 +11,7 @@ import redis
 from streamq import App, Settings, lua
 from streamq.errors import ConfigError
 from streamq.wire.keys import stream_keys
+from tests.lua.support import ids_of
 
 pytestmark = pytest.mark.anyio
 
@@ -29,9 +30,9 @@ async def test_a_job_with_a_delay_is_run_when_it_is_due(app: App, client: redis.
 
     await app.worker(max_jobs=1, settings=Settings(result_ttl=0)).run()
     assert seen == [7]
-    # A repeated call must find what it has done already, for a minute.
-    assert sorted(client.keys("*")) == ["jobs", f"{{jobs}}:unique:{name}"]
-    assert 0 < client.pttl(f"{{jobs}}:unique:{name}") <= 60_050
+    # The name leads to the entry for an hour.
+    assert sorted(client.keys("*")) == ["jobs", f"{{jobs}}:scheduled:id:{name}"]
+    assert 0 < client.pttl(f"{{jobs}}:scheduled:id:{name}") <= 3_600_000
 
 
 async def test_a_job_for_the_past_is_run_at_once(app: App) -> None:
@@ -76,10 +77,10 @@ async def test_a_schedule_sent_again_after_its_time_is_not_done_again(
     app: App, client: redis.Redis
 ) -> None:
     keys = stream_keys("jobs")
-    call = lua.schedule(keys, "s-1", ("in", 0), "s-1", 60_000, ["data", "{}"])
+    call = lua.schedule(keys, "s-1", ("in", 0), None, 1, ["data", "{}"])
     assert (await app.server.run(call))[:2] == [b"s-1", 1]
-    assert (await app.server.run(lua.promote(keys, 10)))[:2] == [-1, 1]
-    assert await app.server.run(call) == [b"s-1", 0, None]
+    assert await app.server.run(lua.promote(keys, [(b"s-1", b"")], 60_000)) == [1, 1]
+    assert await app.server.run(call) == [ids_of(client)[0].encode(), 3, None]
     assert client.xlen("jobs") == 1
     assert client.hlen("{jobs}:scheduled:jobs") == 0
 

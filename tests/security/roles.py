@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
-from streamq import App, Dead, Job, Retry, Settings
+from streamq import AlreadyEnqueued, App, Dead, Job, Retry, Settings
 from streamq.cli.exits import ExitCode
 from streamq.errors import BacklogFull, NotReplicated, ResultTimeout
 from streamq.observe.prometheus import Metrics
@@ -108,6 +108,10 @@ def produce(stage: Stage) -> None:
             assert not await app.admin.cancel("jobs", later)
             soon = (await app.produce("t", at=datetime.now(UTC))).id
             assert await app.admin.cancel("jobs", soon)
+            for n in (1, 2):
+                await app.produce("t", {"n": n}, unique="d", delay=3600, on_conflict="replace")
+            with pytest.raises(AlreadyEnqueued):
+                await app.produce("t", unique="d", on_conflict="error")
 
         async with App(stage.url, offload=10) as app:
             large = {"text": "x" * 20}
@@ -214,6 +218,7 @@ async def _prepare_work(stage: Stage) -> None:
         await app.produce_many([(type, {}) for type in ("ok", "flaky", "bad", "emits", "slow")])
         await app.produce("ok", expires=0)
         await app.produce("ok", delay=0)
+        await app.produce("ok", delay=0, unique="k")
         async with App(stage.admin_url, offload=10) as offloading:
             await offloading.produce("ok", {"text": "x" * 20})
             await offloading.produce("bad", {"text": "x" * 20})
@@ -312,6 +317,7 @@ class Jobs(NamedTuple):
     dead: str
     succeeded: str
     scheduled: str
+    was_scheduled: str
 
 
 async def prepare(url: str, admin: redis.Redis) -> Jobs:
@@ -330,13 +336,14 @@ async def prepare(url: str, admin: redis.Redis) -> Jobs:
         retrying, _, dead, _, _, succeeded = [
             job.id for job in await app.produce_many([(type, {}) for type in types])
         ]
-        await app.worker(max_jobs=len(types)).run()
+        was_scheduled = (await app.produce("succeeded", delay=0)).id
+        await app.worker(max_jobs=len(types) + 1).run()
         running = (await app.produce("running")).id
         await app.produce("running")
         command(admin, "XREADGROUP", "GROUP", "images", "lost", "STREAMS", "jobs", ">")
         queued = (await app.produce("queued")).id
         scheduled = (await app.produce("scheduled", delay=3600, unique="k")).id
-        return Jobs(queued, running, retrying, dead, succeeded, scheduled)
+        return Jobs(queued, running, retrying, dead, succeeded, scheduled, was_scheduled)
 
 
 def inspect(stage: Stage) -> None:
@@ -358,6 +365,10 @@ def _look(stage: Stage, jobs: Jobs, *json: str) -> None:
     assert "no good" in stage.run("dlq", "show", jobs.dead, *json)
     for state in ("queued", "running", "retrying", "dead", "succeeded"):
         assert state in stage.run("status", getattr(jobs, state), *json)
+    assert "scheduled" in stage.run("status", jobs.scheduled, *json)
+    assert "succeeded" in stage.run("status", jobs.was_scheduled, *json)
+    assert jobs.scheduled in stage.run("scheduled", "list", *json)
+    assert jobs.scheduled in stage.run("scheduled", "show", jobs.scheduled, *json)
     assert asyncio.run(_scheduled(stage.url)) == [jobs.scheduled]
 
 
@@ -374,6 +385,7 @@ def operate(stage: Stage) -> None:
     jobs = asyncio.run(prepare(stage.admin_url, stage.admin))
     large = asyncio.run(_prepare_offloaded(stage))
     _look(stage, jobs)
+    stage.run("scheduled", "reschedule", jobs.scheduled, "--delay", "2h")
     stage.run("cancel", jobs.scheduled)
     stage.run("pending", "retry", jobs.retrying)
     with somebody_waiting(stage.admin):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from streamq.errors import AuthenticationFailed, StreamqError
 from streamq.signals import ServerBack, ServerLost
 from tests.cli.support import Result
 from tests.lua.support import command
+from tests.markdown import ROOT, read
 from tests.security.roles import PASSWORD, SCENARIOS, Role, Stage, documented, prepare
 from tests.servers import RedisServer
 from tests.worker.support import QUIET, Watch, running
@@ -117,7 +119,7 @@ def test_a_command_inside_a_script_that_is_not_permitted(
     ("args", "keys"),
     [
         (["produce", "a=1"], "(XADD jobs *)"),
-        (["produce", "a=1", "--delay", "1h"], "({jobs}:scheduled, {jobs}:scheduled:jobs)"),
+        (["produce", "a=1", "--delay", "1h"], "({jobs}:scheduled, {jobs}:scheduled:jobs, "),
         (["produce", "a=1", "--count", "2"], "(XADD jobs *)"),
         (["pending"], "(XINFO GROUPS jobs)"),
         (["dlq", "list", "--group", "g"], "(XLEN {jobs}:group:g:dlq)"),
@@ -252,6 +254,7 @@ def test_an_inspector_cannot_write(
     with stage_for(ROLES["inspector"], server, admin, streamq):
         for args in (
             ["produce", "a=1"], ["produce", "a=1", "--delay", "1h"], ["cancel", jobs.scheduled],
+            ["scheduled", "run-now", jobs.scheduled],
             ["pending", "retry", jobs.retrying], ["pending", "dead-letter", jobs.running],
             ["pending", "release", "--consumer", "lost", "--force"],
             ["dlq", "redrive", jobs.dead], ["dlq", "purge", "--all", "--yes"],
@@ -278,6 +281,25 @@ def test_a_producer_cannot_read_jobs_nor_settle_them(
                 command(client, one, "jobs", "-", "+")
         with pytest.raises(redis.ResponseError, match="ACL failure"):
             command(client, "EVAL", "return redis.call('XRANGE', KEYS[1], '-', '+')", 1, "jobs")
+
+
+@pytest.mark.anyio
+async def test_a_producer_that_asks_whether_a_job_is_settled_needs_to_look(
+    server: RedisServer, admin: redis.Redis
+) -> None:
+    admin.xgroup_create("jobs", "images", mkstream=True)
+    ROLES["producer"].create(admin)
+    more = re.search(r"^- \*\*`(\+xrange .*?)`\*\*", read(ROOT / "docs/security.md"), re.M)
+    assert more
+    async with App(ROLES["producer"].url(server)) as app:
+        with pytest.raises(AuthenticationFailed, match="lacks xrange jobs, xinfo"):
+            await app.produce("t", unique="k", unique_until="settled")
+        assert admin.keys("*") == ["jobs"]
+        assert admin.xlen("jobs") == 0
+        command(admin, "ACL", "SETUSER", ROLES["producer"].user, *more[1].split())
+        first = await app.produce("t", unique="k", unique_until="settled")
+        again = await app.produce("t", unique="k", unique_until="settled")
+    assert (again.id, again.created) == (first.id, False)
 
 
 def everything(admin: redis.Redis) -> dict[str, object]:

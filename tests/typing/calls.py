@@ -36,6 +36,10 @@ async def produce() -> None:
     job = await app.produce("photo_added", {"file": "a.png"}, unique="a", key="user-7", delay=60)
     print(job.id.upper(), job.created, job.scheduled_for)
     await app.produce(PhotoAdded(file=Path("a.png")), delay=60)
+    await app.produce("t", unique="a", unique_until="settled", on_conflict="replace", delay=2)
+    print(job.replaced)
+    await app.produce("t", unique="a", unique_until="done")  # wrong
+    await app.produce("t", unique="a", on_conflict="ignore")  # wrong
     await app.produce("photo_added", file="a.png")  # wrong
     await app.produce("photo_added", {"file": "a.png"}, retries=3)  # wrong
     await app.produce(PhotoAdded(file=Path("a.png"), size=3))  # wrong
@@ -44,6 +48,9 @@ async def produce() -> None:
     await app.produce_many([("t", {}), PhotoAdded(file=Path("a")), NewJob("t", {}, unique="a")])
     await app.produce_many(["t"])  # wrong
     await app.produce_many([("t", {})], uniq="a")  # wrong
+    await app.produce_many([("t", {})], unique="a", on_conflict="keep")
+    await app.produce_many([("t", {})], unique="a", on_conflict="ignore")  # wrong
+    NewJob("t", {}, unique="a", unique_until="settled", on_conflict="error")
     NewJob("t", {}, n=1)  # wrong
 
 

@@ -39,8 +39,8 @@ def test_all_keys_of_a_stream_share_its_slot(stream: str, prefix: str) -> None:
     keys, group = StreamKeys(stream), GroupKeys(stream, "images")
     assert keys.stream == group.stream == stream
     names = [
-        keys.scheduled, keys.scheduled_jobs, keys.unique("k"), group.retry, group.dlq,
-        group.reclaim_lock, group.job("1-1"),
+        keys.scheduled, keys.scheduled_jobs, keys.schedule_id("s-1"), keys.unique("k"),
+        group.retry, group.dlq, group.reclaim_lock, group.job("1-1"),
     ]  # fmt: skip
     assert all(name.startswith(prefix + ":") for name in names)
     assert {key_slot(name.encode()) for name in names} == {key_slot(stream.encode())}
@@ -51,6 +51,7 @@ def test_the_names_of_the_keys() -> None:
     keys, group = stream_keys("jobs"), group_keys("jobs", "images")
     assert keys.scheduled == "{jobs}:scheduled"
     assert keys.scheduled_jobs == "{jobs}:scheduled:jobs"
+    assert keys.schedule_id("s-1") == "{jobs}:scheduled:id:s-1"
     assert keys.unique("order-7") == "{jobs}:unique:order-7"
     assert group.retry == "{jobs}:group:images:retry"
     assert group.dlq == "{jobs}:group:images:dlq"
@@ -66,7 +67,12 @@ def test_the_types_of_the_keys(stream: str) -> None:
         "stream": [stream, group.dlq],
         "zset": [keys.scheduled, group.retry],
         "hash": [keys.scheduled_jobs, group.job("1-1")],
-        "string": [keys.unique("k"), keys.unique(":group:a:retry"), group.reclaim_lock],
+        "string": [
+            keys.unique("k"),
+            keys.unique(":group:a:retry"),
+            group.reclaim_lock,
+            keys.schedule_id("s-1"),
+        ],
     }
     for kind, names in kinds.items():
         assert [kind_of(name) for name in names] == [kind] * len(names)

@@ -230,22 +230,38 @@ async def test_a_produce_whose_reply_was_lost_says_that_it_does_not_know(
         assert len(ids_of(client)) == 5
 
 
+@pytest.mark.parametrize("delay", [None, 60.0])
 @pytest.mark.parametrize(
-    "options", [{"unique": "k"}, {"delay": 60.0}, {"unique": "k", "delay": 60.0}]
+    ("options", "script"),
+    [
+        ({"unique": "k"}, "produce_once"),
+        ({}, "schedule"),
+        ({"unique": "k", "unique_for": 1e-3}, "produce_unique"),
+        ({"unique": "k", "unique_until": "settled"}, "produce_unique"),
+        ({"unique": "k", "on_conflict": "replace"}, "produce_unique"),
+        ({"unique": "k", "on_conflict": "error"}, "produce_unique"),
+    ],
 )
 async def test_with_a_key_or_a_time_it_is_written_exactly_once(
-    server: RedisServer, client: redis.Redis, options: dict[str, Any]
-) -> None:
-    name = "produce_once" if "delay" not in options else "schedule"
+    server: RedisServer, client: redis.Redis, options: dict[str, Any], script: str,
+    delay: float | None,
+) -> None:  # fmt: skip
+    if not options and delay is None:
+        return
+    if delay is not None and not {"unique_until", "on_conflict"} & options.keys():
+        script = "schedule"
     async with proxied(server.socket) as proxy, App(proxy.url) as app:
         await app.server.info()
-        proxy.lose_reply(lua.load(name).sha.encode(), times=2)
-        id = (await app.produce("t", **options)).id
+        client.script_load(lua.load(script).source)  # so that it is done, and its reply is lost
+        proxy.lose_reply(lua.load(script).sha.encode(), times=2)
+        job = await app.produce("t", delay=delay, **options)
         assert proxy.lost.is_set()
-    if "delay" in options:
-        assert client.zrange("{jobs}:scheduled", 0, -1) == [id]
+    assert job.created is (script != "produce_once")
+    if delay is not None:
+        assert client.zrange("{jobs}:scheduled", 0, -1) == [job.id]
+        assert client.xlen("jobs") == 0
     else:
-        assert ids_of(client) == [id]
+        assert ids_of(client) == [job.id]
 
 
 async def test_an_idle_connection_that_was_closed_is_no_error(

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-from streamq.cli.command import Argument, BadParameter, Exit, Family, Option
+from streamq.cli.command import Argument, Exit, Family, Option
 from streamq.cli.connection import run
 from streamq.cli.exits import ExitCode
 from streamq.cli.options import (
@@ -27,6 +27,7 @@ from streamq.cli.options import (
     at_least,
     examples,
     files,
+    moment,
     one_of,
     seconds,
     seconds_within,
@@ -43,7 +44,6 @@ from streamq.limits import (
     REPLICA_TIMEOUT,
     UNIQUE_FOR,
 )
-from streamq.text import printable
 
 if TYPE_CHECKING:
     from streamq.cli.produce.writing import Target
@@ -67,6 +67,20 @@ class OnFull(StrEnum):
     WAIT = "wait"
 
 
+class Until(StrEnum):
+    """What ``--unique-until`` takes; see :class:`~streamq.NewJob`."""
+
+    SETTLED = "settled"
+
+
+class Conflict(StrEnum):
+    """What ``--on-conflict`` takes."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
+    ERROR = "error"
+
+
 def register(app: Family) -> None:
     """Add the command."""
     app.command(
@@ -81,17 +95,6 @@ def register(app: Family) -> None:
             "tail -f events.ndjson | streamq produce -",
         ),
     )(produce)
-
-
-def moment(text: str) -> datetime:
-    """A time with its zone; for ``Option(parser=moment)``."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadParameter(f"{printable(text, 60)!r}: give a time as 2030-01-31T07:00Z") from None
-    if at.tzinfo is None:
-        raise BadParameter(f"{printable(text, 60)!r} has no time zone: add Z or +01:00")
-    return at
 
 
 def produce(
@@ -142,6 +145,27 @@ def produce(
             metavar="TIME",
             parser=seconds,
             help=f"How long it is remembered. [default: {as_typed(UNIQUE_FOR)}]",
+        ),
+    ] = None,
+    unique_until: Annotated[
+        Until | None,
+        Option(
+            "--unique-until",
+            metavar="settled",
+            parser=one_of(Until),
+            complete=among(Until),
+            help="The key is free again when every group has settled the job, or it is gone.",
+        ),
+    ] = None,
+    on_conflict: Annotated[
+        Conflict | None,
+        Option(
+            "--on-conflict",
+            metavar="WHAT",
+            parser=one_of(Conflict),
+            complete=among(Conflict),
+            help="When the key is taken: keep that job, replace it while it is scheduled, or make "
+            "it an error. [default: keep]",
         ),
     ] = None,
     delay: Annotated[
@@ -269,6 +293,16 @@ def produce(
         "key": key, "unique": unique, "unique_for": unique_for, "delay": delay, "at": at,
         "expires": expires, "trace": trace,
     }  # fmt: skip
+    if unique is None:
+        rules = (unique_for, unique_until, on_conflict)
+        names = ("--unique-for", "--unique-until", "--on-conflict")
+        for name, rule in zip(names, rules, strict=True):
+            if rule is not None:
+                raise ConfigError(f"{name} is about the key of --unique: give that, too")
+    if unique_until is not None:
+        options["unique_until"] = "settled"
+    if on_conflict is not None:
+        options["on_conflict"] = on_conflict.value
     asked = any(value is not None for value in options.values())
     job: Pair | None = None
     if data is not None:

@@ -93,6 +93,7 @@ class Report:
             "stream": self.stream,
             "type": type,
             "created": job.created,
+            "replaced": job.replaced,
             "scheduled_for": None if due is None else due.timestamp(),
         }
 
@@ -158,6 +159,8 @@ class Report:
 
 
 def _line(job: Enqueued) -> str:
+    if job.replaced:
+        return f"Replaced: {job.id}"
     if not job.created:
         return f"Already known: {job.id}"
     return f"{'Enqueued' if job.scheduled_for is None else 'Scheduled'} job: {job.id}"

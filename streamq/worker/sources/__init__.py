@@ -9,7 +9,6 @@ from __future__ import annotations
 from streamq.worker.sources.context import Context
 from streamq.worker.sources.held import HeldJobs
 from streamq.worker.sources.retries import DueRetries
-from streamq.worker.sources.scheduled import ScheduledJobs
 from streamq.worker.sources.source import Source
 from streamq.worker.sources.stalled import StalledEntries
 from streamq.worker.sources.state import StateOfGroup
@@ -17,16 +16,15 @@ from streamq.worker.sources.ticks import Ticks
 from streamq.worker.sources.upkeep import Upkeep
 
 __all__ = [
-    "Context", "DueRetries", "HeldJobs", "ScheduledJobs", "Source", "StalledEntries",
+    "Context", "DueRetries", "HeldJobs", "Source", "StalledEntries",
     "StateOfGroup", "Ticks", "Upkeep", "all_sources", "gives_nothing",
 ]  # fmt: skip
 
 
-def all_sources(context: Context, retries: DueRetries) -> list[Source]:
+def all_sources(context: Context, retries: DueRetries, ticks: Ticks) -> list[Source]:
     """Every source, in the order in which they are asked."""
-    ticks = Ticks(context)
     return [
-        StateOfGroup(context), ScheduledJobs(context, ticks), ticks, retries,
+        StateOfGroup(context), ticks, retries,
         StalledEntries(context), HeldJobs(context), Upkeep(context),
     ]  # fmt: skip
 
@@ -36,4 +34,4 @@ def gives_nothing(source: Source) -> bool:
 
     It gives nothing to handle.
     """
-    return isinstance(source, StateOfGroup | ScheduledJobs | Ticks | Upkeep)
+    return isinstance(source, StateOfGroup | Ticks | Upkeep)

@@ -23,6 +23,9 @@ from streamq.worker.sources.source import now
 CONFIRM = 10.0
 """Seconds between notes that a worker is there that has a schedule in its code."""
 
+SOON = 0.01
+"""Seconds until it is asked again at the start."""
+
 LATE = 60_000
 """Milliseconds after which a tick counts as missed."""
 
@@ -83,7 +86,8 @@ class Ticks:
     async def take(self, room: int) -> Sequence[Delivery]:
         """Write the jobs that are due; there is nothing to handle yet."""
         if self._ahead is None:
-            return ()  # a moment before the first look at jobs for later
+            self.next_at = now() + SOON  # the first look at jobs for later is under way
+            return ()
         if self._known is None or now() >= self._confirm_at:
             await self._read()
         time = self._server_time()
