@@ -21,7 +21,7 @@ async def main() -> None:
         await app.produce("remind", {"user": "bob"}, at=datetime.now(UTC) + timedelta(days=-1))
         never = await app.produce("remind", {"user": "eve"}, delay=3600)
         await app.produce("remind", {"user": "old"}, expires=0)
-        print(soon.scheduled_for is not None, await app.admin.cancel("jobs", never.id))
+        print(soon.scheduled_for is not None, await never.cancel())
         await app.worker(max_jobs=3).run()
 
 

@@ -13,6 +13,7 @@ from streamq.new_job import Enqueued, Home
 from streamq.server import Server
 
 if TYPE_CHECKING:
+    from streamq.admin import Cancelled
     from streamq.produce.producer import Producer
     from streamq.results import Finished, Results
     from streamq.sync import SyncApp
@@ -51,6 +52,22 @@ class AppResults:
         is_scheduled(id)
         return Enqueued(id, known=True, home=self._home_of(stream or self.stream))
 
+    async def cancel(
+        self, job: str | Enqueued, *, stream: str | None = None, group: str | None = None
+    ) -> Cancelled:
+        """Cancel a job; see :meth:`streamq.admin.Admin.cancel`.
+
+        Args:
+            job: what :meth:`produce` has returned, or an ID.
+            stream: of an ID; the app's own by default.
+            group: in this group only.
+        """
+        from streamq.admin import Admin
+
+        if isinstance(job, Enqueued) and stream is None:
+            stream = job.home.stream
+        return await Admin(self.server).cancel(stream or self.stream, str(job), group=group)
+
     def results(
         self,
         jobs: Iterable[Enqueued],
@@ -75,10 +92,13 @@ class AppResults:
         where = [(job.home.stream, job.id) for job in jobs]
         return self._waiting().as_finished(where, group, timeout)
 
+    async def _cancel(self, stream: str, job_id: str, group: str | None) -> bool:
+        return bool(await self.cancel(job_id, stream=stream, group=group))
+
     def _home_of(self, stream: str) -> Home:
         home = self._homes.get(stream)
         if home is None:
-            home = self._homes[stream] = Home(self._waiting, stream)
+            home = self._homes[stream] = Home(self._waiting, stream, self._cancel)
         return home
 
     def _waiting(self) -> Results:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Never, TypedDict, get_args, overload
@@ -197,10 +197,12 @@ class Home(NamedTuple):
 
     Attributes:
         results: what waits; made at the first use.
+        cancel: cancels one, given the stream, its ID and a group.
     """
 
     results: Callable[[], Results]
     stream: str
+    cancel: Callable[[str, str, str | None], Awaitable[bool]]
 
 
 class Enqueued:
@@ -274,6 +276,15 @@ class Enqueued:
         """
         home = self.home
         return await home.results().wait(home.stream, self.id, group, timeout, on_progress)
+
+    async def cancel(self, *, group: str | None = None) -> bool:
+        """Cancel it, in every group or in one; see :meth:`streamq.admin.Admin.cancel`.
+
+        Returns:
+            Whether it is cancelled, or will be within a second; ``False`` when it had ended.
+        """
+        home = self.home
+        return await home.cancel(home.stream, self.id, group)
 
     @property
     def home(self) -> Home:

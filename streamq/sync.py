@@ -32,6 +32,7 @@ from streamq.errors import ConfigError
 from streamq.new_job import AllEnqueued, Enqueued, Options
 
 if TYPE_CHECKING:
+    from streamq.admin import Cancelled
     from streamq.event import Event
     from streamq.results import State
     from streamq.results.progress import OnProgress
@@ -103,9 +104,9 @@ class SyncJob:
         job = self._job
         return self._app._call(lambda _: job.wait(group=group, timeout=timeout))
 
-    def cancel(self) -> bool:
-        """Take a job for later back before its time; ``False`` when it is too late."""
-        return self._app.cancel(self.id, stream=self._job.home.stream)
+    def cancel(self, *, group: str | None = None) -> Cancelled:
+        """Cancel it; see :meth:`streamq.admin.Admin.cancel`."""
+        return self._app.cancel(self.id, stream=self._job.home.stream, group=group)
 
     def __str__(self) -> str:
         return self.id
@@ -229,9 +230,11 @@ class SyncApp:
         """Block until a job has ended in a group; see :meth:`streamq.Enqueued.wait`."""
         return self._handle(job).wait(group=group, timeout=timeout)
 
-    def cancel(self, job: str | SyncJob, *, stream: str | None = None) -> bool:
-        """Take a job for later back before its time; ``False`` when it is too late."""
-        done: bool = self._call(lambda app: app.admin.cancel(stream or app.stream, str(job)))
+    def cancel(
+        self, job: str | SyncJob, *, stream: str | None = None, group: str | None = None
+    ) -> Cancelled:
+        """Cancel a job; see :meth:`streamq.admin.Admin.cancel`."""
+        done: Cancelled = self._call(lambda app: app.cancel(str(job), stream=stream, group=group))
         return done
 
     def close(self) -> None:

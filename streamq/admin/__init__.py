@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamq.admin.admin import Admin
     from streamq.admin.backlog import Backlog, Backlogs
+    from streamq.admin.cancelling import Cancelled, CancelOutcome, CancelSummary
     from streamq.admin.consumers import ConsumerInfo
     from streamq.admin.cron import ScheduleChanges, ScheduleInfo, Schedules
     from streamq.admin.cures import Released, RetryNow
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
     from streamq.admin.streams import GroupInfo, StreamInfo
 
 __all__ = [
-    "AbandonedGroup", "Admin", "Allowed", "Backlog", "Backlogs", "ConsumerInfo", "DeadLetter",
-    "DeadLetters", "DeletedGroup", "GroupInfo", "GroupStatus", "JobStatus", "Overview",
-    "PendingJob", "RedriveSummary", "Redriven", "Released", "Replayed", "RetryNow",
-    "RewoundGroup", "ScheduleChanges", "ScheduleInfo", "ScheduledJob", "Schedules", "StreamInfo",
-    "StreamSettings",
+    "AbandonedGroup", "Admin", "Allowed", "Backlog", "Backlogs", "CancelOutcome", "CancelSummary",
+    "Cancelled", "ConsumerInfo", "DeadLetter", "DeadLetters", "DeletedGroup", "GroupInfo",
+    "GroupStatus", "JobStatus", "Overview", "PendingJob", "RedriveSummary", "Redriven",
+    "Released", "Replayed", "RetryNow", "RewoundGroup", "ScheduleChanges", "ScheduleInfo",
+    "ScheduledJob", "Schedules", "StreamInfo", "StreamSettings",
 ]  # fmt: skip
 
 _HOMES = {
+    "CancelOutcome": "cancelling", "CancelSummary": "cancelling", "Cancelled": "cancelling",
     "AbandonedGroup": "settings", "Replayed": "replays", "RewoundGroup": "places",
     "StreamSettings": "settings",
     "Admin": "admin", "Allowed": "pending", "Backlog": "backlog",

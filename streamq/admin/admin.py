@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from streamq.server import Server
 
 if TYPE_CHECKING:
     from streamq.admin.backlog import Backlogs
+    from streamq.admin.cancelling import Cancelled, CancelSummary
     from streamq.admin.cron import Schedules
     from streamq.admin.cures import Released, RetryNow
     from streamq.admin.dead_letters import DeadLetters
@@ -508,9 +509,72 @@ class Admin:
 
         return await reschedule(self._server, stream, name, delay, at)
 
-    async def cancel(self, stream: str, name: str) -> bool:
-        """The same as :meth:`cancel_scheduled`."""
-        return await self.cancel_scheduled(stream, name)
+    async def cancel(self, stream: str, job_id: str, *, group: str | None = None) -> Cancelled:
+        """Cancel a job, in every group or in one. A job that is cancelled never runs again.
+
+        One that waits (queued, for a retry, held, for later) does not run at all. One that runs is
+        cancelled within a second: an ``async def`` handler gets :class:`asyncio.CancelledError`,
+        a process is killed, a program of ``--exec`` gets SIGTERM, and a thread finds
+        :attr:`streamq.Job.cancelled`. Should it succeed before that, it has succeeded, and its
+        record says so.
+
+        Args:
+            job_id: its ID; of a job for later, the name that ``produce`` gave it.
+
+        Returns:
+            What became of it: true if it is cancelled, or will be.
+
+        Raises:
+            GroupNotFound: there is no such group.
+            StreamNotFound: there is no such stream.
+        """
+        from streamq.admin.cancelling import Cancelled, cancel_jobs
+        from streamq.admin.schedules import find, is_name
+        from streamq.errors import ConfigError, JobNotFound
+
+        if is_name(job_id):
+            if group is None and await self.cancel_scheduled(stream, job_id):
+                return Cancelled(job_id, taken_back=True)
+            try:
+                found = await find(self._server, stream, job_id)
+            except JobNotFound:
+                return Cancelled(job_id)
+            if not isinstance(found, str):
+                raise ConfigError(
+                    f"the job {job_id} is for later, and for every group: leave out the group"
+                )
+            job_id = found
+        [cancelled] = await cancel_jobs(self._server, stream, [job_id], group, self._lease)
+        return cancelled
+
+    async def cancel_all(
+        self,
+        stream: str,
+        *,
+        group: str | None = None,
+        type: str | None = None,
+        key: str | None = None,
+        where: Callable[[Any], bool] | None = None,
+    ) -> CancelSummary:
+        """Cancel every job of a type, with a key, or that a function picks out of all.
+
+        It goes through the stream in bounded steps, so it may be large; what is written
+        meanwhile may be left out. Jobs for later are taken back if no group is given.
+
+        Args:
+            group: only in this group.
+            type: only jobs of this type.
+            key: only jobs with this order key.
+            where: only jobs for which it is true, given their data; ``None`` for data that
+                cannot be read.
+
+        Raises:
+            ConfigError: none of the last three is given.
+        """
+        from streamq.admin.cancelling import Wanted, cancel_all
+
+        wanted = Wanted(type, key, where)
+        return await cancel_all(self, self._server, stream, group, wanted, self._lease)
 
     # -- periodic jobs --------------------------------------------------------
 

@@ -26,7 +26,7 @@ from streamq.wire.entry import check_id, created_at, id_key
 from streamq.wire.keys import PARKED, WAITING, group_keys
 from streamq.wire.offloaded import Ref
 
-Finished = Literal["succeeded", "expired"]
+Finished = Literal["succeeded", "expired", "cancelled"]
 Standing = State | Finished | Literal["queued", "dead", "skipped", "settled", "unknown"]
 
 
@@ -152,6 +152,7 @@ class _Trace(NamedTuple):
         now: the server's time in ms.
         record: its status record.
         reached: whether the group has come as far as this job.
+        cancelled: whether it ends as cancelled when a worker comes to it.
     """
 
     group: str
@@ -161,6 +162,7 @@ class _Trace(NamedTuple):
     now: int
     record: dict[bytes, bytes]
     reached: bool
+    cancelled: bool = False
 
     def text(self, name: bytes) -> str | None:
         """A field of the record."""
@@ -244,6 +246,7 @@ async def _traces(
             ("XPENDING", stream, keys.group, job_id, job_id, 1),
             ("ZSCORE", keys.retry, job_id),
             ("HGETALL", keys.job(job_id)),
+            ("SISMEMBER", keys.cancelled, job_id),
         )
     clock, entries, standings, *replies = await ask(
         server, ("TIME",), ("XRANGE", stream, job_id, job_id), ("XINFO", "GROUPS", stream),
@@ -257,7 +260,7 @@ async def _traces(
         text(row[b"name"]): id_key(text(row[b"last-delivered-id"])) for row in map(named, standings)
     }
     traces = []
-    for group, rows, due, record in zip(groups, *[iter(replies)] * 3, strict=True):
+    for group, rows, due, record, cancelled in zip(groups, *[iter(replies)] * 4, strict=True):
         if group not in last:
             continue  # deleted since
         row, alive = None, None
@@ -269,6 +272,7 @@ async def _traces(
             _Trace(
                 group, row, alive, float(due) if isinstance(due, bytes) else None, now,
                 named(record) if isinstance(record, list) else {}, id_key(job_id) <= last[group],
+                cancelled == 1,
             )
         )  # fmt: skip
     return content(entries[0][1], codec) if entries else None, traces
@@ -295,15 +299,29 @@ def _pending(trace: _Trace, entry: Content | None, lease: float) -> GroupStatus 
         progress_note=said,
         failed_at=trace.time(b"failed_at"),
         error=trace.text(b"error"),
-        note=None if entry else "its entry was deleted from the stream",
+        note=(
+            "its entry was deleted from the stream"
+            if entry is None
+            else "it is being cancelled"
+            if trace.cancelled
+            else None
+        ),
     )
 
 
 def _queued(trace: _Trace, entry: Content | None) -> GroupStatus | None:
-    return None if trace.reached or entry is None else GroupStatus(trace.group, "queued")
+    if trace.reached or entry is None:
+        return None
+    if trace.cancelled:
+        return GroupStatus(trace.group, "cancelled", note="it will not run")
+    return GroupStatus(trace.group, "queued")
 
 
-_FINISHED: dict[bytes, Finished] = {b"succeeded": "succeeded", b"expired": "expired"}
+_FINISHED: dict[bytes, Finished] = {
+    b"succeeded": "succeeded",
+    b"expired": "expired",
+    b"cancelled": "cancelled",
+}
 
 
 def _finished(trace: _Trace, codec: Codec | None) -> GroupStatus | None:

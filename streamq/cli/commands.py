@@ -37,7 +37,7 @@ Exit codes:
 
 COMMANDS = {
     "produce": ("streamq.cli.produce", "Write jobs to a stream."),
-    "cancel": ("streamq.cli.cancel", "Take jobs for later back before their time comes."),
+    "cancel": ("streamq.cli.cancel", "Cancel jobs, in every group or in one."),
     "scheduled": ("streamq.cli.scheduled", "List, show, move or cancel jobs for later."),
     "consume": ("streamq.cli.consume", "Process jobs until Ctrl-C."),
     "pending": (

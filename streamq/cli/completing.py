@@ -43,6 +43,7 @@ MOST = 100
 """Values that are proposed at once."""
 
 Kind = Literal[
+    "cancellable",
     "streams",
     "groups",
     "consumers",
@@ -173,6 +174,13 @@ async def _jobs(admin: Admin, stream: str, group: str | None) -> AsyncIterator[P
             yield item
 
 
+async def _cancellable(admin: Admin, stream: str, group: str | None) -> AsyncIterator[Proposal]:
+    async for item in _pending(admin, stream, group):
+        yield item
+    async for item in _scheduled(admin, stream, group):
+        yield item
+
+
 async def _scheduled(admin: Admin, stream: str, group: str | None) -> AsyncIterator[Proposal]:
     async for job in admin.scheduled(stream):
         yield _job(job.name, job.type, "scheduled")
@@ -189,6 +197,7 @@ def _job(id: str, type: str | None, state: str) -> Proposal:
 
 
 _SOURCES: dict[Kind, Callable[[Admin, str, str | None], AsyncIterator[Proposal]]] = {
+    "cancellable": _cancellable,
     "streams": _streams,
     "groups": _groups,
     "consumers": _consumers,

@@ -84,6 +84,7 @@ def cancel(keys: GroupKeys, stalled_after: int, record_ttl: int, ids: Sequence[s
             keys.cancelled,
             *keys.flow,
             *_offloaded(keys.stream),
+            keys.dlq,
             *map(keys.job, ids),
         ),
         (keys.group, stalled_after, record_ttl, *ids),

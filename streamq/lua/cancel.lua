@@ -9,7 +9,8 @@
 -- KEYS[4..9] flow control: keys, busy, lines, due, queue, rates
 -- KEYS[10]  holders of data that is kept outside the stream
 -- KEYS[11]  such data that nobody holds
--- KEYS[12..] status record of each entry
+-- KEYS[12]  dead letters of the group
+-- KEYS[13..] status record of each entry
 -- ARGV[1]   group
 -- ARGV[2]   idle time after which an entry is stalled, ms
 -- ARGV[3]   how long a status record is kept, ms; 0 for none
@@ -22,6 +23,7 @@
 --@include ids
 --@include remove
 --@include rights
+--@include tell
 
 local stream, retry, cancelled, group = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 local denied = not_permitted({
@@ -29,8 +31,8 @@ local denied = not_permitted({
     { 'XINFO', 'GROUPS', stream }, { 'XACK', stream, group, '0-1' }, { 'XDEL', stream, '0-1' },
     { 'ZREM', retry, 'a' }, { 'SADD', cancelled, 'a' }, { 'HGET', KEYS[4], 'a' },
     { 'HDEL', KEYS[4], 'a' }, { 'HINCRBY', KEYS[5], 'a', '1' }, { 'ZREM', KEYS[6], 'a' },
-    { 'ZREM', KEYS[7], 'a' }, { 'ZREM', KEYS[8], 'a' }, { 'HSET', KEYS[12], 'a', 'b' },
-    { 'PEXPIRE', KEYS[12], '1' }, { 'DEL', KEYS[12] }, { 'HGET', KEYS[10], 'a' },
+    { 'ZREM', KEYS[7], 'a' }, { 'ZREM', KEYS[8], 'a' }, { 'HSET', KEYS[13], 'a', 'b' },
+    { 'PEXPIRE', KEYS[13], '1' }, { 'DEL', KEYS[13] }, { 'HGET', KEYS[10], 'a' },
     { 'HSET', KEYS[10], 'a', 'b' }, { 'HDEL', KEYS[10], 'a' }, { 'ZADD', KEYS[11], '0', 'a' },
 })
 if denied then
@@ -43,6 +45,7 @@ local groups, last = groups_of(stream), nil
 for _, one in ipairs(groups) do
     last = one.name == group and one.last or last
 end
+local queued = {}
 local answers, acked, refs = {}, {}, { holders = KEYS[10], unheld = KEYS[11] }
 
 local function keep(record, fields, deliveries)
@@ -77,7 +80,7 @@ for i = 4, #ARGV do
         redis.call('XACK', stream, group, id)
         acked[#acked + 1] = id
         refs[id] = entry and ref_of(entry[2], 1)
-        keep(KEYS[i + 8], entry and entry[2] or {}, row[4])
+        keep(KEYS[i + 9], entry and entry[2] or {}, row[4])
         answer = 'cancelled'
     elseif row then
         redis.call('SADD', cancelled, id)
@@ -86,6 +89,9 @@ for i = 4, #ARGV do
         return redis.error_reply('NOGROUP No such consumer group ' .. group .. ' for ' .. stream)
     elseif entry and before(last, id) then
         redis.call('SADD', cancelled, id)
+        -- Its record says so at once: who waits for it need not wait for a worker.
+        keep(KEYS[i + 9], entry[2], 0)
+        queued[#queued + 1] = id
         answer = 'cancelled'
     else
         answer = entry and 'settled' or 'unknown'
@@ -93,4 +99,6 @@ for i = 4, #ARGV do
     answers[#answers + 1] = answer
 end
 remove_settled(stream, groups, group, acked, refs)
+tell(KEYS[12], acked, nil)
+tell(KEYS[12], queued, nil)
 return answers

@@ -115,6 +115,8 @@ class LogObserver:
                 log.error("Job %s moved to DLQ: %s: %s", job.id, verdict.reason, error)
             elif verdict.outcome is Outcome.EXPIRED:
                 log.warning("Job %s expired before its turn came", job.id)
+            elif verdict.outcome is Outcome.CANCELLED:
+                log.info("Job %s %s", job.id, verdict.error)
             elif verbose:
                 log.debug("Job %s %s", job.id, verdict.outcome.value)
 

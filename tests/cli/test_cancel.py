@@ -25,8 +25,8 @@ def test_a_job_for_later_can_be_taken_back(streamq: Streamq, client: redis.Redis
     again = streamq("cancel", name)
     assert (again.code, again.out) == (1, "")
     assert again.err == (
-        f"streamq: the stream jobs has no job {name} for later: it is due already, was "
-        "cancelled, or is on another stream (--stream)\n"
+        f"streamq: the stream jobs has no job {name} to cancel: it has ended, was cancelled, "
+        "or is on another stream (--stream)\n"
     )
 
 

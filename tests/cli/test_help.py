@@ -67,7 +67,7 @@ def test_it_fits_a_narrow_terminal(
 def test_arguments_are_called_by_their_names(capsys: pytest.CaptureFixture[str]) -> None:
     for path, usage in (
         (("status",), "streamq status [OPTIONS] ID"),
-        (("cancel",), "streamq cancel [OPTIONS] NAME..."),
+        (("cancel",), "streamq cancel [OPTIONS] [ID...]"),
         (("scheduled", "cancel"), "streamq scheduled cancel [OPTIONS] [NAME...]"),
         (("scheduled", "show"), "streamq scheduled show [OPTIONS] NAME"),
         (("produce",), "streamq produce [OPTIONS] [KEY=VALUE...]"),

@@ -249,7 +249,7 @@ class Storm:
         self.rig.swallow(self._random.choice(SCRIPTS))
 
     def _swallow_read(self) -> None:
-        self.rig.proxy.swallow(b"XREADGROUP")
+        self.rig.proxy.swallow(b"\r\nXREADGROUP\r\n")
 
     def _swallow_write(self) -> None:
         self.rig.proxy.swallow(b"XADD")

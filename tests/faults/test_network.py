@@ -129,7 +129,7 @@ def test_the_reply_to_a_settlement_is_lost(rig: Rig) -> None:
 
 def test_the_reply_to_a_read_is_lost(rig: Rig) -> None:
     rig.produce(20)
-    rig.proxy.swallow(b"XREADGROUP")
+    rig.proxy.swallow(b"\r\nXREADGROUP\r\n")
     worker = rig.worker(url=rig.proxy.url, burst=True, lease=30.0)
     worker.finish()
 

@@ -387,6 +387,10 @@ def operate(stage: Stage) -> None:
     _look(stage, jobs)
     stage.run("scheduled", "reschedule", jobs.scheduled, "--delay", "2h")
     stage.run("cancel", jobs.scheduled)
+    stage.run("cancel", jobs.queued)
+    stage.run("group", "pause", "images")
+    stage.run("group", "resume", "images")
+    stage.run("group", "set", "images", "--max-in-flight", "5")
     stage.run("pending", "retry", jobs.retrying)
     with somebody_waiting(stage.admin):
         dead = ("pending", "dead-letter", jobs.running, large, "--group", "images")

@@ -38,6 +38,7 @@ class Tally:
         ]
         for outcome, words in (
             (Outcome.EXPIRED, "expired"),
+            (Outcome.CANCELLED, "cancelled"),
             (Outcome.SKIPPED, "skipped"),
             (Outcome.RELEASED, "given back"),
         ):

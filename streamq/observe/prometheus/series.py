@@ -29,6 +29,7 @@ _BY_TYPE: Sequence[tuple[str, str, tuple[Outcome, ...]]] = (
     ("job_retry", "Failed attempts that are retried", (Outcome.RETRY,)),
     ("job_dead", "Jobs moved to the dead letters", (Outcome.DEAD,)),
     ("job_expired", "Jobs that expired before their turn came", (Outcome.EXPIRED,)),
+    ("job_cancelled", "Jobs that were cancelled", (Outcome.CANCELLED,)),
     ("job_skipped", "Jobs settled unseen: for another group, or ignored", (Outcome.SKIPPED,)),
     ("job_released", "Deliveries given back when the worker stopped", (Outcome.RELEASED,)),
 )
