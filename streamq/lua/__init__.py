@@ -2,537 +2,127 @@
 
 A script is one ``.lua`` file; its header names its keys, its arguments and what it
 returns. Shared fragments stand in ``includes/`` and are put in where a line says
-``--@include name``, once each. The functions here build a :class:`Call`; sending it
+``--@include name``, once each. The functions of its modules build a :class:`Call`; sending it
 is the connection's business, reading the reply the caller's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-
-from streamq.lua.loader import Arg, Call, Script, in_front, load, with_data
-from streamq.wire.keys import GroupKeys, StreamKeys, stream_keys
-
-__all__ = ["Arg", "Call", "Script", "load"]
-
-
-def settle(
-    keys: GroupKeys, consumer: str, record_ttl: int, count: int,
-    more_keys: Sequence[str], pairs: Sequence[Arg], verdicts: Sequence[Arg],
-) -> Call:  # fmt: skip
-    """Apply ``count`` verdicts; see ``settle.lua`` for the form of ``verdicts``.
-
-    Args:
-        record_ttl: how long status records are kept, ms.
-        more_keys: targets of emitted events and status records, in the order of use.
-        pairs: entry ID and delivery count of each.
-    """
-    return Call(
-        load("settle"),
-        (keys.stream, keys.retry, keys.dlq, keys.cancelled, *more_keys),
-        (keys.group, consumer, record_ttl, count, *pairs, *verdicts),
-    )
-
-
-def settle_and_admit(
-    rules: str, room: int, keys: GroupKeys, consumer: str, record_ttl: int, count: int,
-    more_keys: Sequence[str], pairs: Sequence[Arg], verdicts: Sequence[Arg],
-) -> Call:  # fmt: skip
-    """Settle, and let those run next that waited for it.
-
-    Args:
-        rules: as JSON; see ``includes/flow.lua``.
-        room: for how many deliveries the consumer has room.
-    """
-    return Call(
-        load("settle_and_admit"),
-        (keys.stream, keys.retry, keys.dlq, keys.cancelled, *keys.flow, *more_keys),
-        (keys.group, consumer, record_ttl, count, *pairs, *verdicts, rules, room),
-    )
-
-
-def admit(keys: GroupKeys, consumer: str, most: int, rules: str) -> Call:
-    """Read for a group with rules: what may run now."""
-    return Call(
-        load("admit"),
-        (keys.stream, keys.retry, *keys.flow, keys.cancelled),
-        (keys.group, consumer, most, rules),
-    )
-
-
-def sweep(keys: GroupKeys, rules: str, places: Sequence[str]) -> Call:
-    """Put right what other hands have left of a group's flow control.
-
-    Args:
-        rules: as JSON, empty for none.
-        places: where the last sweep left off: three of them.
-    """
-    return Call(
-        load("sweep"),
-        (keys.stream, keys.retry, *keys.flow, keys.cancelled),
-        (keys.group, rules, *places),
-    )
-
-
-def cancel(keys: GroupKeys, stalled_after: int, record_ttl: int, ids: Sequence[str]) -> Call:
-    """Cancel jobs in one group; both times are in ms."""
-    return Call(
-        load("cancel"),
-        (
-            keys.stream,
-            keys.retry,
-            keys.cancelled,
-            *keys.flow,
-            *_offloaded(keys.stream),
-            keys.dlq,
-            *map(keys.job, ids),
-        ),
-        (keys.group, stalled_after, record_ttl, *ids),
-    )
-
-
-def set_state(keys: GroupKeys, fields: Mapping[str, str]) -> Call:
-    """Set what an operator says of a group; see the script for the values."""
-    flat = [part for pair in fields.items() for part in pair]
-    return Call(load("set_state"), (keys.stream, keys.state), (keys.group, *flat))
-
-
-def rights(keys: GroupKeys, stream_keys: StreamKeys) -> Call:
-    """What a worker's user lacks of all that the scripts of a worker do."""
-    return Call(
-        load("rights"),
-        (
-            keys.stream, keys.retry, keys.dlq, keys.reclaim_lock, keys.job("0-1"),
-            stream_keys.scheduled, stream_keys.scheduled_jobs, keys.state, *keys.flow,
-            keys.cancelled,
-            stream_keys.cron,
-            stream_keys.data_holders, stream_keys.data_unheld, stream_keys.data("a"),
-            stream_keys.settings,
-            stream_keys.schedule_id("s"), stream_keys.unique("k"),
-        ),
-        (keys.group,),
-    )  # fmt: skip
-
-
-def extend(keys: GroupKeys, consumer: str, pairs: Sequence[Arg]) -> Call:
-    """Renew the leases of entries; ``pairs``: entry ID and delivery count of each."""
-    return Call(load("extend"), (keys.stream,), (keys.group, consumer, *pairs))
-
-
-def claim_due(keys: GroupKeys, consumer: str, most: int) -> Call:
-    """Claim parked entries that are due."""
-    return Call(load("claim_due"), (keys.stream, keys.retry), (keys.group, consumer, most))
-
-
-def reclaim(
-    keys: GroupKeys, consumer: str, most: int, *, lease: int, pause: int, silence: int,
-    deliveries: int, deliveries_by_type: Mapping[str, int], last_chances: int = -1,
-    heal_from: str = "-",
-) -> Call:  # fmt: skip
-    """Take over stalled entries.
-
-    Args:
-        most: how many at most.
-        lease: ms of idle time after which an entry is stalled.
-        pause: ms for which no other reclaim is needed.
-        silence: ms after which a consumer without entries is removed.
-        deliveries: how many a job may have, by default.
-        deliveries_by_type: the same for certain types.
-        last_chances: how many may be taken whose last delivery it would be; -1 for any.
-        heal_from: where the last reclaim left off looking at parked entries.
-    """
-    by_type = [part for pair in deliveries_by_type.items() for part in pair]
-    return Call(
-        load("reclaim"),
-        (keys.stream, keys.retry, keys.dlq, keys.reclaim_lock, *_offloaded(keys.stream)),
-        (
-            keys.group, consumer, lease, most, pause, silence, deliveries, last_chances,
-            heal_from, *by_type,
-        ),
-    )  # fmt: skip
-
-
-def release(keys: GroupKeys, consumer: str, most: int, known: Iterable[str | bytes] = ()) -> Call:
-    """Give back what a consumer holds, but for the ``known``."""
-    return Call(load("release"), (keys.stream, keys.retry), (keys.group, consumer, most, *known))
-
-
-def retire(keys: GroupKeys, consumer: str) -> Call:
-    """Remove a consumer that holds nothing."""
-    return Call(load("retire"), (keys.stream, keys.reclaim_lock), (keys.group, consumer))
-
-
-def retry_now(keys: GroupKeys, stalled_after: int, ids: Sequence[str]) -> Call:
-    """Let pending entries be retried now; ``stalled_after`` is in ms."""
-    return Call(load("retry_now"), (keys.stream, keys.retry), (keys.group, stalled_after, *ids))
-
-
-def to_dead_letters(keys: GroupKeys, error: str, ids: Sequence[str]) -> Call:
-    """Make pending entries dead letters by hand."""
-    return Call(
-        load("to_dead_letters"),
-        (
-            keys.stream,
-            keys.retry,
-            keys.dlq,
-            *_offloaded(keys.stream),
-            *keys.flow,
-            *map(keys.job, ids),
-        ),
-        (keys.group, error, *ids),
-    )
-
-
-def outcomes(keys: GroupKeys, ids: Sequence[str]) -> Call:
-    """What has become of jobs in one group."""
-    return Call(load("outcomes"), (keys.stream, *map(keys.job, ids)), (keys.group, *ids))
-
-
-def note_progress(
-    keys: GroupKeys, consumer: str, keep: int, ids: Sequence[str], pairs: Sequence[Arg],
-    notes: Sequence[Arg],
-) -> Call:  # fmt: skip
-    """Note how far running jobs are.
-
-    Args:
-        keep: how long a note is kept, ms.
-        pairs: entry ID and delivery count of each.
-        notes: progress and note of each.
-    """
-    return Call(
-        load("note_progress"),
-        (keys.stream, keys.dlq, *map(keys.job, ids)),
-        (keys.group, consumer, keep, len(ids), *pairs, *notes),
-    )
-
-
-def redrive(keys: GroupKeys, ids: Sequence[str]) -> Call:
-    """Send dead letters back to their stream."""
-    return Call(load("redrive"), (keys.stream, keys.dlq), (keys.group, *ids))
-
-
-def prune(stream: str, start: str, count: int) -> Call:
-    """Delete what every remaining group has settled, a chunk at a call."""
-    return Call(load("prune"), (stream, *_offloaded(stream)), (start, count))
-
-
-def produce_once(keys: StreamKeys, key: str, key_ttl: int, fields: Sequence[Arg]) -> Call:
-    """Write an entry unless its idempotency key is known; ``key_ttl`` is in ms."""
-    return Call(
-        load("produce_once"),
-        (keys.stream, keys.unique(key), keys.scheduled),
-        (key_ttl, *fields),
-    )
-
-
-def schedule(
-    keys: StreamKeys, name: str, when: tuple[str, int], key: str | None, key_ttl: int,
-    fields: Sequence[Arg],
-) -> Call:  # fmt: skip
-    """Keep a job until its time comes.
-
-    Args:
-        when: ``("in", ms)`` or ``("at", Unix time in ms)``.
-        key: an idempotency key.
-        key_ttl: how long ``key`` is remembered after the due time, ms.
-    """
-    unique = () if key is None else (keys.unique(key),)
-    return Call(
-        load("schedule"),
-        (keys.scheduled, keys.scheduled_jobs, keys.schedule_id(name), *unique),
-        (*when, name, key_ttl, key or "", *fields),
-    )
-
-
-def produce_unique(
-    keys: StreamKeys, name: str, when: tuple[str, int], key: str, key_ttl: int, memory: int,
-    until: str, on_conflict: str, fields: Sequence[Arg],
-) -> Call:  # fmt: skip
-    """Write a job, now or later, under an idempotency key with rules of its own.
-
-    Args:
-        name: the call's own, which a schedule has that it makes.
-        when: ``("now", 0)``, or as for :func:`schedule`.
-        key_ttl: how long ``key`` is remembered from the job's time on, ms.
-        memory: for how long a repeated call finds what the first one has made, ms.
-        until: ``time`` or ``settled``.
-        on_conflict: ``keep``, ``replace`` or ``error``.
-    """
-    of_data = _offloaded(keys.stream) if on_conflict == "replace" else ()
-    return Call(
-        load("produce_unique"),
-        (
-            keys.stream, keys.scheduled, keys.scheduled_jobs, keys.unique(key),
-            keys.schedule_id(name), *of_data,
-        ),
-        (name, *when, key_ttl, memory, until, on_conflict, key, *fields),
-    )  # fmt: skip
-
-
-def due(keys: StreamKeys, most: int) -> Call:
-    """Look for scheduled jobs that are due, and how long it is until the next one is."""
-    return Call(load("due"), (keys.scheduled, keys.scheduled_jobs, keys.cron), (most,))
-
-
-def promote(keys: StreamKeys, found: Sequence[tuple[bytes, bytes]], memory: int) -> Call:
-    """Write scheduled jobs that are due to their stream.
-
-    Args:
-        found: name and idempotency key of each (empty for none), as ``due.lua`` tells them.
-        memory: for how long a name leads to its entry, ms.
-    """
-    of_names: list[str] = []
-    args: list[Arg] = [memory]
-    for name, key in found:
-        # One that streamq has not written may be no UTF-8: then its key is anything of its slot.
-        of_names.append(keys.schedule_id(name.decode(errors="replace")))
-        if key:
-            of_names.append(keys.unique(key.decode(errors="replace")))
-        args += (name, int(bool(key)))
-    return Call(
-        load("promote"), (keys.stream, keys.scheduled, keys.scheduled_jobs, *of_names), args
-    )
-
-
-def scheduled(keys: StreamKeys, start: str, skip: int, count: int) -> Call:
-    """Look at the jobs for later; ``skip``: how many due at ``start`` to leave out."""
-    return Call(load("scheduled"), (keys.scheduled, keys.scheduled_jobs), (start, skip, count))
-
-
-def find_scheduled(keys: StreamKeys, name: str) -> Call:
-    """Look for one job for later: it waits, or has become an entry."""
-    return Call(
-        load("find_scheduled"),
-        (keys.scheduled, keys.scheduled_jobs, keys.schedule_id(name)),
-        (name,),
-    )
-
-
-def unschedule(keys: StreamKeys, name: str, key: str | None) -> Call:
-    """Take a scheduled job back, and forget its idempotency key."""
-    unique = () if key is None else (keys.unique(key),)
-    return Call(load("unschedule"), (keys.scheduled, keys.scheduled_jobs, *unique), (name,))
-
-
-def reschedule(keys: StreamKeys, name: str, when: tuple[str, int], key: str | None) -> Call:
-    """Give a scheduled job another time; ``when`` as for :func:`schedule`."""
-    unique = () if key is None else (keys.unique(key),)
-    return Call(load("reschedule"), (keys.scheduled, *unique), (name, *when))
-
-
-def page(
-    stream: str, start: str, end: str, count: int, *, cut: int = -1, newest_first: bool = False
-) -> Call:
-    """Read a page of a stream; ``cut``: bytes of each value at most, -1 for all."""
-    return Call(load("page"), (stream,), (start, end, count, cut, int(newest_first)))
-
-
-def peek(keys: GroupKeys, cut: int, ids: Sequence[str]) -> Call:
-    """Look at pending entries; ``cut``: bytes of each value at most."""
-    return Call(
-        load("peek"),
-        (keys.stream, keys.retry, *keys.flow, *map(keys.job, ids)),
-        (keys.group, cut, *ids),
-    )
-
-
-def progress(stream: str, most: int) -> Call:
-    """How far each group has come; ``most``: entries to count where the lag is unknown."""
-    return Call(load("progress"), (stream,), (most,))
-
-
-def purge(dlq: str, ids: Sequence[str]) -> Call:
-    """Delete dead letters."""
-    return Call(load("purge"), (dlq,), tuple(ids))
-
-
-def purge_offloaded(keys: GroupKeys, ids: Sequence[str], refs: Sequence[str]) -> Call:
-    """Delete dead letters, some of which have their data outside the stream.
-
-    Args:
-        refs: for each where its data is, or ``""``.
-    """
-    return Call(load("purge"), (keys.dlq, *_offloaded(keys.stream)), (*ids, *refs))
-
-
-def let_go(keys: StreamKeys, refs: Sequence[str]) -> Call:
-    """Take note that entries or dead letters are gone whose data is outside the stream."""
-    return Call(load("let_go"), _offloaded(keys.stream), tuple(refs))
-
-
-def produce(stream: str, fields: Sequence[Arg]) -> Call:
-    """Write an entry, where its data is kept outside the stream: see :func:`keep_data`."""
-    return Call(load("produce"), (stream,), tuple(fields))
-
-
-def keep_data(call: Call, key: str, data: bytes) -> Call:
-    """Keep data under a key, and run a script that writes its entry: both or neither."""
-    return Call(with_data(call.script), (*call.keys, key), (*call.args, data))
-
-
-def _offloaded(stream: str) -> tuple[str, str]:
-    keys = stream_keys(stream)
-    return keys.data_holders, keys.data_unheld
-
-
-def destroy(keys: GroupKeys, silence: int, *, dead_letters: bool) -> Call:
-    """Delete a group and its keys.
-
-    Args:
-        silence: ms after which a consumer counts as gone; 0 deletes in any case.
-        dead_letters: also delete its dead letters.
-    """
-    return Call(
-        load("destroy"),
-        (
-            keys.stream,
-            keys.retry,
-            keys.reclaim_lock,
-            keys.dlq,
-            keys.state,
-            keys.cancelled,
-            *keys.flow,
-        ),
-        (keys.group, silence, int(dead_letters)),
-    )
-
-
-# -- periodic jobs --------------------------------------------------------------
-
-
-def tick(
-    keys: StreamKeys, version: bytes, name: str, start: int, last: int, overlap: str,
-    jobs: Sequence[Sequence[Arg]],
-) -> Call:  # fmt: skip
-    """Write the jobs of a schedule's ticks, once.
-
-    Args:
-        version: of the schedules, as they were read.
-        start: the time after which its ticks are due, ms.
-        last: the last of these ticks, ms.
-        jobs: fields of the entry of each.
-    """
-    size = len(jobs[0]) if jobs else 1
-    fields = [field for job in jobs for field in job]
-    return Call(
-        load("tick"), (keys.stream, keys.cron),
-        (version, name, start, last, overlap, size, *fields),
-    )  # fmt: skip
-
-
-def cron_put(
-    keys: StreamKeys, version: bytes, name: str, definition: bytes, raw: bytes, rule: str, *,
-    declared: bool, paused: bool = False,
-) -> Call:  # fmt: skip
-    """Keep a schedule.
-
-    Args:
-        version: of the schedules, as they were read.
-        raw: data of its jobs.
-        declared: whether it is in the caller's code.
-        paused: whether it begins paused.
-    """
-    args = (version, name, definition, raw, rule, int(declared), int(paused))
-    return Call(load("cron_put"), (keys.cron,), args)
-
-
-def cron_seen(keys: StreamKeys, names: Sequence[str]) -> Call:
-    """Note that a worker is there that has these schedules in its code."""
-    return Call(load("cron_seen"), (keys.cron,), tuple(names))
-
-
-def cron_pause(keys: StreamKeys, name: str, *, pause: bool) -> Call:
-    """Pause a schedule, or let it go on."""
-    return Call(load("cron_pause"), (keys.cron,), (name, int(pause)))
-
-
-def cron_delete(keys: StreamKeys, name: str, stale: int) -> Call:
-    """Delete a schedule; ``stale``: ms after which a worker that has it counts as gone."""
-    return Call(load("cron_delete"), (keys.cron,), (name, stale))
-
-
-def cron_run(keys: StreamKeys, version: bytes, name: str, fields: Sequence[Arg]) -> Call:
-    """Write a job of a schedule now; ``version``: of the schedules, as they were read."""
-    return Call(load("cron_run"), (keys.stream, keys.cron), (version, name, *fields))
-
-
-# -- retention, replay, backpressure ------------------------------------------
-
-
-def configure(keys: StreamKeys, changes: Mapping[str, int | None]) -> Call:
-    """Set what all workers of a stream agree on; ``None`` takes a setting away."""
-    pairs = [
-        part for name, value in changes.items() for part in (name, "" if value is None else value)
-    ]
-    return Call(load("configure"), (keys.stream, keys.settings), pairs)
-
-
-def settings(keys: StreamKeys) -> Call:
-    """Read what all workers of a stream agree on."""
-    return Call(load("settings"), (keys.settings,), ())
-
-
-def trim(keys: StreamKeys, most: int, *, offloads: bool = False) -> Call:
-    """Delete retained entries that are too old, about ``most`` of them.
-
-    Args:
-        offloads: look whether their data is kept outside the stream, and let that go, too.
-    """
-    return Call(
-        load("trim"),
-        (keys.stream, keys.settings, keys.data_holders, keys.data_unheld),
-        (most, int(offloads)),
-    )
-
-
-def abandon(keys: GroupKeys, stream_keys: StreamKeys, after: int, lease: int) -> Call:
-    """Look whether a group is abandoned, and let it keep no more entries; times in ms."""
-    return Call(
-        load("abandon"),
-        (
-            keys.stream,
-            stream_keys.settings,
-            keys.retry,
-            keys.dlq,
-            stream_keys.data_holders,
-            stream_keys.data_unheld,
-        ),
-        (keys.group, after, lease),
-    )
-
-
-def count(stream: str, start: str, stop: str) -> Call:
-    """Count entries, a bounded step at a call."""
-    return Call(load("count"), (stream,), (start, stop))
-
-
-def rewind(keys: GroupKeys, to: str, entries_read: int, silence: int, *, force: bool) -> Call:
-    """Move a group's place back.
-
-    Args:
-        to: the group is given the entries after this ID.
-        entries_read: how many entries the stream ever had up to there; -1 for unknown.
-        silence: ms after which a consumer counts as gone.
-        force: do it in spite of consumers that are alive and of pending jobs.
-    """
-    return Call(
-        load("rewind"), (keys.stream, keys.retry),
-        (keys.group, to, entries_read, silence, int(force)),
-    )  # fmt: skip
-
-
-def replay(keys: GroupKeys, ids: Sequence[str]) -> Call:
-    """Give entries that a group has settled to it once more."""
-    holders = stream_keys(keys.stream).data_holders
-    return Call(load("replay"), (keys.stream, holders), (keys.group, *ids))
-
-
-def produce_within(stream: str, most: int, entries: Iterable[Sequence[Arg]]) -> Call:
-    """Write entries while no more than ``most`` wait to be settled."""
-    strings = [part for fields in entries for part in (len(fields), *fields)]
-    return Call(load("produce_within"), (stream,), (most, *strings))
-
-
-def within(call: Call, most: int) -> Call:
-    """A call that writes to its first key, refused when ``most`` entries wait there."""
-    return Call(in_front("full", call.script), call.keys, (*call.args, most))
+from streamq.lua.curing import (
+    cancel,
+    configure,
+    cron_delete,
+    cron_pause,
+    cron_put,
+    cron_run,
+    destroy,
+    prune,
+    purge,
+    purge_offloaded,
+    redrive,
+    replay,
+    reschedule,
+    retry_now,
+    rewind,
+    set_state,
+    to_dead_letters,
+    unschedule,
+)
+from streamq.lua.loader import Arg, Call, Script, load
+from streamq.lua.looking import (
+    count,
+    find_scheduled,
+    outcomes,
+    page,
+    peek,
+    progress,
+    scheduled,
+)
+from streamq.lua.producing import (
+    keep_data,
+    let_go,
+    produce,
+    produce_once,
+    produce_unique,
+    produce_within,
+    schedule,
+    within,
+)
+from streamq.lua.working import (
+    abandon,
+    admit,
+    claim_due,
+    cron_seen,
+    due,
+    extend,
+    note_progress,
+    promote,
+    reclaim,
+    release,
+    retire,
+    rights,
+    settings,
+    settle,
+    settle_and_admit,
+    sweep,
+    tick,
+    trim,
+)
+
+__all__ = [
+    "Arg",
+    "Call",
+    "Script",
+    "abandon",
+    "admit",
+    "cancel",
+    "claim_due",
+    "configure",
+    "count",
+    "cron_delete",
+    "cron_pause",
+    "cron_put",
+    "cron_run",
+    "cron_seen",
+    "destroy",
+    "due",
+    "extend",
+    "find_scheduled",
+    "keep_data",
+    "let_go",
+    "load",
+    "note_progress",
+    "outcomes",
+    "page",
+    "peek",
+    "produce",
+    "produce_once",
+    "produce_unique",
+    "produce_within",
+    "progress",
+    "promote",
+    "prune",
+    "purge",
+    "purge_offloaded",
+    "reclaim",
+    "redrive",
+    "release",
+    "replay",
+    "reschedule",
+    "retire",
+    "retry_now",
+    "rewind",
+    "rights",
+    "schedule",
+    "scheduled",
+    "set_state",
+    "settings",
+    "settle",
+    "settle_and_admit",
+    "sweep",
+    "tick",
+    "to_dead_letters",
+    "trim",
+    "unschedule",
+    "within",
+]

@@ -187,3 +187,9 @@ def stream_keys(stream: str) -> StreamKeys:
 def group_keys(stream: str, group: str) -> GroupKeys:
     """The keys of ``group`` on ``stream`` (cached)."""
     return GroupKeys(stream, group)
+
+
+def data_keys(stream: str) -> tuple[str, str]:
+    """The keys that tell who has data outside the stream: holders, and what nobody has."""
+    keys = stream_keys(stream)
+    return keys.data_holders, keys.data_unheld
