@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamq.app import App
+    from streamq.enqueued import AlreadyEnqueued, Enqueued
     from streamq.errors import StreamqError
     from streamq.event import Event
     from streamq.group import Group
     from streamq.job import Job
-    from streamq.new_job import AlreadyEnqueued, Enqueued, NewJob
+    from streamq.new_job import NewJob
     from streamq.offload import Offload
     from streamq.retry import Backoff, Dead, Retry
     from streamq.version import __version__ as __version__
@@ -36,8 +37,8 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "AlreadyEnqueued": "new_job", "App": "app", "Backoff": "retry", "Dead": "retry",
-    "Enqueued": "new_job", "Event": "event", "Group": "group", "Job": "job", "NewJob": "new_job",
+    "AlreadyEnqueued": "enqueued", "App": "app", "Backoff": "retry", "Dead": "retry",
+    "Enqueued": "enqueued", "Event": "event", "Group": "group", "Job": "job", "NewJob": "new_job",
     "Offload": "offload", "Retry": "retry", "Settings": "worker",
     "StreamqError": "errors", "Worker": "worker",
     "__version__": "version",

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Self, cast
 
 from streamq.codec import Codec, decode_result
+from streamq.enqueued import Enqueued, Home
 from streamq.group import Group
-from streamq.new_job import Enqueued, Home
 from streamq.server import Server
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 from streamq.job import Job
 
 if TYPE_CHECKING:
-    from streamq.new_job import Enqueued, NewJob
+    from streamq.enqueued import Enqueued
+    from streamq.new_job import NewJob
 
 CallNext = Callable[[Job], Awaitable[Any]]
 """Handles the job with all that comes after this middleware, and returns the result."""

@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 import anyio
 from anyio.from_thread import BlockingPortal
 
+from streamq.enqueued import AllEnqueued, Enqueued
 from streamq.errors import ConfigError
-from streamq.new_job import AllEnqueued, Enqueued, Options
+from streamq.new_job import Options
 
 if TYPE_CHECKING:
     from streamq.admin import Cancelled

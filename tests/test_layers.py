@@ -26,11 +26,11 @@ LAYERS = (
     "limits", "errors", "text", "version", "main_guard", "retry",
     "wire", "lua", "server", "results",
     "codec", "encryption", "offload", "event", "option_checks", "priorities", "job", "new_job",
-    "middleware",
+    "enqueued", "middleware",
     "handlers", "verdict", "signals", "flow",
     "produce", "worker", "admin",
     "observe", "programs", "process",
-    "group", "sync", "app_results", "app",
+    "group", "sync", "app_results", "app_producing", "app",
     "testing", "bench", "cli",
     "__init__", "__main__",
 )  # fmt: skip

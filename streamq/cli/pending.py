@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from streamq.cli.allowed import AppOption, known_by
 from streamq.cli.command import Argument, Context, Family, Option
 from streamq.cli.connection import connect, run, run_or_refuse, the_group
-from streamq.cli.group_state import state_lines
-from streamq.cli.groups import lease_assumed, unless_killed, who_pins
+from streamq.cli.groups import lease_assumed, unless_killed
 from streamq.cli.options import (
     SHOWN,
     Group,
@@ -26,15 +25,11 @@ from streamq.cli.options import (
     one_of,
     seconds,
 )
-from streamq.cli.output import complain, duration, is_terminal, note, progress, say, say_json
-from streamq.cli.rows import Row, say_rows
+from streamq.cli.output import complain, is_terminal, note, say, say_json
+from streamq.cli.pending_printing import counted, hints, show
 from streamq.errors import ConfigError, ConsumerNotFound, StillInUse
 from streamq.limits import DEFAULT_STREAM, LEASE
 from streamq.text import printable
-
-if TYPE_CHECKING:
-    from streamq.admin import GroupInfo, PendingJob, StreamInfo
-
 
 PROGRESS = "PROGRESS"
 """A column that is there only where a job has told how far it is."""
@@ -145,14 +140,14 @@ def pending(
             found = [job async for job in jobs]
             about = await admin.stream(stream)
             groups = [one for one in about.groups if group is None or one.name == group]
-            _show(found, about, groups)
+            show(found, about, groups)
             assumed = lease_assumed(groups, lease)
             if assumed:
                 say(assumed)
             if is_terminal():
                 # Without an App, consume would only print the jobs.
                 named = app or (None if known.allowed else "MODULE:NAME")
-                for hint in _hints(found, groups, named):
+                for hint in hints(found, groups, named):
                     note(hint)
 
     run(main)
@@ -279,7 +274,7 @@ def release(
                     raise unless_killed(error, lease, "--force releases its jobs now") from None
                 found = True
                 kept = "" if given.removed else "; it has taken new ones and stays"
-                jobs = _count(given.jobs, "job")
+                jobs = counted(given.jobs, "job")
                 say(f"Released {jobs} of {printable(consumer)} in {name}, due now{kept}")
             if not found:
                 who = f"the group {group}" if group else "no group"
@@ -290,107 +285,6 @@ def release(
                 )
 
     run(main)
-
-
-# -- what is shown ------------------------------------------------------------
-
-
-def _show(jobs: Sequence[PendingJob], about: StreamInfo, groups: Sequence[GroupInfo]) -> None:
-    total = sum(group.pending for group in groups)
-    told = any(job.progress is not None for job in jobs)
-    if jobs:
-        say_rows(
-            ("JOB", "GROUP", "TYPE", "STATE", "ATTEMPT", "IDLE", "WAITS FOR"),
-            ("CONSUMER", *((PROGRESS,) if told else ()), "ERROR", "DATA"),
-            [_row(job, told) for job in jobs],
-        )
-        say()
-    if len(jobs) < total:
-        say(f"{_count(len(jobs), 'job')} shown of {total:,} pending")
-    elif not jobs:
-        say("Nothing is pending")
-    for group in groups:
-        say(_summary(group))
-    pinned = who_pins(about)
-    if pinned:
-        say(pinned)
-
-
-def _row(job: PendingJob, told: bool) -> Row:
-    of = f" of {job.max_attempts}" if job.max_attempts is not None else ""
-    consumer = None
-    if job.consumer is not None:
-        consumer = f"{job.consumer} ({'alive' if job.consumer_alive else 'gone'})"
-    return Row(
-        (
-            job.id, job.group, job.type or "-", job.state, f"{job.attempt}{of}",
-            duration(job.idle), _waits_for(job),
-        ),
-        (
-            consumer,
-            *((progress(job.progress, job.progress_note),) if told else ()),
-            job.error,
-            job.preview if job.in_stream else "(deleted from the stream)",
-        ),
-    )  # fmt: skip
-
-
-def _waits_for(job: PendingJob) -> str | None:
-    """Short, for a terminal of 80 columns."""
-    if job.state not in ("retrying", "held"):
-        return None
-    match job.held_for:
-        case "key" | "room":
-            return f"{job.held_for}, {_ordinal(job.place)}"
-        case "paused":
-            return "resume"
-        case _ if job.next_attempt:
-            return f"{job.held_for or 'retry'}, {duration(job.next_attempt)}"
-        case _:
-            return "a worker"
-
-
-def _ordinal(place: int | None) -> str:
-    if place is None:
-        return "last"
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
-    return f"{place:,}{'th' if place % 100 in (11, 12, 13) else ending}"
-
-
-def _summary(group: GroupInfo) -> str:
-    parts = [f"{group.pending:,} pending"]
-    if group.pending:
-        states = (
-            f"{count:,} {state}"
-            for state, count in (
-                ("running", group.running),
-                ("retrying", group.retrying),
-                ("held", group.held),
-                ("stalled", group.stalled),
-            )
-            if count
-        )
-        parts[0] += f" ({', '.join(states)})"
-    parts.append("queued unknown" if group.queued is None else f"{group.queued:,} queued")
-    parts.append(f"{group.dead:,} dead")
-    alive = f"{_count(group.alive, 'consumer')} alive" if group.alive else "no consumer alive"
-    return f"{printable(group.name)}: {', '.join((*parts, alive, *state_lines(group)))}"
-
-
-def _hints(
-    jobs: Sequence[PendingJob], groups: Sequence[GroupInfo], app: str | None
-) -> Iterator[str]:
-    for group in groups:
-        if not group.alive and (group.pending or group.queued != 0):
-            yield f"\nNo worker for {printable(group.name)}. Start one:"
-            option = f"--app {app} " if app else ""
-            yield f"  streamq consume {option}--group {printable(group.name)}"
-            return
-    waiting = [job for job in jobs if job.state == "retrying" and job.next_attempt]
-    if waiting:
-        yield "\nRetry a job now, or give it up:"
-        yield f"  streamq pending retry {waiting[0].id}"
-        yield f"  streamq pending dead-letter {waiting[0].id} --group {waiting[0].group}"
 
 
 def _refuse_options(ctx: Context, command: str) -> None:
@@ -407,7 +301,3 @@ def _complain_missing(ids: Sequence[str], missing: set[str], group: str | None) 
     for job_id in dict.fromkeys(ids):
         if job_id in missing:
             complain(f"{job_id} is not pending {where}; see streamq status {job_id}")
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -17,10 +17,11 @@ from typing import Any, Literal, get_args
 
 from streamq import lua
 from streamq.codec import Codec
+from streamq.enqueued import AllEnqueued, Enqueued
 from streamq.errors import BacklogFull, ConfigError
 from streamq.limits import FULL_TIMEOUT
 from streamq.lua import Arg
-from streamq.new_job import AllEnqueued, Enqueued, NewJob
+from streamq.new_job import NewJob
 from streamq.produce.commands import with_options
 from streamq.text import printable
 from streamq.wire.entry import check_type

@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 from streamq.codec import Codec, encode_with
+from streamq.enqueued import AllEnqueued, AlreadyEnqueued, Enqueued
 from streamq.errors import StreamqError
-from streamq.new_job import AllEnqueued, AlreadyEnqueued, Enqueued, NewJob, Options
+from streamq.new_job import NewJob, Options
 from streamq.produce.commands import plain, with_options
 from streamq.produce.offloaded import Outgoing
 from streamq.server.packing import pack

@@ -11,6 +11,7 @@ from typing import Any
 
 from streamq import lua
 from streamq.codec import Codec, encode_with
+from streamq.enqueued import AllEnqueued, Enqueued
 from streamq.errors import (
     BacklogFull,
     NotReplicated,
@@ -21,7 +22,7 @@ from streamq.errors import (
 )
 from streamq.limits import MAX_PAYLOAD
 from streamq.middleware import ProduceMiddleware, around_producing
-from streamq.new_job import AllEnqueued, Enqueued, NewJob, Options
+from streamq.new_job import NewJob, Options
 from streamq.offload import Offload
 from streamq.produce.backpressure import Backpressure, BoundedWriter, pieces, until_room
 from streamq.produce.commands import plain, with_options

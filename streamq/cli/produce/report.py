@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from streamq.cli.exits import ExitCode
 from streamq.cli.output import complain, console, flush, is_terminal, note, say, say_json
-from streamq.new_job import Enqueued
+from streamq.enqueued import Enqueued
 
 if TYPE_CHECKING:
     from rich.progress import Progress
