@@ -164,7 +164,7 @@ class Admin(JobsAdmin):
         from streamq.admin.cancelling import Wanted, cancel_all
 
         wanted = Wanted(type, key, where)
-        return await cancel_all(self, self._server, stream, group, wanted, self._lease)
+        return await cancel_all(self._server, stream, group, wanted, self._lease, self._store)
 
     # -- periodic jobs --------------------------------------------------------
 

@@ -11,6 +11,7 @@ from streamq import lua
 from streamq.admin.content import content, plain_data
 from streamq.admin.existing import groups_meant
 from streamq.admin.reading import ask, pages, text
+from streamq.admin.schedules import ScheduledJob, cancel, scheduled_jobs
 from streamq.errors import ConfigError
 from streamq.limits import RESULT_TTL
 from streamq.option_checks import check_key
@@ -19,8 +20,7 @@ from streamq.wire.entry import check_id, check_type
 from streamq.wire.keys import group_keys
 
 if TYPE_CHECKING:
-    from streamq.admin.admin import Admin
-    from streamq.admin.schedules import ScheduledJob
+    from streamq.offload import Store
 
 AT_ONCE = 50
 """Jobs that one script call cancels."""
@@ -113,15 +113,22 @@ async def cancel_jobs(
 
 
 async def cancel_all(
-    admin: Admin, server: Server, stream: str, group: str | None, wanted: Wanted, lease: float
+    server: Server,
+    stream: str,
+    group: str | None,
+    wanted: Wanted,
+    lease: float,
+    store: Store | None,
 ) -> CancelSummary:
     """See :meth:`streamq.admin.Admin.cancel_all`."""
     wanted.check()
     cancelled = cancelling = taken_back = 0
     if group is None:
-        later = [job async for job in admin.scheduled(stream) if wanted.has_scheduled(job)]
+        later = [
+            job async for job in scheduled_jobs(server, stream, None) if wanted.has_scheduled(job)
+        ]
         for job in later:
-            taken_back += await admin.cancel_scheduled(stream, job.name)
+            taken_back += await cancel(server, stream, job.name, store)
     async for page in pages(server, stream):
         ids = [entry.id for entry in page if wanted.has(entry.fields)]
         if not ids:
