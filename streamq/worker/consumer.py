@@ -211,7 +211,8 @@ class Consumer:
         Raises:
             StreamqError: the server did not answer.
         """
-        if len(self.in_flight) or not self.promoter.caught_up:
+        caught_up = self.promoter.caught_up and self.fetcher.ticks.caught_up
+        if len(self.in_flight) or not caught_up:
             return False
         try:
             # In this order: what leaves the queue in between becomes pending.

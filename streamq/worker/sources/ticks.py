@@ -76,6 +76,11 @@ class Ticks:
         """Whether there are schedules, as far as is known."""
         return self.next_at < inf
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether no tick is due, as far as is known."""
+        return not self.active or (self._ahead is not None and self.next_at > now())
+
     def heard(self, time: int, version: bytes | None) -> None:
         """Take note of the server's time in ms, and of the version of its schedules."""
         self._ahead = time - now() * 1000
