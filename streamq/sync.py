@@ -43,6 +43,9 @@ T = TypeVar("T")
 CHUNK = 5000
 """Jobs of one ``produce_many`` that are taken from the caller at a time."""
 
+CLOSE_TIMEOUT = 5.0
+"""Seconds that the thread has for closing its connections; it is a daemon, and may be left."""
+
 START_TIMEOUT = 10.0
 """Seconds in which the thread in the background must have begun."""
 
@@ -307,7 +310,7 @@ class _Background:
         except RuntimeError:
             return  # it has ended already
         if threading.current_thread() is not self._thread:
-            self._thread.join()
+            self._thread.join(CLOSE_TIMEOUT)
 
     async def _work(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         return await work(self._twin)

@@ -87,7 +87,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["consume", "--lease", "0"], "invalid value for '--lease': '0': give 50ms or more"),
         (
             ["consume", "--from", "x"],
-            "invalid value for '--from': 'x' is not a valid start: give 0, $, an entry ID, or a time",
+            "invalid value for '--from': 'x' is not a valid start: give 0, $, an entry ID, or a",
         ),
         (
             ["group", "create", "a", "--from", "1-"],
