@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from streamq.admin.admin import Admin
     from streamq.admin.backlog import Backlog, Backlogs
     from streamq.admin.consumers import ConsumerInfo
+    from streamq.admin.control import GroupState
     from streamq.admin.cron import ScheduleChanges, ScheduleInfo, Schedules
     from streamq.admin.cures import Released, RetryNow
     from streamq.admin.dead_letter import DeadLetter
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AbandonedGroup", "Admin", "Allowed", "Backlog", "Backlogs", "ConsumerInfo", "DeadLetter",
-    "DeadLetters", "DeletedGroup", "GroupInfo", "GroupStatus", "JobStatus", "Overview",
+    "DeadLetters", "DeletedGroup", "GroupInfo", "GroupState", "GroupStatus", "JobStatus", "Overview",
     "PendingJob", "RedriveSummary", "Redriven", "Released", "Replayed", "RetryNow",
     "RewoundGroup", "ScheduleChanges", "ScheduleInfo", "ScheduledJob", "Schedules", "StreamInfo",
     "StreamSettings",
@@ -37,7 +38,7 @@ _HOMES = {
     "Admin": "admin", "Allowed": "pending", "Backlog": "backlog",
     "Backlogs": "backlog", "ConsumerInfo": "consumers", "DeadLetter": "dead_letter",
     "DeadLetters": "dead_letters", "DeletedGroup": "groups", "GroupInfo": "streams",
-    "GroupStatus": "status", "JobStatus": "status", "Overview": "overview",
+    "GroupState": "control", "GroupStatus": "status", "JobStatus": "status", "Overview": "overview",
     "PendingJob": "pending", "RedriveSummary": "dead_letters", "Redriven": "dead_letters",
     "Released": "cures", "RetryNow": "cures", "ScheduleChanges": "cron", "ScheduleInfo": "cron",
     "ScheduledJob": "schedules", "Schedules": "cron", "StreamInfo": "streams",
