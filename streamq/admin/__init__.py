@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from streamq.admin.admin import Admin
     from streamq.admin.backlog import Backlog, Backlogs
     from streamq.admin.consumers import ConsumerInfo
-    from streamq.admin.control import GroupState
     from streamq.admin.cron import ScheduleChanges, ScheduleInfo, Schedules
     from streamq.admin.cures import Released, RetryNow
     from streamq.admin.dead_letter import DeadLetter
@@ -23,11 +22,12 @@ if TYPE_CHECKING:
     from streamq.admin.settings import AbandonedGroup, StreamSettings
     from streamq.admin.status import GroupStatus, JobStatus
     from streamq.admin.streams import GroupInfo, StreamInfo
+    from streamq.flow.state import GroupState
 
 __all__ = [
     "AbandonedGroup", "Admin", "Allowed", "Backlog", "Backlogs", "ConsumerInfo", "DeadLetter",
-    "DeadLetters", "DeletedGroup", "GroupInfo", "GroupState", "GroupStatus", "JobStatus", "Overview",
-    "PendingJob", "RedriveSummary", "Redriven", "Released", "Replayed", "RetryNow",
+    "DeadLetters", "DeletedGroup", "GroupInfo", "GroupState", "GroupStatus", "JobStatus",
+    "Overview", "PendingJob", "RedriveSummary", "Redriven", "Released", "Replayed", "RetryNow",
     "RewoundGroup", "ScheduleChanges", "ScheduleInfo", "ScheduledJob", "Schedules", "StreamInfo",
     "StreamSettings",
 ]  # fmt: skip

@@ -30,6 +30,10 @@ local AHEAD = 1000 -- ms of a rate for which entries are read
 local stream, retry, group, consumer = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local due, queue, lines = KEYS[6], KEYS[7], KEYS[5]
 local left, now = tonumber(ARGV[3]), now_ms()
+local bad = wrong_flow({ unpack(KEYS, 3, 8) }) or wrong_type(retry, 'zset')
+if bad then
+    return bad
+end
 local flow = flow_control(stream, group, { unpack(KEYS, 3, 8) }, ARGV[4], now)
 local rules = flow.rules
 local given, deleted, read = {}, {}, 0
@@ -81,11 +85,16 @@ end
 
 take_due(due, HELD, true)
 take_due(retry, PARKED, false)
-for _, id in ipairs(flow.serve(left)) do
-    if left > 0 then
-        give(id)
-    else
-        flow.offer(id)
+for _ = 1, ROUNDS do
+    for _, id in ipairs(flow.serve(left)) do
+        if left > 0 then
+            give(id)
+        else
+            flow.offer(id)
+        end
+    end
+    if not next(flow.freed) then
+        break
     end
 end
 
