@@ -33,8 +33,10 @@ class Admitted(NamedTuple):
 class FlowGroup(Group):
     """The scripts of flow control as methods."""
 
-    def __init__(self, client: redis.Redis, paused: tuple[str, ...] = (), **rules: Any) -> None:
-        super().__init__(client)
+    def __init__(
+        self, client: redis.Redis, paused: tuple[str, ...] = (), name: str = "g", **rules: Any
+    ) -> None:
+        super().__init__(client, name)
         self.packed = Rules.make(**rules).pack(paused)
 
     def rules(self, paused: tuple[str, ...] = (), **rules: Any) -> None:

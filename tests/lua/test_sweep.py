@@ -19,7 +19,7 @@ NAMES = ("keys", "busy", "lines", "due", "queue", "rates")
 def finish(group: FlowGroup) -> list[str]:
     """Sweep, run and settle until nothing is left; IDs in the order in which they ran."""
     ran: list[str] = []
-    while group.client.xlen("jobs"):
+    while group.client.xlen("jobs") or group.pending():
         group.sweep_all()
         running = [id for id, (who, _) in group.pending().items() if who == "a"]
         reply = group.admit("a", 1)
