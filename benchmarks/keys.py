@@ -60,7 +60,7 @@ def beside_a_hot_key(session: Session, held: int) -> Iterator[Measurement]:
     processed = drain(session, jobs, prepare=hold, keys=OTHERS, order=1)
     yield rate("others", held, jobs, processed.seconds, ORDERED)
 
-    jobs = session.jobs(DRIPPED)
+    jobs = min(session.jobs(DRIPPED), DRIPPED)
     system = with_options(keys=OTHERS, order=1)
     with session.server() as server:
         hold(server)

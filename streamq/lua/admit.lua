@@ -109,21 +109,29 @@ local held = redis.call('ZCARD', lines) + redis.call('ZCARD', due) + redis.call(
 most = math.min(most, rules.max_held - held)
 local watch = '!'
 if most >= 1 and read < ENOUGH then
-    local reply = redis.call(
-        'XREADGROUP', 'GROUP', group, consumer, 'COUNT', most, 'STREAMS', stream, '>'
-    )
-    local entries = reply and reply[1] and reply[1][2] or {}
     local claim = { 'XCLAIM', stream, group, HELD, 0 }
-    for _, entry in ipairs(entries) do
-        if not flow.admit(entry[1], entry[2], false) then
-            claim[#claim + 1] = entry[1]
-        elseif left > 0 then
-            given[#given + 1] = { entry[1], entry[2], 1 }
-            left = left - 1
-        else
-            flow.offer(entry[1])
-            claim[#claim + 1] = entry[1]
+    -- As many as there is room for, and more by what came of these: what may run and finds no room
+    -- has to be looked at twice.
+    local page, whole = math.min(most, left), true
+    while whole and page >= 1 do
+        local reply = redis.call(
+            'XREADGROUP', 'GROUP', group, consumer, 'COUNT', page, 'STREAMS', stream, '>'
+        )
+        local entries, room = reply and reply[1] and reply[1][2] or {}, left
+        for _, entry in ipairs(entries) do
+            if not flow.admit(entry[1], entry[2], false) then
+                claim[#claim + 1] = entry[1]
+            elseif left > 0 then
+                given[#given + 1] = { entry[1], entry[2], 1 }
+                left = left - 1
+            else
+                flow.offer(entry[1])
+                claim[#claim + 1] = entry[1]
+            end
         end
+        most, whole = most - #entries, #entries == page
+        local taken = room - left
+        page = math.min(most, taken > 0 and math.ceil(left * page / taken) or 2 * page)
     end
     if #claim > 5 then
         claim[#claim + 1] = 'RETRYCOUNT'
@@ -132,7 +140,7 @@ if most >= 1 and read < ENOUGH then
         redis.call(unpack(claim))
     end
     watch = ''
-    if #entries < most then
+    if not whole then
         for _, one in ipairs(groups_of(stream)) do
             watch = one.name == group and one.last or watch
         end

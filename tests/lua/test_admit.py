@@ -147,6 +147,24 @@ def test_no_more_than_asked_for(client: redis.Redis) -> None:
     assert group.admit("b").ids == [ids[3]]
 
 
+def test_what_may_run_and_finds_no_room_stays_in_the_stream(client: redis.Redis) -> None:
+    group = FlowGroup(client, order=True)
+    ids = add_keyed(client, *"xx", *map(str, range(500)))
+    reply = group.admit(most=100)
+    assert reply.ids == [ids[0], *ids[2:101]]
+    assert len(group.held()) <= 2
+    assert reply.watch == ""
+    more = group.admit("b", most=1000)
+    assert more.watch == "", "no more than some are read at a time"
+    assert more.ids[-1] != ids[-1]
+
+
+def test_it_reads_past_a_key_that_has_many(client: redis.Redis) -> None:
+    group = FlowGroup(client, order=True)
+    ids = add_keyed(client, *"x" * 240, "y", "z")
+    assert group.admit(most=3).ids == [ids[0], *ids[240:]]
+
+
 def test_a_rate_says_when_to_ask_again(client: redis.Redis) -> None:
     group = FlowGroup(client, rate="1/h")
     first, _ = add(client, 2)

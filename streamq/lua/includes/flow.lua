@@ -266,7 +266,9 @@ local function flow_control(stream, group, names, packed, now)
         if token and rules.limit then
             local noted = redis.call('HGET', keys, id)
             if noted ~= 'h' .. token then
-                flow.leave(id)
+                if noted then
+                    flow.leave(id)
+                end
                 local first, last = line(token)
                 if is_busy(token) or redis.call('ZLEXCOUNT', lines, first, last) > 0 then
                     return join(token, id)
