@@ -10,6 +10,7 @@ from pathlib import Path
 
 import bare
 import growth
+import keys
 import latency
 import memory
 import startup
@@ -22,6 +23,7 @@ SCRIPTS = {
     "memory": memory.main,
     "startup": startup.main,
     "growth": growth.main,
+    "keys": keys.main,
 }
 
 
