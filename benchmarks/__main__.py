@@ -10,6 +10,7 @@ from pathlib import Path
 
 import bare
 import growth
+import keys
 import latency
 import later
 import memory
@@ -24,6 +25,7 @@ SCRIPTS = {
     "memory": memory.main,
     "startup": startup.main,
     "growth": growth.main,
+    "keys": keys.main,
 }
 
 

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from streamq.admin.settings import AbandonedGroup, StreamSettings
     from streamq.admin.status import GroupStatus, JobStatus
     from streamq.admin.streams import GroupInfo, StreamInfo
+    from streamq.flow.state import GroupState
 
 __all__ = [
     "AbandonedGroup", "Admin", "Allowed", "Backlog", "Backlogs", "CancelOutcome", "CancelSummary",
     "Cancelled", "ConsumerInfo", "DeadLetter", "DeadLetters", "DeletedGroup", "GroupInfo",
-    "GroupStatus", "JobStatus", "Overview", "PendingJob", "RedriveSummary", "Redriven",
-    "Released", "Replayed", "RetryNow", "RewoundGroup", "ScheduleChanges", "ScheduleInfo",
-    "ScheduledJob", "Schedules", "StreamInfo", "StreamSettings",
+    "GroupState", "GroupStatus", "JobStatus", "Overview", "PendingJob", "RedriveSummary",
+    "Redriven", "Released", "Replayed", "RetryNow", "RewoundGroup", "ScheduleChanges",
+    "ScheduleInfo", "ScheduledJob", "Schedules", "StreamInfo", "StreamSettings",
 ]  # fmt: skip
 
 _HOMES = {
@@ -39,7 +40,7 @@ _HOMES = {
     "Admin": "admin", "Allowed": "pending", "Backlog": "backlog",
     "Backlogs": "backlog", "ConsumerInfo": "consumers", "DeadLetter": "dead_letter",
     "DeadLetters": "dead_letters", "DeletedGroup": "groups", "GroupInfo": "streams",
-    "GroupStatus": "status", "JobStatus": "status", "Overview": "overview",
+    "GroupState": "control", "GroupStatus": "status", "JobStatus": "status", "Overview": "overview",
     "PendingJob": "pending", "RedriveSummary": "dead_letters", "Redriven": "dead_letters",
     "Released": "cures", "RetryNow": "cures", "ScheduleChanges": "cron", "ScheduleInfo": "cron",
     "ScheduledJob": "schedules", "Schedules": "cron", "StreamInfo": "streams",

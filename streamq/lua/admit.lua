@@ -30,6 +30,10 @@ local AHEAD = 1000 -- ms of a rate for which entries are read
 local stream, retry, group, consumer = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local due, queue, lines = KEYS[6], KEYS[7], KEYS[5]
 local left, now = tonumber(ARGV[3]), now_ms()
+local bad = wrong_flow({ unpack(KEYS, 3, 8) }) or wrong_type(retry, 'zset')
+if bad then
+    return bad
+end
 local flow = flow_control(stream, group, { unpack(KEYS, 3, 8) }, ARGV[4], now)
 local rules = flow.rules
 local given, deleted, read = {}, {}, 0
@@ -81,11 +85,16 @@ end
 
 take_due(due, HELD, true)
 take_due(retry, PARKED, false)
-for _, id in ipairs(flow.serve(left)) do
-    if left > 0 then
-        give(id)
-    else
-        flow.offer(id)
+for _ = 1, ROUNDS do
+    for _, id in ipairs(flow.serve(left)) do
+        if left > 0 then
+            give(id)
+        else
+            flow.offer(id)
+        end
+    end
+    if not next(flow.freed) then
+        break
     end
 end
 
@@ -100,21 +109,29 @@ local held = redis.call('ZCARD', lines) + redis.call('ZCARD', due) + redis.call(
 most = math.min(most, rules.max_held - held)
 local watch = '!'
 if most >= 1 and read < ENOUGH then
-    local reply = redis.call(
-        'XREADGROUP', 'GROUP', group, consumer, 'COUNT', most, 'STREAMS', stream, '>'
-    )
-    local entries = reply and reply[1] and reply[1][2] or {}
     local claim = { 'XCLAIM', stream, group, HELD, 0 }
-    for _, entry in ipairs(entries) do
-        if not flow.admit(entry[1], entry[2], false) then
-            claim[#claim + 1] = entry[1]
-        elseif left > 0 then
-            given[#given + 1] = { entry[1], entry[2], 1 }
-            left = left - 1
-        else
-            flow.offer(entry[1])
-            claim[#claim + 1] = entry[1]
+    -- As many as there is room for, and more by what came of these: what may run and finds no room
+    -- has to be looked at twice.
+    local page, whole = math.min(most, left), true
+    while whole and page >= 1 do
+        local reply = redis.call(
+            'XREADGROUP', 'GROUP', group, consumer, 'COUNT', page, 'STREAMS', stream, '>'
+        )
+        local entries, room = reply and reply[1] and reply[1][2] or {}, left
+        for _, entry in ipairs(entries) do
+            if not flow.admit(entry[1], entry[2], false) then
+                claim[#claim + 1] = entry[1]
+            elseif left > 0 then
+                given[#given + 1] = { entry[1], entry[2], 1 }
+                left = left - 1
+            else
+                flow.offer(entry[1])
+                claim[#claim + 1] = entry[1]
+            end
         end
+        most, whole = most - #entries, #entries == page
+        local taken = room - left
+        page = math.min(most, taken > 0 and math.ceil(left * page / taken) or 2 * page)
     end
     if #claim > 5 then
         claim[#claim + 1] = 'RETRYCOUNT'
@@ -123,7 +140,7 @@ if most >= 1 and read < ENOUGH then
         redis.call(unpack(claim))
     end
     watch = ''
-    if #entries < most then
+    if not whole then
         for _, one in ipairs(groups_of(stream)) do
             watch = one.name == group and one.last or watch
         end

@@ -13,8 +13,14 @@
 --
 -- Returns {what settle.lua returns, {{entry ID, {field, value, ...}, delivery count}, ...}}.
 local FIRST_KEY = 11
---@include settling
 --@include flow
+
+local bad_flow = wrong_flow({ unpack(KEYS, 5, 10) })
+if bad_flow then
+    return bad_flow
+end
+
+--@include settling
 
 local now_flow = now or now_ms()
 local flow = flow_control(stream, group, { unpack(KEYS, 5, 10) }, ARGV[#ARGV - 1], now_flow)
@@ -27,12 +33,16 @@ if not flow.rules.block then
         flow.leave(id)
     end
 end
-for _, id in ipairs(flow.serve(n)) do
-    local delivery = #given < room and flow.hand_out(id, consumer)
-    if delivery then
-        given[#given + 1] = delivery
-    elseif #given >= room then
-        flow.offer(id)
+for _ = 1, ROUNDS do
+    for _, id in ipairs(flow.serve(n)) do
+        if #given >= room then
+            flow.offer(id)
+        else
+            given[#given + 1] = flow.hand_out(id, consumer)
+        end
+    end
+    if not next(flow.freed) then
+        break
     end
 end
 return { refused, given }

@@ -20,10 +20,14 @@
 --@include ids
 --@include flow
 
-local LOOK, LINES = 1000, 100
+local LOOK, LINES, COUNTED = 1000, 100, 10000
 local stream, retry, group = KEYS[1], KEYS[2], ARGV[1]
-local keys, lines, due, queue, rates = KEYS[3], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local keys, busy, lines, due, queue, rates = unpack(KEYS, 3, 8)
 local now = now_ms()
+local bad = ARGV[2] ~= '' and wrong_flow({ unpack(KEYS, 3, 8) })
+if bad then
+    return bad
+end
 
 local function held(start)
     return redis.call('XPENDING', stream, group, start, '+', LOOK, HELD)
@@ -75,7 +79,8 @@ for _, row in ipairs(rows) do
     local waits = noted and string.sub(noted, 1, 1) == 'w'
         and redis.call('ZSCORE', lines, string.sub(noted, 2) .. ':' .. place_of(id))
     if not waits and not redis.call('ZSCORE', due, id) and not redis.call('ZSCORE', queue, id) then
-        redis.call('ZADD', due, now, id)
+        -- As a retry that is due it will be admitted anew, by all rules.
+        park(stream, retry, group, id, now)
         moved = moved + 1
     end
 end
@@ -93,6 +98,41 @@ for i = 1, #scanned[2], 2 do
     end
 end
 
+-- Counts that do not fit what is noted: a key could be busy for ever.
+if #rows == 0 and redis.call('HLEN', busy) <= COUNTED then
+    local have = redis.call('HLEN', keys) - redis.call('ZLEXCOUNT', lines, '[k', '(l')
+    local counts = redis.call('HGETALL', busy)
+    for i = 2, #counts, 2 do
+        have = have - (tonumber(counts[i]) or 0)
+    end
+    if have ~= 0 then
+        redis.call('DEL', busy)
+        local place = '0'
+        repeat
+            local page = redis.call('HSCAN', keys, place, 'COUNT', LOOK)
+            place = page[1]
+            for i = 2, #page[2], 2 do
+                if string.sub(page[2][i], 1, 1) == 'h' then
+                    redis.call('HINCRBY', busy, string.sub(page[2][i], 2), 1)
+                end
+            end
+        until place == '0'
+    end
+end
+
+local function resume(token)
+    for _ = 1, LOOK do
+        local id = flow.first_in(token)
+        if not id then
+            break
+        elseif flow.holder_of(id) == HELD then
+            -- It has not been admitted yet: as a retry that is due it will be.
+            park(stream, retry, group, id, now)
+            moved = moved + 1
+        end
+    end
+end
+
 -- Lines whose key is free, whose type is no longer paused.
 local token, looked_at = ARGV[5], 0
 while looked_at < LINES do
@@ -102,21 +142,17 @@ while looked_at < LINES do
         token = ''
         break
     end
-    local size = tonumber(string.match(found, '^.(%d+):'))
-    token = string.sub(found, 1, 2 + #tostring(size) + size)
+    local digits = string.match(found, '^[kt](%d+):') or ''
+    local ends = 2 + #digits + (tonumber(digits) or #found)
     looked_at = looked_at + 1
-    if string.sub(token, 1, 1) == 'k' then
-        flow.freed[token] = true
-    elseif not paused[token] then
-        for _ = 1, LOOK do
-            local id = flow.first_in(token)
-            if not id then
-                break
-            elseif flow.holder_of(id) == HELD then
-                -- It has not been admitted yet: as a retry that is due it will be.
-                park(stream, retry, group, id, now)
-                moved = moved + 1
-            end
+    if string.sub(found, ends + 1, ends + 1) ~= ':' then
+        redis.call('ZREM', lines, found) -- written by other hands
+    else
+        token = string.sub(found, 1, ends)
+        if string.sub(token, 1, 1) == 'k' then
+            flow.freed[token] = true
+        elseif not paused[token] then
+            resume(token)
         end
     end
 end

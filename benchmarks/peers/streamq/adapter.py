@@ -8,7 +8,9 @@
 - With `--set batch=N` its handler takes a list of up to N jobs, and reads the data of each.
 
 For `growth.py`: with `--set groups=N` it consumes the stream for N groups, and with
-`--set sleep_ms=N` handlers wait.
+`--set sleep_ms=N` handlers wait. For `keys.py`: with `--set keys=N` each job has one of N keys, in
+turn, with `--set hot=1` all have one that is none of these, and with `--set order=1` the group runs
+those of a key in order.
 """
 
 import asyncio
@@ -16,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from peers.adapter import Adapter, Pace, Payload, Timer, tally
-from streamq import App, Job, Settings
+from streamq import App, Job, NewJob, Settings
 from streamq.observe.log_lines import LogObserver
 from streamq.observe.prometheus import Metrics
 from streamq.process.eventloop import run_async
@@ -40,6 +42,8 @@ class Streamq(Adapter):
             result_ttl=self.number("result_ttl", 300),
         )
         self.batch = self.number("batch", 0)
+        self.keys = self.number("keys", 0)
+        self.hot = self.number("hot", 0)
         self.settings = (
             f"concurrency={self.work_settings.concurrency}, "
             f"prefetch={self.work_settings.prefetch}, "
@@ -52,12 +56,23 @@ class Streamq(Adapter):
             *(("XPENDING", STREAM, group) for group in self.groups),
         )
 
+    def key(self, number: int) -> str | None:
+        """The key of a job."""
+        if self.hot:
+            return "hot"
+        return f"key-{number % self.keys}" if self.keys else None
+
     def enqueue(self, payloads: Sequence[Payload], timer: Timer) -> None:
         async def main() -> None:
             async with self.app:
                 await self.app.server.info()
                 with timer:
-                    await self.app.produce_many(("job", item) for item in payloads)
+                    if self.keys or self.hot:
+                        await self.app.produce_many(
+                            NewJob("job", item, key=self.key(n)) for n, item in enumerate(payloads)
+                        )
+                    else:
+                        await self.app.produce_many(("job", item) for item in payloads)
 
         run_async(main)
 
@@ -66,7 +81,7 @@ class Streamq(Adapter):
             async with self.app:
                 await self.app.server.info()
                 async for item in pace:
-                    await self.app.produce("job", item)
+                    await self.app.produce("job", item, key=self.key(pace.sent))
 
         run_async(main)
 
@@ -83,7 +98,8 @@ class Streamq(Adapter):
                 data = job.data
                 tally(data["n"], data["pad"])
 
-        register: Any = self.app.handler("job", batch=self.batch)
+        home = self.app.group(self.groups[0], order=True) if self.number("order", 0) else self.app
+        register: Any = home.handler("job", batch=self.batch)
         register(many if self.batch else one)
 
         async def main() -> None:

@@ -1,5 +1,6 @@
 --@include native
 --@include offloaded
+--@include types
 
 local OURS = { 'type', 'data', 'key', 'trace', 'expires', 'for', 'origin', 'ref' }
 
@@ -47,17 +48,4 @@ local function dead_letter(stream, dlq, id, attempts, consumer, reason, err, hol
         end
     end
     return redis.call('XADD', dlq, '*', unpack(letter)), ref
-end
-
-local function is_a(key, kind)
-    local found = redis.call('TYPE', key)['ok']
-    return found == 'none' or found == kind
-end
-
--- Refuse to start when a key of streamq's own holds something else: a script that
--- fails half way would leave half of its work behind.
-local function wrong_type(key, kind)
-    if not is_a(key, kind) then
-        return redis.error_reply('WRONGTYPE the key ' .. key .. ' must be a ' .. kind)
-    end
 end

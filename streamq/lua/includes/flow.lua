@@ -1,5 +1,6 @@
 --@include native
 --@include park
+--@include types
 
 -- Flow control of one group: which of its jobs may run now, which wait, and for what.
 --
@@ -20,6 +21,17 @@
 -- {ms between two, burst}), max_held, key_from (the path of a field of the data), paused
 -- (types).
 local LONGEST_KEY = 512
+local ROUNDS = 100 -- entries of a line, deleted while they were held, that are passed over at once
+
+-- An error when one of the keys holds something else.
+local function wrong_flow(names)
+    for i, kind in ipairs({ 'hash', 'hash', 'zset', 'zset', 'zset', 'zset' }) do
+        local bad = wrong_type(names[i], kind)
+        if bad then
+            return bad
+        end
+    end
+end
 
 -- IDs as strings that sort as the IDs do.
 local function place_of(id)
@@ -27,8 +39,9 @@ local function place_of(id)
     return string.char(64 + #ms) .. ms .. string.char(64 + #sequence) .. sequence
 end
 
+-- Of a place that somebody has written by hand: no ID.
 local function id_at(place)
-    local size = string.byte(place) - 64
+    local size = (string.byte(place) or 64) - 64
     return string.sub(place, 2, 1 + size) .. '-' .. string.sub(place, 3 + size)
 end
 
@@ -87,7 +100,8 @@ local function flow_control(stream, group, names, packed, now)
     end
 
     local function holder_of(id)
-        local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
+        local rows = redis.pcall('XPENDING', stream, group, id, id, 1) -- it may be no ID
+        local row = not rows.err and rows[1]
         return row and row[2], row and row[4]
     end
     flow.holder_of = holder_of
@@ -204,7 +218,8 @@ local function flow_control(stream, group, names, packed, now)
                 return false
             end
         end
-        if flow.room() <= 0 then
+        -- Behind those that wait for room, or a key with many jobs would always be before them.
+        if rules.max_in_flight and (flow.room() <= 0 or redis.call('ZCARD', queue) > 0) then
             redis.call('ZADD', queue, now, id)
             return false
         end
@@ -259,7 +274,9 @@ local function flow_control(stream, group, names, packed, now)
         if token and rules.limit then
             local noted = redis.call('HGET', keys, id)
             if noted ~= 'h' .. token then
-                flow.leave(id)
+                if noted then
+                    flow.leave(id)
+                end
                 local first, last = line(token)
                 if is_busy(token) or redis.call('ZLEXCOUNT', lines, first, last) > 0 then
                     return join(token, id)
@@ -332,6 +349,9 @@ local function flow_control(stream, group, names, packed, now)
         local entry = redis.call('XCLAIM', stream, group, consumer, 0, id)[1]
         if not entry then
             flow.leave(id)
+            if count then
+                count = count - 1
+            end
             return nil
         end
         return { id, entry[2], deliveries + 1 }
