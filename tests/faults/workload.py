@@ -47,6 +47,7 @@ class Config:
         fifo: where the recorder reads.
         gate: a unix socket; handlers that are told to ``wait`` do so until it is closed.
         groups: group → retries.
+        rules: group → what it asks of flow control.
         clock: seconds by which this process's wall clock is wrong.
         memory: MiB of address space that the process may use; 0 for no limit.
         stuck_after: seconds that a cancelled handler has.
@@ -57,6 +58,7 @@ class Config:
     gate: str = ""
     stream: str = "jobs"
     groups: dict[str, int] = field(default_factory=lambda: {"alpha": 3})
+    rules: dict[str, dict[str, Any]] = field(default_factory=dict)
     concurrency: int = 16
     prefetch: int = 1000
     lease: float = 0.5
@@ -172,19 +174,23 @@ class Workload:
             self.app.group(group).handler("batch", retries=retries, backoff=backoff, batch=10)(
                 self.work_in_batch
             )
-            self.app.group(group, ignore=["effect"])
+            self.app.group(group, ignore=["effect"], **config.rules.get(group, {}))
 
     async def work(
         self, job: Job, n: int, do: str = "", then: str = "", until: int = 1000, **data: Any
     ) -> int:
         """Do what the job says."""
         self.begin(job)
-        if job.attempt <= until:
-            for action in filter(None, (do, then)):
-                if action == "wait":
-                    await _wait(self.config.gate)
-                else:
-                    await ACTIONS[action](data)
+        try:
+            if job.attempt <= until:
+                for action in filter(None, (do, then)):
+                    if action == "wait":
+                        await _wait(self.config.gate)
+                    else:
+                        await ACTIONS[action](data)
+        finally:
+            if job.key is not None:
+                _write(self.pen, "end", job)
         effect(job, n)
         return n
 
@@ -217,7 +223,7 @@ class Workload:
 
     def begin(self, job: Job) -> None:
         """Write down that the handler has been entered."""
-        _begin(self.pen, job)
+        _write(self.pen, "begin", job)
 
     def observe(self, event: signals.Signal) -> None:
         """Write down what the worker tells."""
@@ -274,10 +280,11 @@ class Workload:
         self.pen.write("ended", counted=self.counted)
 
 
-def _begin(pen: Pen, job: Job) -> None:
+def _write(pen: Pen, what: str, job: Job) -> None:
+    key = {} if job.key is None else {"key": job.key}
     pen.write(
-        "begin", group=job.group, job=job.id, attempt=job.attempt,
-        consumer=job.consumer, pid=os.getpid(),
+        what, group=job.group, job=job.id, attempt=job.attempt,
+        consumer=job.consumer, pid=os.getpid(), **key,
     )  # fmt: skip
 
 
@@ -295,7 +302,7 @@ def effect(job: Job, n: int) -> None:
 
 def work_in_process(job: Job, n: int, do: str = "", until: int = 1000) -> int:
     """Do what the job says, in a process of its own."""
-    _begin(Pen(os.environ[FIFO]), job)
+    _write(Pen(os.environ[FIFO]), "begin", job)
     if job.attempt <= until:
         if do == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
