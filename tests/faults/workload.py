@@ -34,6 +34,13 @@ from tests.faults.recorder import Pen
 EFFECTS = "effects"
 """The stream that the handlers' effects are written to."""
 
+ORDERS: dict[str, dict[str, Any]] = {
+    "ordered": {"order": True},
+    "narrow": {"max_in_flight": 4, "limit_per_key": 2},
+    "slow": {"rate": "25/s burst 5"},
+}
+"""The groups with rules that a storm has on the stream ``orders``."""
+
 FIFO = "STREAMQ_TEST_FIFO"
 """Tells the handlers that run in a process where the recorder reads."""
 
@@ -48,6 +55,7 @@ class Config:
         gate: a unix socket; handlers that are told to ``wait`` do so until it is closed.
         groups: group → retries.
         rules: group → what it asks of flow control.
+        orders: whether the groups of :data:`ORDERS` are consumed, too.
         clock: seconds by which this process's wall clock is wrong.
         memory: MiB of address space that the process may use; 0 for no limit.
         stuck_after: seconds that a cancelled handler has.
@@ -59,6 +67,7 @@ class Config:
     stream: str = "jobs"
     groups: dict[str, int] = field(default_factory=lambda: {"alpha": 3})
     rules: dict[str, dict[str, Any]] = field(default_factory=dict)
+    orders: bool = False
     concurrency: int = 16
     prefetch: int = 1000
     lease: float = 0.5
@@ -104,6 +113,7 @@ async def _die(data: dict[str, Any]) -> None:
 
 
 async def _kill(data: dict[str, Any]) -> None:
+    Pen(os.environ[FIFO]).write("lost", pid=os.getpid())
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -112,6 +122,7 @@ async def _exit(data: dict[str, Any]) -> None:
 
 
 async def _leave(data: dict[str, Any]) -> None:
+    Pen(os.environ[FIFO]).write("lost", pid=os.getpid())
     os._exit(3)
 
 
@@ -155,7 +166,7 @@ class Workload:
         self.log = LogObserver()
         self.counted = 0
         self.name = ""
-        self.app = App(config.url, stream=config.stream)
+        self.app = App(config.url, stream=config.stream, offload=2000 if config.orders else None)
         backoff = Backoff(base=config.backoff, cap=1.0)
         for group, retries in config.groups.items():
             for type, function, timeout in (
@@ -175,6 +186,16 @@ class Workload:
                 self.work_in_batch
             )
             self.app.group(group, ignore=["effect"], **config.rules.get(group, {}))
+
+        if config.orders:
+            self._add_orders(backoff)
+
+    def _add_orders(self, backoff: Backoff) -> None:
+        for name, rules in ORDERS.items():
+            group = self.app.group(name, stream="orders", retries=3, backoff=backoff, **rules)
+            group.handler("work")(self.work)
+            if "order" in rules:
+                group.every(1, type="tick", data={"n": -1}, key="k0")(self.work)
 
     async def work(
         self, job: Job, n: int, do: str = "", then: str = "", until: int = 1000, **data: Any
