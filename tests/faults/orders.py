@@ -82,8 +82,8 @@ class OrdersProducer(Producer):
                 group = self._random.choice([*GROUPS])
                 wait = asyncio.create_task(self._wait(job, group, data))
                 self._waits.add(wait)
-        if "delay" in options or "unique" in options:
-            self.load.once.append(n)
+        if ("delay" in options or "unique" in options) and "pad" not in data:
+            self.load.once.append(n)  # of large ones a dead letter does not tell the number
 
     async def _wait(self, job: Enqueued, group: str, data: dict[str, Any]) -> None:
         expected: object = "dead" if data.get("do") == "dead" else data["n"]
