@@ -19,6 +19,7 @@
 -- KEYS[4]   lock: one reclaim of the group at a time
 -- KEYS[5]   holders of data that is kept outside the stream
 -- KEYS[6]   such data that nobody holds
+-- KEYS[7..12] flow control: keys, busy, lines, due, queue, rates
 -- ARGV[1]   group
 -- ARGV[2]   consumer
 -- ARGV[3]   lease, ms: the idle time after which an entry is stalled
@@ -29,7 +30,9 @@
 -- ARGV[8]   how many may be taken whose last delivery it would be, -1 for any number
 -- ARGV[9]   where to go on looking for parked entries without a time: what the last
 --           reclaim returned, or '-'
--- ARGV[10..] pairs: job type, deliveries that it may have
+-- ARGV[10]  the rules of the group, as JSON; '' for none. What these do not let begin again at
+--           once is parked: it is due, and admitted as any other
+-- ARGV[11..] pairs: job type, deliveries that it may have
 --
 -- Returns {{{entry ID, {field, value, ...}, delivery count}, ...},
 --          {entry ID, deliveries, job type, ... that went to the dead letters},
@@ -41,6 +44,7 @@
 --@include after
 --@include clock
 --@include dead_letter
+--@include flow
 --@include park
 --@include remove
 --@include size
@@ -60,12 +64,12 @@ end
 
 local UNSEEN = 10 -- deliveries of an entry that is for another group: it is settled unseen
 local allowed = {}
-for i = 10, #ARGV, 2 do
+for i = 11, #ARGV, 2 do
     allowed[ARGV[i]] = tonumber(ARGV[i + 1])
 end
 
 -- How many deliveries the entry may have, nil when it is no longer in the stream; and
--- its type.
+-- its type and fields.
 local function deliveries_allowed(id)
     local entry, job_type, only_for_another = redis.call('XRANGE', stream, id, id)[1], '', false
     if not entry then
@@ -78,8 +82,12 @@ local function deliveries_allowed(id)
             only_for_another = is_native(entry[2], 1)
         end
     end
-    return only_for_another and UNSEEN or allowed[job_type] or tonumber(ARGV[7]), job_type
+    return only_for_another and UNSEEN or allowed[job_type] or tonumber(ARGV[7]), job_type,
+        entry[2]
 end
+
+local flow = ARGV[10] ~= '' and
+    flow_control(stream, group, { unpack(KEYS, 7, 12) }, ARGV[10], now_ms())
 
 local HEALED = 1000 -- parked entries looked at in one pass
 local heal_from = '-'
@@ -90,7 +98,7 @@ local left, last_chances, waiting, read = most, tonumber(ARGV[8]), false, 0
 -- Returns whether the entry has been dealt with.
 local function take(row)
     local id, count = row[1], row[4]
-    local most_deliveries, job_type = deliveries_allowed(id)
+    local most_deliveries, job_type, fields = deliveries_allowed(id)
     local is_last = count + 1 == most_deliveries
     if is_last and last_chances == 0 then
         waiting = true
@@ -105,6 +113,12 @@ local function take(row)
         dead[#dead + 1] = count
         dead[#dead + 1] = job_type
         return true
+    end
+    local again = flow and most_deliveries and flow.again(id, fields) or 'now'
+    if again == 'later' and is_last then
+        return false -- those that crash their workers come one by one
+    elseif again ~= 'now' then
+        return park(stream, retry, group, id, now_ms())
     end
     local reply = redis.call('XAUTOCLAIM', stream, group, consumer, lease, id, 'COUNT', 1)
     local entry = reply[2][1]

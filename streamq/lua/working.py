@@ -96,7 +96,7 @@ def claim_due(keys: GroupKeys, consumer: str, most: int) -> Call:
 def reclaim(
     keys: GroupKeys, consumer: str, most: int, *, lease: int, pause: int, silence: int,
     deliveries: int, deliveries_by_type: Mapping[str, int], last_chances: int = -1,
-    heal_from: str = "-",
+    heal_from: str = "-", rules: str = "",
 ) -> Call:  # fmt: skip
     """Take over stalled entries.
 
@@ -109,14 +109,18 @@ def reclaim(
         deliveries_by_type: the same for certain types.
         last_chances: how many may be taken whose last delivery it would be; -1 for any.
         heal_from: where the last reclaim left off looking at parked entries.
+        rules: of the group, as JSON; see ``includes/flow.lua``.
     """
     by_type = [part for pair in deliveries_by_type.items() for part in pair]
     return Call(
         load("reclaim"),
-        (keys.stream, keys.retry, keys.dlq, keys.reclaim_lock, *data_keys(keys.stream)),
+        (
+            keys.stream, keys.retry, keys.dlq, keys.reclaim_lock, *data_keys(keys.stream),
+            *keys.flow,
+        ),
         (
             keys.group, consumer, lease, most, pause, silence, deliveries, last_chances,
-            heal_from, *by_type,
+            heal_from, rules, *by_type,
         ),
     )  # fmt: skip
 

@@ -90,6 +90,7 @@ class Fetcher:
         self._share = share
         self._stop = asyncio.Event()
         self._suspect = False
+        self._turn = 0
         self._most = self._room = MOST
         self._unknown = READ_BYTES / max(FIRST, context.handlers.largest_batch)
         self._size = self._unknown
@@ -118,9 +119,27 @@ class Fetcher:
             except StreamqError:
                 return  # only when stopping: whatever the server gave away comes back
 
-    def give(self, deliveries: Sequence[Delivery]) -> None:
-        """Take what a settling call has handed to this consumer."""
-        self._give(deliveries)
+    @property
+    def turn(self) -> int:
+        """Changes when the server is asked to release what this consumer has not seen.
+
+        Odd while it is being asked.
+        """
+        return self._turn
+
+    def give(self, deliveries: Sequence[Delivery], turn: int) -> None:
+        """Take what a settling call has handed to this consumer.
+
+        If it may have been released before it arrived, others may have it: none of it is begun,
+        and what is still this consumer's is released.
+
+        Args:
+            turn: :attr:`turn` when the call was sent.
+        """
+        if turn % 2 or turn != self._turn:
+            self.suspect()
+        else:
+            self._give(deliveries)
 
     def suspect(self) -> None:
         """Look for what the server may have given away unseen."""
@@ -234,13 +253,17 @@ class Fetcher:
         """Release what the server holds to be ours and we have never seen."""
         context = self._context
         most = MOST + len(self._in_flight)
-        while True:
-            known = [id for id, _ in self._in_flight.deliveries()]
-            call = lua.release(context.keys, context.consumer, most, known)
-            released, looked_at = await context.link.run(call)
-            if released == 0 or looked_at < most:
-                break
-        self._suspect = False
+        self._suspect = False  # a settling call may have reason to say it again
+        self._turn += 1
+        try:
+            while True:
+                known = [id for id, _ in self._in_flight.deliveries()]
+                call = lua.release(context.keys, context.consumer, most, known)
+                released, looked_at = await context.link.run(call)
+                if released == 0 or looked_at < most:
+                    break
+        finally:
+            self._turn += 1
         self.retries.due_now()
 
 

@@ -166,10 +166,11 @@ class Settler:
         self._in_flight[number] = deliveries
 
         losses = 0
+        turn = 0
 
         async def send() -> tuple[Sequence[Any], Sequence[Any]] | None:
-            nonlocal losses
-            sent = time.monotonic()
+            nonlocal losses, turn
+            sent, turn = time.monotonic(), self._fetcher.turn
             try:
                 reply = await self._run(call, number, admits)
             except GroupNotFound:
@@ -213,7 +214,7 @@ class Settler:
             self._progress.settled(deliveries)
         del self._in_flight[number]
         if given:
-            self._fetcher.give([(id.decode(), fields, count) for id, fields, count in given])
+            self._fetcher.give([(id.decode(), fields, count) for id, fields, count in given], turn)
         self._control.free()
         if refused:
             self._tell_refused(batch, refused)

@@ -95,8 +95,13 @@ def collect(
     produced: Sequence[str],
     retries: Mapping[str, int],
     stream: str = "jobs",
+    other: str = "",
 ) -> Evidence:
-    """Read the server and the recorder."""
+    """Read the server and the recorder.
+
+    Args:
+        other: one more stream, whose keys are none of ours.
+    """
     letters, succeeded = [], {}
     for group in retries:
         keys = group_keys(stream, group)
@@ -117,23 +122,27 @@ def collect(
     effects = []
     for _, fields in entries(client, EFFECTS):
         data = orjson.loads(fields["data"])
+        if data["group"] not in retries:
+            continue
         effects.append(
             Effect(Delivery(data["group"], data["job"], data["attempt"]), data["consumer"])
         )
     return Evidence(
         retries=retries,
         produced=produced,
-        begins=list(recorder.begins),
+        begins=[begin for begin in recorder.begins if begin.delivery.group in retries],
         released=list(recorder.outcomes["released"]),
         stopped={note["consumer"] for note in recorder.told("stopping")},
         effects=effects,
         letters=letters,
         succeeded=succeeded,
-        leftovers=list(leftovers(client, retries, stream)),
+        leftovers=list(leftovers(client, retries, stream, other)),
     )
 
 
-def leftovers(client: Any, groups: Iterable[str], stream: str = "jobs") -> Iterable[str]:
+def leftovers(
+    client: Any, groups: Iterable[str], stream: str = "jobs", other: str = ""
+) -> Iterable[str]:
     """What is still in the server and should not be."""
     keys = stream_keys(stream)
     if client.type(stream) == "stream":
@@ -145,6 +154,8 @@ def leftovers(client: Any, groups: Iterable[str], stream: str = "jobs") -> Itera
     allowed = {stream, EFFECTS} | {keys.group(group).dlq for group in groups}
     prefixes = (*(keys.group(group).job_prefix for group in groups), keys.schedule_id(""))
     for key in client.scan_iter(count=5000):
+        if other and (key == other or key.startswith(f"{stream_keys(other).prefix}:")):
+            continue
         if key in allowed or key.startswith(f"{keys.prefix}:unique:"):
             continue
         # Records, what names lead to and the reclaim lock are there for a time, and must say for

@@ -40,6 +40,9 @@ class Load:
 class Producer:
     """Writes jobs at a steady pace, in a thread of its own, through the proxy."""
 
+    offload: int | None = None
+    """Bytes above which data is kept outside the stream."""
+
     def __init__(self, url: str, seed: int, rate: float) -> None:
         self.load = Load()
         self._url = url
@@ -59,7 +62,7 @@ class Producer:
 
     async def _produce(self) -> None:
         n = 0
-        async with App(self._url) as app:
+        async with App(self._url, offload=self.offload) as app:
             while not self._stop.is_set():
                 n += 1
                 try:
@@ -71,6 +74,10 @@ class Producer:
                     self.load.failed += 1
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(self._random.expovariate(self._rate))
+            await self._written(app)
+
+    async def _written(self, app: App) -> None:
+        """Called when nothing more is to be written."""
 
     async def _write(self, app: App, n: int) -> None:
         type, data = self._job(n)

@@ -35,11 +35,27 @@ class Begin(NamedTuple):
     pid: int
 
 
+class Step(NamedTuple):
+    """A handler was entered, or left.
+
+    Attributes:
+        what: ``begin``, ``end``, or ``lost`` for a worker that was killed or stopped just now; of
+            that only the process is known.
+    """
+
+    what: str
+    delivery: Delivery
+    consumer: str
+    pid: int
+    key: str | None = None
+
+
 class Recorder:
     """Reads the FIFO, and lets a test wait for what it wants to see.
 
     Attributes:
         begins: every handler entry, in order.
+        steps: the same with the ends of those whose jobs have a key, and when workers were lost.
         outcomes: the verdicts that workers believe to be applied: outcome → deliveries.
         refused: the verdicts that the server refused.
         events: how often each kind of event was told.
@@ -49,6 +65,7 @@ class Recorder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.begins: list[Begin] = []
+        self.steps: list[Step] = []
         self.outcomes: dict[str, list[Delivery]] = defaultdict(list)
         self.refused: list[Delivery] = []
         self.events: Counter[str] = Counter()
@@ -63,6 +80,10 @@ class Recorder:
         self._fd = os.open(path, os.O_RDWR)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
+
+    def note_lost(self, pid: int) -> None:
+        """Take note, in its place among the workers' words, that one was killed or stopped."""
+        os.write(self._fd, json.dumps({"what": "lost", "pid": pid}).encode() + b"\n")
 
     def close(self) -> None:
         """Read no more."""
@@ -120,9 +141,14 @@ class Recorder:
     def _take(self, note: Mapping[str, Any]) -> None:
         what = note["what"]
         self.events[what] += 1
-        if what == "begin":
+        if what in ("begin", "end"):
             delivery = Delivery(note["group"], note["job"], note["attempt"])
-            self.begins.append(Begin(delivery, note["consumer"], note["pid"]))
+            consumer, pid = note["consumer"], note["pid"]
+            self.steps.append(Step(what, delivery, consumer, pid, note.get("key")))
+            if what == "begin":
+                self.begins.append(Begin(delivery, consumer, pid))
+        elif what == "lost":
+            self.steps.append(Step(what, Delivery("", "", 0), "", note["pid"]))
         elif what == "settled":
             self.settled_at.append(note["at"])
             found = self.outcomes[note["outcome"]]

@@ -9,7 +9,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from streamq import App
+from streamq import App, NewJob
 from streamq.lua import load
 from tests.faults.checker import Report, check, collect
 from tests.faults.nursery import nursery
@@ -31,8 +31,9 @@ from tests.servers import RedisServer
 class WorkerProcess:
     """One worker, a process of its own."""
 
-    def __init__(self, config: Config, log: Path) -> None:
+    def __init__(self, config: Config, log: Path, lost: Callable[[int], None]) -> None:
         self.config = config
+        self._lost = lost
         self.log = log
         log.touch()
         self.pid = nursery().start(config.dump(), log)
@@ -60,6 +61,8 @@ class WorkerProcess:
         """Send it a signal, if it still runs."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
+            if number in (signal.SIGKILL, signal.SIGSTOP):
+                self._lost(self.pid)
 
     def wait(self, seconds: float = PATIENCE) -> int:
         """Wait until it ends, and return its exit code, or minus the signal that ended it."""
@@ -128,20 +131,22 @@ class Rig:
     def worker(self, **options: Any) -> WorkerProcess:
         """Start a worker; ``options`` are fields of :class:`Config`."""
         log = self.directory / f"worker-{len(self.workers)}.log"
-        self.workers.append(WorkerProcess(replace(self.config, **options), log))
+        self.workers.append(
+            WorkerProcess(replace(self.config, **options), log, self.recorder.note_lost)
+        )
         return self.workers[-1]
 
     def produce(self, count: int, type: str = "work", /, **data: Any) -> list[str]:
         """Produce jobs numbered from 0, and return their IDs."""
 
+        return self.produce_jobs(NewJob(type, {"n": n, **data}) for n in range(count))
+
+    def produce_jobs(self, jobs: Iterable[NewJob]) -> list[str]:
+        """Produce what each is, and return their IDs."""
+
         async def send() -> list[str]:
-            async with App(self.config.url) as app:
-                return [
-                    job.id
-                    for job in await app.produce_many(
-                        (type, {"n": n, **data}) for n in range(count)
-                    )
-                ]
+            async with App(self.config.url, stream=self.config.stream) as app:
+                return [job.id for job in await app.produce_many(jobs)]
 
         ids = asyncio.run(send())
         self.produced += ids

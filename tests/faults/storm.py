@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,9 +20,12 @@ from typing import Any, ClassVar
 import orjson
 import redis
 
+from streamq import StreamqError
 from streamq.wire.keys import group_keys
+from tests.faults import orders
 from tests.faults.checker import Report, check, collect, entries
 from tests.faults.load import LEASE, Load, Producer
+from tests.faults.orders import Orders
 from tests.faults.rig import Rig, WorkerProcess
 from tests.faults.workload import EFFECTS
 
@@ -31,7 +34,10 @@ WORKERS = 3
 
 SERVER_OPTIONS = ("--appendonly", "yes", "--appendfsync", "always", "--lua-time-limit", "50")
 
-SCRIPTS = ("settle", "claim_due", "reclaim", "extend", "release", "promote")
+SCRIPTS = (
+    "admit", "claim_due", "extend", "promote", "reclaim", "release", "settle", "settle_and_admit",
+    "sweep", "tick", "trim",
+)  # fmt: skip
 
 GARBAGE: list[dict[Any, Any]] = [
     {"a": "b"}, {"data": "{"}, {"type": b"\xff", "data": "{}"}, {"type": "work", "data": "null"},
@@ -48,6 +54,8 @@ class StormReport:
     seconds: float
     faults: Counter[str]
     load: Load
+    orders: Load
+    answered: int
     report: Report
     longest_stall: float
     workers: int
@@ -64,10 +72,13 @@ produced (twice: one for each group)   {report.produced}
   refused                              {load.failed}
 handled                                {report.handled}
 dead, with a reason                    {report.dead}
+orders (thrice)                        {3 * len(self.orders.jobs)}
+  outcome unknown, refused             {self.orders.unknown}, {self.orders.failed}
+  results that were waited for         {self.answered}
 deliveries after the first             {report.retried}
 handlers entered more than once        {report.replays}
 longest time without a settlement      {self.longest_stall:.2f} s
-lost, settled twice, left behind       none"""
+lost, settled twice, left behind, out of order, beyond a limit: none"""
 
 
 class Storm:
@@ -95,6 +106,7 @@ class Storm:
         rig.config.result_ttl = 24 * 3600.0
         rig.config.concurrency = 8
         self._producer = Producer(rig.proxy.url, seed, rate)
+        self._orders = Orders(rig, seed, rate / 8)
         self._alive: list[WorkerProcess] = []
 
     def run(self, seconds: float) -> StormReport:
@@ -104,6 +116,7 @@ class Storm:
             AssertionError: a promise was not kept.
         """
         began = time.monotonic()
+        self._orders.start()
         self._respawn()
         self._producer.start()
         try:
@@ -112,17 +125,24 @@ class Storm:
         finally:
             self._heal()
             self._producer.stop()
+            self._orders.calm()
         self._drain()
         load = self._producer.load
-        evidence = collect(self.rig.client, self.rig.recorder, load.jobs, GROUPS)
+        rig = self.rig
+        evidence = collect(rig.client, rig.recorder, load.jobs, GROUPS, other=orders.STREAM)
         report = check(evidence)
-        self._check_once(load)
+        self._check_once(load, "jobs", GROUPS)
+        self._check_once(self._orders.load, orders.STREAM, orders.GROUPS)
+        found = self._orders.check()
+        assert not found, "\n".join(found[:20])
         times = sorted([began, *self.rig.recorder.settled_at])
         return StormReport(
             seed=self.seed,
             seconds=seconds,
             faults=self.faults,
             load=load,
+            orders=self._orders.load,
+            answered=self._orders.producer.answered,
             report=report,
             longest_stall=max(later - earlier for earlier, later in pairwise(times)),
             workers=len(self.rig.workers),
@@ -135,7 +155,7 @@ class Storm:
         for name in faults:
             self._say(name)
             self.faults[name] += 1
-            with suppress(redis.RedisError):
+            with suppress(redis.RedisError, StreamqError):
                 self._kinds[name](self)
         time.sleep(self._random.uniform(0.05, 3 * LEASE))
         self._heal()
@@ -161,6 +181,7 @@ class Storm:
         rig.client.replicaof("NO", "ONE")
         rig.client.config_set("maxmemory", 0)
         rig.client.config_set("min-replicas-to-write", 0)
+        self._orders.heal()
 
     def _respawn(self) -> None:
         self._alive = [worker for worker in self._alive if worker.alive]
@@ -182,18 +203,19 @@ class Storm:
         client = self.rig.client
         scheduled = client.zcard("{jobs}:scheduled")
         pending = [group["pending"] for group in client.xinfo_groups("jobs")]
-        return not scheduled and not any(pending) and client.xlen("jobs") == 0
+        empty = not scheduled and not any(pending) and client.xlen("jobs") == 0
+        return empty and self._orders.is_empty()
 
-    def _check_once(self, load: Load) -> None:
+    def _check_once(self, load: Load, stream: str, groups: Iterable[str]) -> None:
         """What was produced with a key or for later exists once, also after lost replies."""
         client = self.rig.client
-        for group in GROUPS:
+        for group in groups:
             seen: dict[int, set[str]] = {}
             for _, fields in entries(client, EFFECTS):
                 data = orjson.loads(fields["data"])
                 if data["group"] == group:
                     seen.setdefault(data["n"], set()).add(data["job"])
-            for _, fields in entries(client, group_keys("jobs", group).dlq):
+            for _, fields in entries(client, group_keys(stream, group).dlq):
                 with suppress(orjson.JSONDecodeError, KeyError, TypeError):
                     data = orjson.loads(fields["data"])
                     seen.setdefault(data["n"], set()).add(fields["id"])
@@ -296,6 +318,15 @@ class Storm:
     def _drop_retries(self) -> None:
         self.rig.client.delete(group_keys("jobs", "alpha").retry)
 
+    def _pause_group(self) -> None:
+        self._orders.pause()
+
+    def _change_rules(self) -> None:
+        self._orders.change_rules()
+
+    def _trim(self) -> None:
+        self._orders.trim()
+
     _kinds: ClassVar[dict[str, Callable[[Storm], None]]] = {
         "worker: SIGKILL": _kill_worker,
         "worker: SIGTERM": _stop_worker,
@@ -320,6 +351,9 @@ class Storm:
         "network: reply to a script lost": _swallow,
         "network: reply to XREADGROUP lost": _swallow_read,
         "network: reply to XADD lost": _swallow_write,
+        "operator: a group or a type paused, resumed": _pause_group,
+        "operator: rules changed": _change_rules,
+        "operator: stream trimmed": _trim,
         "foreign: garbage written": _write_garbage,
         "foreign: entries claimed": _claim,
         "foreign: retry set deleted": _drop_retries,

@@ -34,6 +34,13 @@ from tests.faults.recorder import Pen
 EFFECTS = "effects"
 """The stream that the handlers' effects are written to."""
 
+ORDERS: dict[str, dict[str, Any]] = {
+    "ordered": {"order": True},
+    "narrow": {"max_in_flight": 4, "limit_per_key": 2},
+    "slow": {"rate": "25/s burst 5"},
+}
+"""The groups with rules that a storm has on the stream ``orders``."""
+
 FIFO = "STREAMQ_TEST_FIFO"
 """Tells the handlers that run in a process where the recorder reads."""
 
@@ -47,6 +54,8 @@ class Config:
         fifo: where the recorder reads.
         gate: a unix socket; handlers that are told to ``wait`` do so until it is closed.
         groups: group → retries.
+        rules: group → what it asks of flow control.
+        orders: whether the groups of :data:`ORDERS` are consumed, too.
         clock: seconds by which this process's wall clock is wrong.
         memory: MiB of address space that the process may use; 0 for no limit.
         stuck_after: seconds that a cancelled handler has.
@@ -57,6 +66,8 @@ class Config:
     gate: str = ""
     stream: str = "jobs"
     groups: dict[str, int] = field(default_factory=lambda: {"alpha": 3})
+    rules: dict[str, dict[str, Any]] = field(default_factory=dict)
+    orders: bool = False
     concurrency: int = 16
     prefetch: int = 1000
     lease: float = 0.5
@@ -102,6 +113,7 @@ async def _die(data: dict[str, Any]) -> None:
 
 
 async def _kill(data: dict[str, Any]) -> None:
+    Pen(os.environ[FIFO]).write("lost", pid=os.getpid())
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -110,6 +122,7 @@ async def _exit(data: dict[str, Any]) -> None:
 
 
 async def _leave(data: dict[str, Any]) -> None:
+    Pen(os.environ[FIFO]).write("lost", pid=os.getpid())
     os._exit(3)
 
 
@@ -153,7 +166,7 @@ class Workload:
         self.log = LogObserver()
         self.counted = 0
         self.name = ""
-        self.app = App(config.url, stream=config.stream)
+        self.app = App(config.url, stream=config.stream, offload=2000 if config.orders else None)
         backoff = Backoff(base=config.backoff, cap=1.0)
         for group, retries in config.groups.items():
             for type, function, timeout in (
@@ -172,19 +185,33 @@ class Workload:
             self.app.group(group).handler("batch", retries=retries, backoff=backoff, batch=10)(
                 self.work_in_batch
             )
-            self.app.group(group, ignore=["effect"])
+            self.app.group(group, ignore=["effect"], **config.rules.get(group, {}))
+
+        if config.orders:
+            self._add_orders(backoff)
+
+    def _add_orders(self, backoff: Backoff) -> None:
+        for name, rules in ORDERS.items():
+            group = self.app.group(name, stream="orders", retries=3, backoff=backoff, **rules)
+            group.handler("work")(self.work)
+            if "order" in rules:
+                group.every(1, type="tick", data={"n": -1}, key="k0")(self.work)
 
     async def work(
         self, job: Job, n: int, do: str = "", then: str = "", until: int = 1000, **data: Any
     ) -> int:
         """Do what the job says."""
         self.begin(job)
-        if job.attempt <= until:
-            for action in filter(None, (do, then)):
-                if action == "wait":
-                    await _wait(self.config.gate)
-                else:
-                    await ACTIONS[action](data)
+        try:
+            if job.attempt <= until:
+                for action in filter(None, (do, then)):
+                    if action == "wait":
+                        await _wait(self.config.gate)
+                    else:
+                        await ACTIONS[action](data)
+        finally:
+            if job.key is not None:
+                _write(self.pen, "end", job)
         effect(job, n)
         return n
 
@@ -217,7 +244,7 @@ class Workload:
 
     def begin(self, job: Job) -> None:
         """Write down that the handler has been entered."""
-        _begin(self.pen, job)
+        _write(self.pen, "begin", job)
 
     def observe(self, event: signals.Signal) -> None:
         """Write down what the worker tells."""
@@ -274,10 +301,11 @@ class Workload:
         self.pen.write("ended", counted=self.counted)
 
 
-def _begin(pen: Pen, job: Job) -> None:
+def _write(pen: Pen, what: str, job: Job) -> None:
+    key = {} if job.key is None else {"key": job.key}
     pen.write(
-        "begin", group=job.group, job=job.id, attempt=job.attempt,
-        consumer=job.consumer, pid=os.getpid(),
+        what, group=job.group, job=job.id, attempt=job.attempt,
+        consumer=job.consumer, pid=os.getpid(), **key,
     )  # fmt: skip
 
 
@@ -295,7 +323,7 @@ def effect(job: Job, n: int) -> None:
 
 def work_in_process(job: Job, n: int, do: str = "", until: int = 1000) -> int:
     """Do what the job says, in a process of its own."""
-    _begin(Pen(os.environ[FIFO]), job)
+    _write(Pen(os.environ[FIFO]), "begin", job)
     if job.attempt <= until:
         if do == "kill":
             os.kill(os.getpid(), signal.SIGKILL)

@@ -98,7 +98,9 @@ class Machine(RuleBasedStateMachine):
         for id in ids:
             self.group.age(id, 60_000)
         self.client.delete(self.group.keys.reclaim_lock)
-        claimed, *_ = self.group.reclaim(taker, 1000, lease=30_000, deliveries=1_000_000)
+        claimed, *_ = self.group.reclaim(
+            taker, 1000, lease=30_000, deliveries=1_000_000, rules=self.packed
+        )
         assert {id for id, _, _ in claimed} == set(ids)
         self.model.taken_over(taker, ids)
 

@@ -136,12 +136,12 @@ class Group:
     def reclaim(
         self, consumer: str, most: int = 100, *, lease: int = 1000, pause: int = 1,
         silence: int = 3_600_000, deliveries: int = 4, by_type: dict[str, int] | None = None,
-        last_chances: int = -1, heal_from: str = "-",
+        last_chances: int = -1, heal_from: str = "-", rules: str = "",
     ) -> Any:  # fmt: skip
         call = lua.reclaim(
             self.keys, consumer, most, lease=lease, pause=pause, silence=silence,
             deliveries=deliveries, deliveries_by_type=by_type or {},
-            last_chances=last_chances, heal_from=heal_from,
+            last_chances=last_chances, heal_from=heal_from, rules=rules,
         )  # fmt: skip
         return run(self.client, call)
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import redis
 
+from streamq import lua
+from streamq.flow.rules import Rules
 from tests.lua.support import (
     AWKWARD,
     PARKED,
@@ -16,6 +18,7 @@ from tests.lua.support import (
     add_at,
     failed,
     ids_of,
+    run,
     succeeded,
     write,
 )
@@ -351,3 +354,51 @@ def test_parked_entries_cost_nothing(client: redis.Redis, group: Group, parked: 
 
 
 COUNTED = ("xpending", "xautoclaim", "xclaim", "zadd", "xrange")
+
+
+def rated(client: redis.Redis, count: int) -> tuple[Group, list[str]]:
+    """Jobs that a lost worker has; by the rate two of them may begin an hour."""
+    group = Group(client)
+    ids = add(client, count)
+    group.read("lost")
+    for id in ids:
+        group.age(id, 5000)
+    return group, ids
+
+
+def test_what_a_rate_does_not_allow_yet_is_parked(client: redis.Redis) -> None:
+    group, ids = rated(client, 4)
+    rules = Rules.make(rate="1/h burst 2").pack()
+    claimed, *_ = group.reclaim("b", rules=rules)
+    assert [(id, count) for id, _, count in claimed] == [(id, 2) for id in ids[:2]]
+    assert [group.pending()[id] for id in ids[2:]] == [("~retry", 1)] * 2
+    assert set(group.parked()) == set(ids[2:])
+
+
+def test_the_last_chance_of_one_that_a_rate_does_not_allow_yet_comes_later(
+    client: redis.Redis,
+) -> None:
+    group, ids = rated(client, 3)
+    rules = Rules.make(rate="1/h burst 2").pack()
+    claimed, _, _, _, more, _ = group.reclaim("b", deliveries=2, rules=rules)
+    assert (len(claimed), more) == (2, 0)
+    assert group.pending()[ids[2]] == ("lost", 1)
+
+
+def test_one_of_a_paused_type_is_parked(client: redis.Redis) -> None:
+    group, [id] = rated(client, 1)
+    claimed, *_ = group.reclaim("b", rules=Rules().pack(("t",)))
+    assert (claimed, group.pending()) == ([], {id: ("~retry", 1)})
+
+
+def test_one_that_has_not_got_its_key_is_parked(client: redis.Redis) -> None:
+    """Other hands have taken it out of its line."""
+    group, rules = Group(client), Rules.make(order=True).pack()
+    ids = [write(client, "type", "t", "data", "{}", "key", "k") for _ in range(2)]
+    run(client, lua.admit(group.keys, "a", 10, rules))
+    group.take_by_hand(ids[1], "somebody")
+    for id in ids:
+        group.age(id, 5000)
+    claimed, *_ = group.reclaim("b", rules=rules)
+    assert [id for id, *_ in claimed] == ids[:1]
+    assert group.pending()[ids[1]][0] == "~retry"

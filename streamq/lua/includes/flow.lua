@@ -189,6 +189,11 @@ local function flow_control(stream, group, names, packed, now)
         return math.max(now, arrival - (rate[2] - 1) * rate[1])
     end
 
+    local function allows(rate, token)
+        local arrival = rate and tonumber(redis.call('ZSCORE', rates, token) or 0) or 0
+        return not rate or arrival - (rate[2] - 1) * rate[1] <= now
+    end
+
     -- How many a rate of the group allows within some ms.
     function flow.allowed(within)
         if not rules.rate then
@@ -259,6 +264,39 @@ local function flow_control(stream, group, names, packed, now)
         return type(value) == 'string' and value or nil
     end
 
+    local function token_of(fields)
+        if rules.limit or rules.rate_per_key then
+            local key = key_in(fields)
+            return key and key ~= '' and token_for('k', key) or nil
+        end
+    end
+
+    -- Whether a job whose worker was lost may begin again: 'now', when the rates allow it,
+    -- which is taken; 'later', when they do not; 'no' for one of a paused type, or without
+    -- its key.
+    function flow.again(id, fields)
+        local job_type, target = type_and_target(fields)
+        if target and target ~= group then
+            return 'now'
+        end
+        local token = token_of(fields)
+        if paused[job_type]
+            or (token and rules.limit and redis.call('HGET', keys, id) ~= 'h' .. token) then
+            return 'no'
+        end
+        local per_key = token and rules.rate_per_key
+        if not allows(per_key, token) or not allows(rules.rate, '') then
+            return 'later'
+        end
+        if per_key then
+            reserve(per_key, token)
+        end
+        if rules.rate then
+            reserve(rules.rate, '')
+        end
+        return 'now'
+    end
+
     -- Whether a job may run now; if not, it is noted where it waits. `rated`: a rate has
     -- allowed it already.
     function flow.admit(id, fields, rated)
@@ -266,11 +304,7 @@ local function flow_control(stream, group, names, packed, now)
         if target and target ~= group then
             return true -- it is settled unseen
         end
-        local token = nil
-        if rules.limit or rules.rate_per_key then
-            local key = key_in(fields)
-            token = key and key ~= '' and token_for('k', key) or nil
-        end
+        local token = token_of(fields)
         if token and rules.limit then
             local noted = redis.call('HGET', keys, id)
             if noted ~= 'h' .. token then

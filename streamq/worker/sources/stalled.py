@@ -44,6 +44,7 @@ class StalledEntries:
             deliveries=context.handlers.deliveries,
             deliveries_by_type=context.handlers.deliveries_by_type,
             last_chances=int(self._may_take_last_attempt()), heal_from=self._heal_from,
+            rules=context.control.rules,
         )  # fmt: skip
         reply = await context.link.run(call)
         time = now()
