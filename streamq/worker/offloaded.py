@@ -17,18 +17,6 @@ from streamq.worker.reconnect import Reconnect
 _log = logging.getLogger(__name__)
 
 
-class NotBegun(Exception):
-    """The data of a job could not be read, or does not fit: its handler was not called.
-
-    Attributes:
-        cause: why.
-    """
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
 class Offloaded:
     """The data outside of one stream, for one consumer.
 

@@ -9,7 +9,6 @@ them, and the others come up only when one does wait.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
@@ -18,20 +17,18 @@ from typing import Any
 
 from streamq import verdict
 from streamq.errors import NoMainGuard
-from streamq.handlers.handler import Handler, Mode
 from streamq.handlers.table import Handlers
 from streamq.job import Job
-from streamq.middleware import around_handling
 from streamq.server import Clock
 from streamq.signals import HandlerAbandoned, Signals
 from streamq.verdict import Verdict
 from streamq.wire.keys import GroupKeys
 from streamq.worker.batch import Batch
+from streamq.worker.calling import Caller, NotBegun
 from streamq.worker.deadlines import NEVER, Deadlines
 from streamq.worker.executors import UNDONE, Executors, undone
 from streamq.worker.gathering import Gathering
 from streamq.worker.inflight import InFlight, Waiting
-from streamq.worker.offloaded import NotBegun
 from streamq.worker.prepare import Prepared, Preparer
 from streamq.worker.shares import Share
 from streamq.worker.slot import Cause, Slot
@@ -41,8 +38,6 @@ TURNS = 64
 
 STUCK_AFTER = 5.0
 """Seconds that a cancelled handler has for cleaning up."""
-
-_ASYNC = Mode.ASYNC  # Python 3.11 is slow to look a member up
 
 
 class Runners:
@@ -73,9 +68,7 @@ class Runners:
         share: Share | None = None,
         load: Callable[[Job], Awaitable[None]] | None = None,
     ) -> None:
-        self._load = load
         self._in_flight = in_flight
-        self._executors = executors
         self._put = put
         self._keep_results = keep_results
         self._signals = signals
@@ -100,6 +93,7 @@ class Runners:
         self._ending = False
         self._closed = False
         self._deadlines = Deadlines(self._slots, self._missed)
+        self._caller = Caller(executors, self._deadlines, load=load, bind=self._preparer.bind)
         # Where no batch gathers, no delivery is asked whether it is one.
         preparer = self._preparer
         self._prepare: Callable[[Any], Prepared | None] = (
@@ -202,7 +196,7 @@ class Runners:
     async def _serve(self, slot: Slot) -> None:
         in_flight, prepare = self._in_flight, self._prepare
         next_delivery = in_flight.next if self._share is None else partial(self._share.take, slot)
-        clean = copy_context()
+        enter, clean = self._caller.enter, copy_context()
         turns = 0
         self._waking = False
         try:
@@ -226,7 +220,7 @@ class Runners:
                     continue
                 # Awaited here, not in a coroutine of its own, which would be one more a job.
                 try:
-                    result = await self._enter(slot, prepared)
+                    result = await enter(slot, prepared)
                 except BaseException as error:
                     if not self._failed(slot, error):
                         raise
@@ -282,51 +276,6 @@ class Runners:
             if slot.jobs and slot.handler is not None and slot.handler.gathers
         )
 
-    def _enter(self, slot: Slot, prepared: Prepared) -> Awaitable[Any]:
-        """Call the handler; what is returned is to be awaited."""
-        handler, slot.jobs, args, kwargs = prepared
-        slot.handler = handler
-        if not handler.direct:
-            return self._enter_indirectly(slot, prepared)
-        slot.started = time.time()
-        if handler.timeout is not None:
-            self._limit(slot, handler.timeout)
-        call: Awaitable[Any] = handler.function(*args, **kwargs)
-        return call
-
-    def _enter_indirectly(self, slot: Slot, prepared: Prepared) -> Awaitable[Any]:
-        """Call a handler in a thread or a process, or one with middleware around it."""
-        handler, jobs, args, kwargs = prepared
-        if handler.loads:
-            return self._load_and_enter(slot, handler, jobs)
-
-        def call(*_: Job) -> Awaitable[Any]:
-            if handler.mode is _ASYNC:
-                self._begun(slot, handler)
-                result: Awaitable[Any] = handler.function(*args, **kwargs)
-                return result
-            # The timeout does not count the wait for a thread or a process.
-            begun = partial(self._begun, slot, handler)
-            return self._executors.call(handler, jobs, args, kwargs, begun)
-
-        slot.started = 0.0
-        if not handler.middleware:
-            return call()
-        slot.started = time.time()
-        return around_handling(handler.middleware, call)(jobs[0])
-
-    async def _load_and_enter(self, slot: Slot, handler: Handler, jobs: Sequence[Job]) -> Any:
-        """Read the jobs' data, which is outside the stream, and call their handler."""
-        slot.started = 0.0
-        try:
-            for job in jobs:
-                if self._load is not None:
-                    await self._load(job)
-            prepared = self._preparer.bind(handler, jobs)
-        except Exception as error:
-            raise NotBegun(error) from error
-        return await self._enter(slot, prepared)
-
     def _succeeded(self, slot: Slot, result: Any) -> None:
         if slot.abandoned:
             return
@@ -369,15 +318,6 @@ class Runners:
                 self._put(verdict.failed(job, slot.handler, slot.started, error))
         # A task that is to end does, and another one takes over.
         return not (cancelled and slot.task is not None and slot.task.cancelling())
-
-    def _begun(self, slot: Slot, handler: Handler) -> None:
-        slot.started = time.time()
-        if handler.timeout is not None:
-            self._limit(slot, handler.timeout)
-
-    def _limit(self, slot: Slot, timeout: float) -> None:
-        if slot.cause is None:
-            self._deadlines.set(slot, timeout)
 
     # -- cancelling -----------------------------------------------------------
 
