@@ -23,6 +23,7 @@ from streamq.flow.rules import Rules
 from streamq.wire.keys import group_keys
 
 KEYS = (1, 10, 1_000, 100_000)
+ONE_KEY = 20_000  # jobs, where all have the same key: one after the other
 HOT = (0, 100_000)  # jobs of the key that has many
 OTHERS = 1_000  # keys beside it
 DRIPPED, INTERVAL = 1_000, 0.005  # for the latency: jobs, and seconds between two
@@ -43,7 +44,7 @@ AXES = {
 
 
 def by_keys(session: Session, keys: int) -> Iterator[Measurement]:
-    jobs = session.jobs(JOBS)
+    jobs = min(session.jobs(JOBS), ONE_KEY) if keys == 1 else session.jobs(JOBS)
     for name, order in ((ORDERED, 1), (FREE, 0)):
         processed = drain(session, jobs, keys=keys, order=order)
         yield rate("keys", keys, jobs, processed.seconds, name)
