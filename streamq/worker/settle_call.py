@@ -76,9 +76,11 @@ def settle_call(
     for verdict in batch:
         job = verdict.job
         head, words, recorded = _words(verdict, record_ttl, ahead)
-        is_noted = noted and job.id in noted
-        ref = None if job.meta is None else job.ref
-        if head != run or not head or job.emitted or is_noted or ref is not None:
+        alike = head == run and head and not job.emitted
+        is_noted, ref = False, None
+        if noted or job.meta is not None:
+            is_noted, ref = job.id in noted, job.ref
+        if not alike or is_noted or ref is not None:
             own = weight(verdict)
             if own > TOO_LARGE:
                 raise TooLarge(verdict, own)
