@@ -36,8 +36,8 @@ FRAME = 256
 _MS = re.compile(r"[0-9]{1,16}")
 
 
-Reporter = Callable[["Job", float, str], None]
-"""Takes how far a job is, in whatever thread it is told."""
+Reporter = Callable[[str, int, float, str], None]
+"""Takes a job's ID, its attempt and how far it is, in whatever thread that is told."""
 
 REPORTERS: dict[tuple[str, str, str], Reporter] = {}
 """By stream, group and consumer, the workers of this process. A job looks its own up when it has
@@ -258,9 +258,8 @@ class Job:
     def progress(self, done: float, note: str = "") -> None:
         """Tell how far the job is: ``streamq status``, ``pending`` and whoever waits see it.
 
-        It is a plain call, not awaited, in ``async def`` and in ``def`` alike, and may come as
-        often as you like: the worker sends the last of them, once a second at most. A handler
-        in a process of its own (``process=True``) cannot tell; there it does nothing.
+        It is a plain call, not awaited, in ``async def``, threads and processes alike, and may
+        come as often as you like: the worker sends the last of them, once a second at most.
 
         Args:
             done: the part that is done, 0 to 1.
@@ -279,7 +278,7 @@ class Job:
         check_text("note", note)
         report = REPORTERS.get((self.stream, self.group, self.consumer))
         if report is not None:
-            report(self, done, note)
+            report(self.id, self.attempt, done, note)
 
     def as_dict(self) -> Mapping[str, Any]:
         """The job as plain data, for programs that read JSON."""

@@ -15,6 +15,7 @@ from streamq.handlers.handler import Handler, Mode
 from streamq.job import Emitted, Job
 from streamq.retry import Dead, Retry
 from streamq.text import printable
+from streamq.worker.progress_inbox import ProgressInbox, telling
 
 UNDONE = (CoroutineType, GeneratorType, AsyncGeneratorType, asyncio.Future)
 """Results that are work not yet done."""
@@ -31,6 +32,11 @@ class Executors:
     def __init__(self, threads: int, processes: int) -> None:
         self._threads = CapacityLimiter(threads)
         self._processes = CapacityLimiter(processes)
+        self._inbox = ProgressInbox()
+
+    def close(self) -> None:
+        """Let handlers in processes tell nothing more."""
+        self._inbox.close()
 
     async def call(
         self, handler: Handler, jobs: Sequence[Job], args: tuple[Any, ...],
@@ -55,7 +61,7 @@ class Executors:
             begun()
             try:
                 result, emitted, error = await to_process.run_sync(
-                    _in_process, handler.function, jobs, args, kwargs,
+                    _in_process, handler.function, jobs, args, kwargs, self._inbox.address(jobs[0]),
                     cancellable=True, limiter=CapacityLimiter(1),
                 )  # fmt: skip
             except BrokenWorkerProcess as broken:
@@ -105,11 +111,16 @@ def _ended(error: BaseException) -> HandlerFailed:
 
 
 def _in_process(
-    function: Callable[..., Any], jobs: Sequence[Job], args: tuple[Any, ...], kwargs: dict[str, Any]
+    function: Callable[..., Any],
+    jobs: Sequence[Job],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    inbox: str,
 ) -> tuple[Any, list[list[Emitted] | None], BaseException | None]:
     # Arguments and jobs come over in one message, so they are the same objects here.
     try:
-        result = _call(function, args, kwargs)
+        with telling(inbox, jobs[0]):
+            result = _call(function, args, kwargs)
     except Exception as error:
         return None, [], _portable(error)
     except BaseException as error:  # sys.exit() too: the process serves the next job

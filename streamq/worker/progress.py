@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from streamq import lua
 from streamq.errors import StreamqError
-from streamq.job import REPORTERS, Job
+from streamq.job import REPORTERS
 from streamq.lua import Arg
 from streamq.server.link import Link
 from streamq.verdict import Verdict
@@ -74,10 +74,10 @@ class ProgressNotes:
             task.cancel()
             await asyncio.wait([task])
 
-    def note(self, job: Job, done: float, text: str) -> None:
+    def note(self, id: str, attempt: int, done: float, text: str) -> None:
         """Take a note, in whatever thread."""
         self.told = True
-        self._unsent[job.id] = Note(job.attempt, done, text)
+        self._unsent[id] = Note(attempt, done, text)
         if not self._sending and self._loop is not None:
             self._sending = True
             try:

@@ -100,12 +100,12 @@ class Worker:
         reconnect = Reconnect(self._signals)
         budget = Budget(max_jobs)
         at_once = [s.concurrency or settings.concurrency for s in subscriptions]
-        executors = Executors(sum(at_once), settings.processes or os.cpu_count() or 1)
+        self._executors = Executors(sum(at_once), settings.processes or os.cpu_count() or 1)
         self.consumers = [
             Consumer(
                 server, subscription.stream, subscription.group, self.name,
                 handlers=subscription.handlers, rules=subscription.rules, concurrency=concurrency,
-                settings=settings, executors=executors, budget=budget, reconnect=reconnect,
+                settings=settings, executors=self._executors, budget=budget, reconnect=reconnect,
                 signals=self._signals, fatal=self._fail, schedules=subscription.schedules,
                 share=share,
             )
@@ -135,6 +135,7 @@ class Worker:
         finally:
             for consumer in self.consumers:
                 await consumer.close()
+            self._executors.close()
         if self._error is not None:
             raise self._error
 

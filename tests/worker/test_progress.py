@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import tempfile
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from streamq.results import Progress
 from tests.lua.support import command
 from tests.results.support import waited_for
 from tests.waiting import eventually
+from tests.worker import work
 from tests.worker.support import AT_ONCE, PATIENCE, drain, running
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +69,38 @@ async def test_it_is_seen_while_the_job_runs_and_gone_when_it_ends(
     assert "progress" not in record(client, job.id)
     [group] = (await app.admin.status("jobs", job.id)).groups
     assert (group.state, group.progress) == ("succeeded", None)
+
+
+async def test_a_handler_in_a_process_tells_too(
+    app: App, client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "end")
+    with tempfile.TemporaryDirectory() as directory:  # shorter than tmp_path, for a socket
+        monkeypatch.setattr("tempfile.tempdir", directory)
+        app.group("images").handler("t", process=True)(work.tells)
+        job = await app.produce("t", {"until": str(tmp_path / "end")})
+        async with running(app, settings=KEPT):
+            await eventually(lambda: record(client, job.id).get("progress") == "0.25")
+            [seen] = [one async for one in app.admin.pending("jobs")]
+            assert (seen.progress, seen.progress_note) == (0.25, "resizing")
+            (tmp_path / "end").write_text("go on")
+            assert await job.wait(timeout=PATIENCE) == "succeeded"
+        assert "progress" not in record(client, job.id)
+        assert not os.listdir(directory)
+
+
+async def test_a_directory_that_is_too_deep_for_a_socket(
+    app: App, client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "end")
+    (deep := tmp_path / ("d" * 120)).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    app.group("images").handler("t", process=True)(work.tells)
+    job = await app.produce("t", {"until": str(tmp_path / "end")})
+    async with running(app, settings=KEPT):
+        await eventually(lambda: record(client, job.id).get("progress") == "0.25")
+        (tmp_path / "end").write_text("go on")
+    assert not os.listdir(deep)
 
 
 async def test_who_waits_is_told(app: App, client: redis.Redis) -> None:
@@ -170,15 +206,6 @@ async def test_nothing_is_left_where_no_records_are_kept(app: App, client: redis
     await app.produce_many([("t", {})] * 5)
     await drain(app)
     assert client.keys("*:job:*") == []
-
-
-async def test_in_a_process_it_does_nothing(app: App, client: redis.Redis) -> None:
-    from tests.worker.work import tells
-
-    app.group("images").handler("t", process=True)(tells)
-    job = await app.produce("t")
-    await drain(app, settings=KEPT)
-    assert await job.result(timeout=PATIENCE) == "told"
 
 
 async def test_a_server_that_is_lost_meanwhile(app: App, client: redis.Redis) -> None:

@@ -163,7 +163,7 @@ async def test_each_gets_what_it_should(
     for case in cases:
         in_flight.hold(case.verdict.job.id, case.verdict.job.attempt)
         if rng.random() < 0.3:
-            progress.note(case.verdict.job, 0.5, "half")
+            progress.note(case.verdict.job.id, case.verdict.job.attempt, 0.5, "half")
     await progress._send_some()
     for case in cases:
         settler.put(case.verdict)

@@ -43,6 +43,12 @@ def emits(job: Job, n: int) -> None:
     job.emit("next", {"n": n + 1}, stream=None)
 
 
+def tells(job: Job, until: str) -> None:
+    job.progress(0.1)
+    job.progress(0.25, "resizing")
+    Path(until).read_text()  # of a FIFO: it waits for whoever writes
+
+
 def emits_and_fails(job: Job) -> None:
     job.emit("next", {"n": 1})
     raise ValueError("after emitting")
@@ -88,8 +94,3 @@ def is_running(mark: Path) -> bool:
 
 def returns_unpicklable() -> Any:
     return lambda: None
-
-
-def tells(job: Job) -> str:
-    job.progress(0.5, "in a process")
-    return "told"
