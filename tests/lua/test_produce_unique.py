@@ -79,6 +79,16 @@ def test_one_group_that_has_not_settled_it_keeps_it(client: redis.Redis, group: 
     assert produce(client, "s-5")[1] == 1
 
 
+def test_an_entry_that_is_only_retained_keeps_no_key(client: redis.Redis, group: Group) -> None:
+    client.xgroup_create("jobs", "~retain", "0")
+    id, _ = produce(client)
+    group.read("a")
+    assert produce(client, "s-2") == [id, 0, None]
+    group.settle("a", succeeded(id))
+    assert ids_of(client) == [id]
+    assert produce(client, "s-3")[1] == 1
+
+
 def test_without_a_group_it_is_queued(client: redis.Redis) -> None:
     id, _ = produce(client)
     assert produce(client, "s-2") == [id, 0, None]
