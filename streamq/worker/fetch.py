@@ -195,8 +195,10 @@ class Fetcher:
         for source in self._sources:
             if time >= source.next_at and self._asked(source, room):
                 deliveries = await source.take(room - taken)
-                if deliveries and control.any_cancelled:
-                    await self._context.note_cancelled([id for id, _, _ in deliveries])
+                if deliveries:
+                    self._weigh(deliveries)
+                    if control.any_cancelled:
+                        await self._context.note_cancelled([id for id, _, _ in deliveries])
                 taken += self._give(deliveries)
         if control.paused:
             self._release()
@@ -205,10 +207,14 @@ class Fetcher:
             wait = 0.0 if taken or self._awaited else min(BLOCK, max(next_at - time, 0))
             if control.paused:
                 await _first(asyncio.sleep(wait), self._stop.wait())
-            elif control.rules:
-                taken += self._read(await read_by_rules(self._context, room - taken, wait))
             else:
-                taken += self._read(await read(self._context, room - taken, wait))
+                ask = read_by_rules if control.rules else read
+                deliveries = await ask(self._context, room - taken, wait)
+                if deliveries:
+                    self._weigh(deliveries)
+                    taken += self._give(deliveries)
+                elif not taken:
+                    self._size = self._unknown  # what comes next may be anything
         if room:
             self._looked(dry=taken < room)
         if 0 < taken < HANDFUL:
@@ -230,16 +236,10 @@ class Fetcher:
             return gives_nothing(source)
         return not control.rules or source is not self.retries
 
-    def _read(self, deliveries: Sequence[Delivery]) -> int:
-        if deliveries:
-            self._weigh(self._context.link.received / len(deliveries))
-        else:
-            self._size = self._unknown  # what comes next may be anything
-        return self._give(deliveries)
-
-    def _weigh(self, size: float) -> None:
-        """Take note of how many bytes an entry has; small ones are believed slowly."""
-        self._size = max(size, self._size / 2)
+    def _weigh(self, deliveries: Sequence[Delivery]) -> None:
+        """Take note of how many bytes each of those has that have just come; small ones are
+        believed slowly."""
+        self._size = max(self._context.link.received / len(deliveries), self._size / 2)
         self._in_flight.afford(int(HELD_BYTES / self._size))
 
     def _give(self, deliveries: Sequence[Delivery]) -> int:
