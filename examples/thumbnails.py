@@ -30,7 +30,7 @@ app = App()
 # Every event reaches every group. This one has no use for the events it emits itself.
 images = app.group(
     "images", ignore=["thumbnail_ready"],
-    retries=3, backoff=Backoff(base=1, cap=1, jitter=False), timeout=30,
+    retries=3, backoff=Backoff(base=2, cap=2, jitter=False), timeout=30,
 )  # fmt: skip
 audit = app.group("audit")
 

@@ -190,11 +190,17 @@ def test_connections_are_cut(ordered: Rig) -> None:
     assert report.handled + report.dead == 300
 
 
+def waiting_to_read(rig: Rig) -> int:
+    return sum(client["cmd"].startswith("xread") for client in rig.client.client_list())
+
+
 def test_the_server_crashes(make_rig: Callable[..., Rig]) -> None:
     rig = in_order(make_rig(*AOF))
     rig.config.lease = 5.0
-    rig.produce_jobs(failing(keys=10, each=20))
     workers = [rig.worker() for _ in range(2)]
+    # A worker that finds no server at its start ends; these two have found it.
+    rig.wait(lambda: waiting_to_read(rig) == 2, "two idle workers")
+    rig.produce_jobs(failing(keys=10, each=20))
     for round in range(1, 4):
         rig.recorder.wait_begun(50 * round)
         rig.server.kill()
