@@ -11,9 +11,10 @@ import pytest
 import redis
 
 from streamq import App
-from streamq.admin import Admin, Diagnosis, Finding, Level
+from streamq.admin import Admin, Diagnosis, Finding, Level, overview
 from streamq.admin.doctor import records, server_checks, stream_checks
 from streamq.errors import StreamNotFound
+from tests.security.roles import PASSWORD, documented
 from tests.servers import RedisServer
 from tests.situations import add, fail, make_idle, read, running, succeed
 from tests.waiting import eventually
@@ -214,16 +215,35 @@ async def test_a_user_who_cannot_work(make_server: MakeServer) -> None:
     diagnosis = await look(f"redis://looks:pw@127.0.0.1:{server.port}")
     finding = found(diagnosis, "rights")
     assert (finding.level, finding.stream) == (Level.WARNING, "jobs")
-    assert "a worker could not start, the user lacks xclaim jobs" in finding.found
+    assert "a worker could not start: the user lacks xclaim jobs" in finding.found
     assert "more" in finding.found
 
 
-async def test_rights_are_looked_at_before_there_is_a_stream(make_server: MakeServer) -> None:
+async def test_a_user_of_another_stream(make_server: MakeServer) -> None:
     server = make_server("--appendonly", "yes")
     with server.client() as client:
-        run(client, "ACL", "SETUSER", "looks", "on", ">pw", "~mails", "+@all")
-    finding = found(await look(f"redis://looks:pw@127.0.0.1:{server.port}"), "rights")
-    assert (finding.level, finding.stream) == (Level.WARNING, "jobs")
+        run(client, "ACL", "SETUSER", "mails", "on", ">pw", "~mails", "~{mails}:*", "+@all")
+        url = f"redis://mails:pw@127.0.0.1:{server.port}"
+        finding = found(await look(url), "rights")
+        assert (finding.level, finding.stream) == (Level.NOTE, "jobs")  # it may not be for jobs
+        add(client, {"a": "b"})
+        finding = found(await look(url, "jobs"), "rights")
+        assert (finding.level, finding.stream) == (Level.WARNING, "jobs")
+        assert "may not access all its keys (jobs and {jobs}:*)" in finding.found
+        client.xgroup_create("mails", "audit", mkstream=True)
+        assert found(await look(url), "rights").level is Level.OK
+
+
+async def test_the_documented_worker_may_ask_about_its_stream(make_server: MakeServer) -> None:
+    server = make_server("--appendonly", "yes")
+    with server.client() as client:
+        documented()["worker"].create(client)
+        add(client, {"a": "b"})
+        client.xgroup_create("jobs", "images", "0")
+    url = f"redis://{documented()['worker'].user}:{PASSWORD}@127.0.0.1:{server.port}"
+    diagnosis = await look(url, "jobs")
+    assert list(bad(diagnosis)) == ["groups that nobody reads"]
+    assert found(diagnosis, "rights").level is Level.OK
 
 
 async def test_what_the_server_refuses_is_not_checked(make_server: MakeServer) -> None:
@@ -240,6 +260,7 @@ async def test_what_the_server_refuses_is_not_checked(make_server: MakeServer) -
     assert notes["slow commands"] == "not checked: the server refuses SLOWLOG GET"
     assert notes["records"] == "not checked: the server refuses SCAN"
     assert notes["streams"].startswith("not checked: ")
+    assert not set(stream_checks.NAMES) & {one.name for one in diagnosis.findings}
     assert diagnosis.healthy
 
 
@@ -366,3 +387,21 @@ async def test_records_that_fill_the_memory(
     assert finding.found.startswith("3 records of {jobs} take about ")
     client.xadd("mails", {"a": "b"})
     assert "records" not in bad(await look(server.unix_url, "mails"))
+
+
+async def test_a_key_of_another_program(admin: Admin, client: redis.Redis) -> None:
+    client.xgroup_create("jobs", "images", "0", mkstream=True)
+    client.set("{jobs}:group:images:dlq", "text")
+    for diagnosis in (await admin.doctor(), await admin.doctor("jobs")):
+        assert "holds something else than it should" in bad(diagnosis)["streams"]
+
+
+async def test_too_many_keys_to_look_at_them_all(
+    admin: Admin, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(100):
+        client.set(f"key-{number}", "text")
+    monkeypatch.setattr(overview, "SCAN_COUNT", 1)
+    monkeypatch.setattr(overview, "MOST_STEPS", 2)
+    finding = found(await admin.doctor(), "streams")
+    assert (finding.level, finding.advice) == (Level.NOTE, "give one with --stream")

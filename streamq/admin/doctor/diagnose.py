@@ -11,12 +11,22 @@ from streamq.admin.doctor.server_checks import check_server
 from streamq.admin.doctor.stream_checks import NAMES, check_stream
 from streamq.admin.overview import overview
 from streamq.admin.streams import StreamInfo, stream_info
-from streamq.errors import AuthenticationFailed, ServerRefused
+from streamq.errors import AuthenticationFailed, ServerRefused, WrongKeyType
 from streamq.server import Server
 from streamq.server.version import read_info
 from streamq.text import printable
 
 STREAMS = "streams"
+
+SOME = "workers"
+"""A group to ask about where there is none yet: the user's rights are for all of a stream."""
+
+WRONG_TYPE = Finding(
+    Level.PROBLEM, STREAMS,
+    "not checked: a key with a name that streamq uses holds something else than it should",
+    "look with TYPE at the stream's key and at those that begin with {STREAM}:, find out which "
+    "program writes it, and RENAME it, or use another stream",
+)  # fmt: skip
 
 ORDER = (Level.PROBLEM, Level.WARNING, Level.NOTE, Level.OK)
 
@@ -27,13 +37,15 @@ async def diagnose(server: Server, lease: float, stream: str | None) -> Diagnosi
     async with server.borrowed() as link:
         info = await read_info(link, server.where)  # as it is now
     streams, findings = await _streams(server, lease, stream)
-    groups = [(one.name, next((group.name for group in one.groups), "workers")) for one in streams]
+    groups = {one.name: next((group.name for group in one.groups), SOME) for one in streams}
+    if stream is not None:
+        groups.setdefault(stream, SOME)
     findings = [
         *await check_server(server, info),
         *await check_rights(server, groups),
         *await check_records(server, info, stream),
         *findings,
-        *await _in_streams(server, streams),
+        *(await _in_streams(server, streams) if streams or not findings else []),
     ]
     findings.sort(key=lambda finding: ORDER.index(finding.level))
     return Diagnosis(server.where, tuple(findings))
@@ -47,8 +59,15 @@ async def _streams(
         if stream is not None:
             return [await stream_info(server, stream, lease)], []
         about = await overview(server, lease)
+    except WrongKeyType:
+        return [], [WRONG_TYPE]
     except (AuthenticationFailed, ServerRefused) as error:
-        return [], [Finding(Level.NOTE, STREAMS, f"not checked: {printable(error, 300)}")]
+        return [], [
+            Finding(
+                Level.NOTE, STREAMS, f"not checked: {printable(error, 300)}",
+                "where the user may not run SCAN, give a stream with --stream",
+            )
+        ]  # fmt: skip
     forbidden, findings = about.forbidden, []
     if forbidden:
         names = ", ".join(printable(name, 60) for name in forbidden[:3])
