@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -12,8 +12,9 @@ import redis
 
 from streamq import App
 from streamq.admin import Admin, Diagnosis, Finding, Level, overview
-from streamq.admin.doctor import records, server_checks, stream_checks
+from streamq.admin.doctor import diagnose, records, server_checks, stream_checks
 from streamq.errors import StreamNotFound
+from streamq.server import ServerInfo
 from tests.security.roles import PASSWORD, documented
 from tests.servers import RedisServer
 from tests.situations import add, fail, make_idle, read, running, succeed
@@ -337,6 +338,31 @@ async def test_consumers_long_gone(
     async with App(server.unix_url) as app:
         diagnosis = await Admin(app.admin._server, lease=0.2).doctor()
     assert bad(diagnosis)["consumers"].endswith("with 1 job: web-1\\x1b")
+
+
+async def test_before_redis_7_2_only_consumers_with_jobs_count(
+    app: App, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(client, {"a": "b"})
+    read(client, "web-1")
+    client.xgroup_createconsumer("jobs", "images", "web-2")
+    monkeypatch.setattr(stream_checks, "LONG_GONE", 0.0)
+    admin = Admin(app.admin._server, lease=0)
+    for version, named in (("7.2.4", "web-1, web-2"), ("7.0.15", "web-1")):
+        monkeypatch.setattr(diagnose, "read_info", pretend(version))
+        diagnosis = await admin.doctor()
+        assert bad(diagnosis)["consumers"].endswith(f": {named}")
+        level = Level.OK if version == "7.2.4" else Level.NOTE
+        assert found(diagnosis, "version").level is level
+
+
+def pretend(version: str) -> Callable[..., Awaitable[ServerInfo]]:
+    """A server of a version that is not at hand."""
+
+    async def read_info(*_: object) -> ServerInfo:
+        return ServerInfo("redis", version, 0, "noeviction", 0)
+
+    return read_info
 
 
 async def test_dead_letters_that_grow(

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from streamq.admin.doctor.findings import Diagnosis, Finding, Level, not_checked
 from streamq.admin.doctor.records import check_records
 from streamq.admin.doctor.rights import check_rights
-from streamq.admin.doctor.server_checks import check_server
+from streamq.admin.doctor.server_checks import check_server, tells_of_idle_workers
 from streamq.admin.doctor.stream_checks import NAMES, check_stream
 from streamq.admin.overview import overview
 from streamq.admin.streams import StreamInfo, stream_info
 from streamq.errors import AuthenticationFailed, ServerRefused, WrongKeyType
 from streamq.server import Server
-from streamq.server.version import read_info
+from streamq.server.version import ServerInfo, read_info
 from streamq.text import printable
 
 STREAMS = "streams"
@@ -45,7 +45,7 @@ async def diagnose(server: Server, lease: float, stream: str | None) -> Diagnosi
         *await check_rights(server, groups),
         *await check_records(server, info, stream),
         *findings,
-        *(await _in_streams(server, streams) if streams or not findings else []),
+        *(await _in_streams(server, info, streams) if streams or not findings else []),
     ]
     findings.sort(key=lambda finding: ORDER.index(finding.level))
     return Diagnosis(server.where, tuple(findings))
@@ -87,11 +87,14 @@ async def _streams(
     return about.streams, findings
 
 
-async def _in_streams(server: Server, streams: Sequence[StreamInfo]) -> list[Finding]:
+async def _in_streams(
+    server: Server, info: ServerInfo, streams: Sequence[StreamInfo]
+) -> list[Finding]:
     findings: list[Finding] = []
+    idle_known = tells_of_idle_workers(info)
     for stream in streams:
         try:
-            findings += [finding async for finding in check_stream(server, stream)]
+            findings += [finding async for finding in check_stream(server, stream, idle_known)]
         except (AuthenticationFailed, ServerRefused):
             findings.append(not_checked("dead letters", f"to read those of {stream.name}"))
     said = {finding.name for finding in findings}

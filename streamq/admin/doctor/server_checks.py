@@ -48,9 +48,14 @@ async def check_server(server: Server, info: ServerInfo) -> list[Finding]:
     return findings
 
 
+def tells_of_idle_workers(info: ServerInfo) -> bool:
+    """Whether it knows when it last heard of a worker that has no job."""
+    return info.name != "redis" or not info.version.startswith(("7.0.", "7.1."))
+
+
 async def _version(server: Server, info: ServerInfo) -> Finding:
     shown = f"{info.name.capitalize()} {printable(info.version, 40)}"
-    if info.name == "redis" and info.version.startswith(("7.0.", "7.1.")):
+    if not tells_of_idle_workers(info):
         return Finding(
             Level.NOTE, "version", f"{shown}: a worker that has had no job for a while looks gone",
             "upgrade to Redis 7.2 or newer, or to Valkey",

@@ -39,8 +39,14 @@ NAMES = (
 """What is looked at in each stream."""
 
 
-async def check_stream(server: Server, stream: StreamInfo) -> AsyncIterator[Finding]:
-    """What there is to say about one stream; nothing if all is well."""
+async def check_stream(
+    server: Server, stream: StreamInfo, idle_known: bool
+) -> AsyncIterator[Finding]:
+    """What there is to say about one stream; nothing if all is well.
+
+    Args:
+        idle_known: whether the server tells when it last heard of a worker that has no job.
+    """
     if stream.length and not stream.groups:
         yield Finding(
             Level.WARNING, "streams without a group",
@@ -55,14 +61,14 @@ async def check_stream(server: Server, stream: StreamInfo) -> AsyncIterator[Find
             f"streamq dlq list --group {group}, then dlq purge", stream.name, group,
         )  # fmt: skip
     for one in stream.groups:
-        for finding in _check_group(stream, one):
+        for finding in _check_group(stream, one, idle_known):
             yield finding
         if one.dead:
             async for finding in _dead(server, one):
                 yield finding
 
 
-def _check_group(stream: StreamInfo, group: GroupInfo) -> Iterator[Finding]:
+def _check_group(stream: StreamInfo, group: GroupInfo, idle_known: bool) -> Iterator[Finding]:
     about = partial(Finding, stream=group.stream, group=group.name)
     if not group.alive and group.name not in stream.abandoned:
         queued = "more jobs than can be counted" if group.queued is None else _jobs(group.queued)
@@ -85,7 +91,8 @@ def _check_group(stream: StreamInfo, group: GroupInfo) -> Iterator[Finding]:
             f"{group.retrying:,} for a retry, {group.held:,} held, {group.stalled:,} stalled",
             "streamq pending shows which; fewer retries, a lower concurrency, or more workers",
         )  # fmt: skip
-    gone = [one for one in group.consumers if not one.alive and one.idle >= LONG_GONE]
+    silent = [one for one in group.consumers if not one.alive and one.idle >= LONG_GONE]
+    gone = [one for one in silent if idle_known or one.pending]
     if gone:
         names = ", ".join(printable(one.name, 60) for one in gone[:3])
         held = sum(one.pending for one in gone)
