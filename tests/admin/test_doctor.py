@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,6 +16,8 @@ from streamq.admin import Admin, Diagnosis, Finding, Level, overview
 from streamq.admin.doctor import diagnose, records, server_checks, stream_checks
 from streamq.errors import StreamNotFound
 from streamq.server import ServerInfo
+from tests.markdown import ROOT
+from tests.markdown import read as read_page
 from tests.security.roles import PASSWORD, documented
 from tests.servers import RedisServer
 from tests.situations import add, fail, make_idle, read, running, succeed
@@ -245,6 +248,23 @@ async def test_the_documented_worker_may_ask_about_its_stream(make_server: MakeS
     diagnosis = await look(url, "jobs")
     assert list(bad(diagnosis)) == ["groups that nobody reads"]
     assert found(diagnosis, "rights").level is Level.OK
+
+
+async def test_the_documented_inspector_sees_everything_with_three_more(
+    make_server: MakeServer,
+) -> None:
+    server = make_server("--appendonly", "yes")
+    inspector = documented()["inspector"]
+    with server.client() as client:
+        inspector.create(client)
+        add(client, {"type": "resize", "data": "{}"})
+        await fail(server.unix_url, retries=0)
+        more = re.search(r"with `(\+[^`]+)`", read_page(ROOT / "docs/doctor.md"))
+        assert more
+        run(client, "ACL", "SETUSER", inspector.user, *more[1].split())
+    diagnosis = await look(f"redis://{inspector.user}:{PASSWORD}@127.0.0.1:{server.port}")
+    assert diagnosis.of(Level.NOTE) == []
+    assert set(bad(diagnosis)) == {"rights", "dead letters"}
 
 
 async def test_what_the_server_refuses_is_not_checked(make_server: MakeServer) -> None:
