@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from streamq.admin.cures import Released, RetryNow
     from streamq.admin.dead_letter import DeadLetter
     from streamq.admin.dead_letters import DeadLetters, Redriven, RedriveSummary
+    from streamq.admin.doctor.findings import Diagnosis, Finding, Level
     from streamq.admin.groups import DeletedGroup
     from streamq.admin.overview import Overview
     from streamq.admin.pending import Allowed, PendingJob
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AbandonedGroup", "Admin", "Allowed", "Backlog", "Backlogs", "CancelOutcome", "CancelSummary",
-    "Cancelled", "ConsumerInfo", "DeadLetter", "DeadLetters", "DeletedGroup", "GroupInfo",
-    "GroupState", "GroupStatus", "JobStatus", "Overview", "PendingJob", "RedriveSummary",
+    "Cancelled", "ConsumerInfo", "DeadLetter", "DeadLetters", "DeletedGroup", "Diagnosis",
+    "Finding", "GroupInfo", "GroupState", "GroupStatus", "JobStatus", "Level", "Overview",
+    "PendingJob", "RedriveSummary",
     "Redriven", "Released", "Replayed", "RetryNow", "RewoundGroup", "ScheduleChanges",
     "ScheduleInfo", "ScheduledJob", "Schedules", "StreamInfo", "StreamSettings",
 ]  # fmt: skip
@@ -37,6 +39,7 @@ _HOMES = {
     "CancelOutcome": "cancelling", "CancelSummary": "cancelling", "Cancelled": "cancelling",
     "AbandonedGroup": "settings", "Replayed": "replays", "RewoundGroup": "places",
     "StreamSettings": "settings",
+    "Diagnosis": "doctor.findings", "Finding": "doctor.findings", "Level": "doctor.findings",
     "Admin": "admin", "Allowed": "pending", "Backlog": "backlog",
     "Backlogs": "backlog", "ConsumerInfo": "consumers", "DeadLetter": "dead_letter",
     "DeadLetters": "dead_letters", "DeletedGroup": "groups", "GroupInfo": "streams",

@@ -85,7 +85,7 @@ async def overview(server: Server, lease: float) -> Overview:
 async def stream_names(server: Server) -> AsyncIterator[str]:
     """See :meth:`streamq.admin.Admin.stream_names`."""
     seen: set[str] = set()
-    async for found, _ in _steps(server, "TYPE", "stream"):
+    async for found, _ in scan_steps(server, "TYPE", "stream"):
         names, _ = _sorted_out(found)
         for name in names:
             if name not in seen:
@@ -97,13 +97,13 @@ async def scan(server: Server, *wanted: str) -> tuple[list[bytes], bool]:
     """The keys of one kind, and whether these are all."""
     keys: set[bytes] = set()
     complete = False
-    async for found, last in _steps(server, *wanted):
+    async for found, last in scan_steps(server, *wanted):
         keys.update(found)
         complete = last
     return sorted(keys), complete
 
 
-async def _steps(server: Server, *wanted: str) -> AsyncIterator[tuple[list[bytes], bool]]:
+async def scan_steps(server: Server, *wanted: str) -> AsyncIterator[tuple[list[bytes], bool]]:
     """The keys of one kind, step by step, and whether it was the last; some may come twice."""
     cursor: bytes = b"0"
     for _ in range(MOST_STEPS):

@@ -12,6 +12,7 @@ from streamq.server import Server
 
 if TYPE_CHECKING:
     from streamq.admin.backlog import Backlogs
+    from streamq.admin.doctor.findings import Diagnosis
     from streamq.admin.groups import DeletedGroup
     from streamq.admin.overview import Overview
     from streamq.admin.pending import Allowed
@@ -50,6 +51,22 @@ class StreamsAdmin:
         from streamq.admin.overview import overview
 
         return await overview(self._server, self._lease)
+
+    async def doctor(self, stream: str | None = None) -> Diagnosis:
+        """Look for what bites: the server's settings, the user's rights, streams and groups.
+
+        It changes nothing, and asks in bounded steps. What the server refuses to tell is noted
+        as not checked.
+
+        Args:
+            stream: look at this stream only, not at all there are.
+
+        Raises:
+            ServerUnsupported: it is older than Redis 7.0 or Valkey 7.2.
+        """
+        from streamq.admin.doctor.diagnose import diagnose
+
+        return await diagnose(self._server, self._lease, stream)
 
     def stream_names(self) -> AsyncIterator[str]:
         """The streams on the server, as they are found, in no order.

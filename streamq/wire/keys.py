@@ -30,6 +30,7 @@ RETAINED = "~retain"
 
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
+_RECORD = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):job:[^:]+", re.DOTALL)
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others
     "string": re.compile(
         r".*\{[^}]+\}.*:(unique:.+|scheduled:id:.+|group:[^:]+:reclaim|data:[0-9a-f]{32})",
@@ -156,6 +157,12 @@ class GroupKeys:
 def dead_letters_of(key: str) -> tuple[str, str] | None:
     """The prefix of the stream and the group whose dead letters ``key`` names, if it does."""
     match = _DLQ.fullmatch(key)
+    return None if match is None else (match[1], match[2])
+
+
+def record_of(key: str) -> tuple[str, str] | None:
+    """The prefix of the stream and the group of which ``key`` is a job's record, if it is one."""
+    match = _RECORD.fullmatch(key)
     return None if match is None else (match[1], match[2])
 
 

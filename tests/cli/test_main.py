@@ -230,6 +230,7 @@ class TestServer:
         ["dlq", "purge", "--all", "--yes"],
         ["dlq", "redrive", "--all"],
         ["dlq", "show", "1-1"],
+        ["doctor"],
         ["group", "create", "images"],
         ["group", "delete", "images"],
         ["group", "list", "--json"],

@@ -1,0 +1,1 @@
+"""What bites on a server that streamq works with, and what to do about each."""
