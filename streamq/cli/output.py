@@ -93,7 +93,7 @@ def say_fields(fields: Mapping[str, object]) -> None:
 
 
 def duration(seconds: float) -> str:
-    """A time span for a person: ``<1 ms``, ``0.25 s``, ``42 s``, ``3 min 5 s``, ``3 d 4 h``."""
+    """A time span for a person: ``<1 ms``, ``0.25 s``, ``42 s``, ``3 min 5 s``, ``59 min``."""
     if 0 < seconds < 0.001:
         return "<1 ms"
     if seconds < 10:
@@ -105,7 +105,8 @@ def duration(seconds: float) -> str:
         ("min", 60, "s", 1),
     ):
         if whole >= size:
-            rest = whole % size // below_size
+            # Seconds matter beside three minutes, not beside an hour.
+            rest = whole % size // below_size if whole < 10 * size else 0
             return f"{whole // size} {unit} {rest} {below}" if rest else f"{whole // size} {unit}"
     return f"{whole} s"
 

@@ -373,7 +373,7 @@ def test_a_question_that_nobody_can_answer_is_a_no() -> None:
 
 
 def test_spans_and_sizes_for_a_person() -> None:
-    assert [duration(s) for s in (0, 2e-05, 0.0123, 9.5, 42.4, 185, 7260, 90061)] == [
-        "0 s", "<1 ms", "0.012 s", "9.5 s", "42 s", "3 min 5 s", "2 h 1 min", "1 d 1 h",
+    assert [duration(s) for s in (0, 2e-05, 0.0123, 9.5, 42.4, 185, 3599, 7260, 90061)] == [
+        "0 s", "<1 ms", "0.012 s", "9.5 s", "42 s", "3 min 5 s", "59 min", "2 h 1 min", "1 d 1 h",
     ]  # fmt: skip
     assert [size(n) for n in (512, 1536, 5 * 1024**2)] == ["512 B", "1.5 KiB", "5.0 MiB"]
