@@ -125,7 +125,7 @@ async def test_emit_says_what_cannot_be() -> None:
     async def handle(job: Job) -> None:
         for options in ({"priority": "x"}, {"priority": "high", "stream": "jobs"}):
             with pytest.raises(ConfigError) as raised:
-                job.emit("next", **options)  # type: ignore[call-overload]
+                job.emit("next", **options)  # type: ignore[call-overload]  # what is tested
             errors.append(str(raised.value))
 
     assert (await testing.handle(app, "t")).outcome is Outcome.SUCCEEDED

@@ -202,7 +202,7 @@ def serve() -> None:
         @app.group("images").handler("*")
         async def handle(job: Job) -> int:
             job.progress(0.4, "resizing")
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5)  # long enough for the worker to tell
             return 7
 
         await app.worker(max_jobs=1).run()

@@ -234,7 +234,7 @@ def test_an_event_and_its_data(group: Group, client: redis.Redis) -> None:
     group.read("a")
     assert run(client, emitting(id, "jobs", DATA)) == []
     assert client.get(DATA) == "1"
-    [(_, fields)] = client.xrange("jobs")  # type: ignore[misc]
+    [(_, fields)] = client.xrange("jobs")  # type: ignore[misc]  # redis-py's
     assert fields == dict(zip(FIELDS[::2], FIELDS[1::2], strict=True))
 
 

@@ -351,7 +351,7 @@ async def test_without_weights_each_stream_has_its_own(app: App) -> None:
 async def test_weights_that_cannot_be(app: App, streams: object, strict: bool, said: str) -> None:
     noting(app)
     with pytest.raises(ConfigError, match=said):
-        app.worker(streams=streams, strict=strict)  # type: ignore[arg-type]
+        app.worker(streams=streams, strict=strict)  # type: ignore[arg-type]  # what is tested
 
 
 def test_a_weight_for_some_streams_only() -> None:
