@@ -151,9 +151,8 @@ async def test_a_deploy_rolled_out_taken_back_and_crashing(
 
 
 def _broken(one: dict[str, Any]) -> bool:
-    return one["group"] == "images" and (
-        one["n"] % 10 == 1 or (one["n"] % 10 == 2 and one["attempt"] == 1)
-    )
+    again = one["n"] % 10 == 2 and one["attempt"] == 1
+    return bool(one["group"] == "images" and (one["n"] % 10 == 1 or again))
 
 
 def _all_settled(client: redis.Redis) -> Any:
