@@ -264,6 +264,14 @@ class App(Registry, AppProducing):
         return self._server
 
     @property
+    def peer(self) -> tuple[str, int | None] | None:
+        """Host and port of its server, or the path of its socket and ``None``.
+
+        ``None`` before the server's first use: only to ask does not start one.
+        """
+        return None if self._server is None else self._server.peer
+
+    @property
     def producer(self) -> Producer:
         """What writes its jobs, until :meth:`close`."""
         if self._producer is None:

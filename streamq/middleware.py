@@ -20,7 +20,7 @@ An :class:`Instrumentation` is one object for all of it: handling, batches and p
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -49,7 +49,7 @@ ProduceNext = Callable[["NewJob"], Awaitable["Enqueued"]]
 ProduceMiddleware = Callable[["NewJob", ProduceNext], Awaitable["Enqueued"]]
 """Wraps the producing of one job."""
 
-ProduceManyNext = Callable[[AsyncIterator["NewJob"]], AsyncIterator["AllEnqueued"]]
+ProduceManyNext = Callable[[AsyncIterator["NewJob"]], AsyncGenerator["AllEnqueued", None]]
 """Writes jobs as they come with all that comes after this middleware, and yields each chunk."""
 
 
@@ -79,7 +79,7 @@ class Instrumentation:
 
     def produce_many(
         self, stream: str, jobs: AsyncIterator[NewJob], call_next: ProduceManyNext
-    ) -> AsyncIterator[AllEnqueued]:
+    ) -> AsyncGenerator[AllEnqueued, None]:
         """Wraps the producing of many, which stays pipelined."""
         return call_next(jobs)
 

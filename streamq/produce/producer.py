@@ -131,7 +131,7 @@ class Producer:
 
     def stream_jobs(
         self, stream: str, jobs: Jobs, options: Options | None = None
-    ) -> AsyncIterator[AllEnqueued]:
+    ) -> AsyncGenerator[AllEnqueued, None]:
         """Write jobs as they come, and yield each chunk once it is written.
 
         At no time are more than two chunks of them in memory: one is on its way while the
@@ -150,13 +150,13 @@ class Producer:
 
     async def _write_each(
         self, stream: str, jobs: AsyncIterator[NewJob]
-    ) -> AsyncIterator[AllEnqueued]:
+    ) -> AsyncGenerator[AllEnqueued, None]:
         async for job in jobs:
             yield AllEnqueued([await self.produce(stream, job)])
 
     async def _write_jobs(
         self, stream: str, jobs: Jobs, options: Options | None = None
-    ) -> AsyncIterator[AllEnqueued]:
+    ) -> AsyncGenerator[AllEnqueued, None]:
         faults: list[Exception] = []
         outgoing = self._outgoing()
         limit = None if self._backpressure is None else self._backpressure.limit(stream)
