@@ -193,15 +193,13 @@ async def test_without_baggage_there_is_only_the_trace(app: App, client: redis.R
         {"type": "t", "file": "a.png", "trace": PARENT},
         {"type": "t", "file": "a.png", "traceparent": PARENT},
     ],
-    ids=lambda fields: " ".join(fields),
+    ids=" ".join,
 )
 async def test_a_foreign_producer_gives_a_traceparent(
-    app: App, telemetry: Telemetry, client: redis.Redis, fields: Mapping[str, str]
+    app: App, telemetry: Telemetry, client: redis.Redis, fields: dict[Any, Any]
 ) -> None:
     handler(app)
-    client.xadd(
-        "jobs", {name: value for name, value in fields.items()} | {"baggage": "tenant=acme"}
-    )
+    client.xadd("jobs", {**fields, "baggage": "tenant=acme"})
     await drain(app)
     assert id_of(telemetry.span("process").parent) == PARENT_ID
 
@@ -215,13 +213,13 @@ async def test_a_foreign_producer_gives_a_traceparent(
         {"type": "t", "trace": "of an elephant"},
         {"type": "t"},
     ],
-    ids=lambda fields: " ".join(fields),
+    ids=" ".join,
 )
 async def test_without_a_trace_an_attempt_begins_one(
-    app: App, telemetry: Telemetry, client: redis.Redis, fields: Mapping[str, str]
+    app: App, telemetry: Telemetry, client: redis.Redis, fields: dict[Any, Any]
 ) -> None:
     handler(app)
-    client.xadd("jobs", {name: value for name, value in fields.items()})
+    client.xadd("jobs", {**fields})
     assert (await drain(app)).outcomes == [Outcome.SUCCEEDED]
     process = telemetry.span("process")
     assert (process.parent, linked(process)) == (None, [])

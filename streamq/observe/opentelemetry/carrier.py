@@ -14,7 +14,7 @@ from functools import partial
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.propagators.composite import CompositePropagator
-from opentelemetry.trace import SpanContext, get_current_span
+from opentelemetry.trace import Span, SpanContext, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from streamq.job import Emitted, Job
@@ -99,6 +99,14 @@ def attached(context: Context) -> Iterator[None]:
 
 def _extracted(carrier: Mapping[str, str]) -> AbstractContextManager[None]:
     return attached(_TO_PROCESS.extract(carrier, Context()))
+
+
+def within(span: Span, around: Context) -> Context:
+    """A context with a span as the current one; as it was where the span is none.
+
+    Without an SDK there are no spans, and traces of others are to pass all the same.
+    """
+    return set_span_in_context(span, around) if span.get_span_context().is_valid else around
 
 
 def as_text(span: SpanContext) -> str:

@@ -16,7 +16,6 @@ from opentelemetry.trace import (
     StatusCode,
     Tracer,
     get_current_span,
-    set_span_in_context,
 )
 
 from streamq.job import Job
@@ -30,6 +29,7 @@ from streamq.observe.opentelemetry.carrier import (
     from_text,
     put_into,
     trace_of,
+    within,
 )
 from streamq.observe.opentelemetry.measures import Measures
 from streamq.observe.opentelemetry.outcome import SUCCEEDED, Outcome, outcome_of
@@ -91,7 +91,7 @@ class Consuming:
             for job in jobs:
                 if job.id not in failed:
                     job.failed_trace = as_text(span.get_span_context())
-        context = set_span_in_context(span, base)
+        context = within(span, base)
         self._measures.consumed(attributes, len(jobs))
         outcome, started = SUCCEEDED, perf_counter()
         try:
@@ -128,7 +128,7 @@ class Consuming:
             )
             span.end()
             carrier: dict[str, str] = {}
-            self._propagator.inject(carrier, set_span_in_context(span, context))
+            self._propagator.inject(carrier, within(span, context))
             put_into(event, job.trace, carrier)
 
 

@@ -16,14 +16,13 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
     Tracer,
-    set_span_in_context,
 )
 
 from streamq.enqueued import AllEnqueued, Enqueued
 from streamq.middleware import ProduceManyNext, ProduceNext
 from streamq.new_job import NewJob
 from streamq.observe.opentelemetry import names
-from streamq.observe.opentelemetry.carrier import attached, from_text, split
+from streamq.observe.opentelemetry.carrier import attached, from_text, split, within
 from streamq.observe.opentelemetry.measures import Measures
 from streamq.observe.opentelemetry.outcome import type_name
 from streamq.text import printable
@@ -60,7 +59,7 @@ class Producing:
             attributes={**attributes, names.JOB_TYPE: job.type},
             links=[Link(given)] if given is not None else None,
         )
-        context = set_span_in_context(span)
+        context = within(span, get_current())
         if job.trace is None:
             job = self._traced(job, context)
         failure: BaseException | None = None
@@ -126,7 +125,7 @@ class Producing:
         )
         span.end()
         send.add_link(span.get_span_context())
-        return self._traced(job, set_span_in_context(span, around))
+        return self._traced(job, within(span, around))
 
     def _traced(self, job: NewJob, context: Context) -> NewJob:
         """The job with its trace; the caller's own may be written once more, with another one."""
