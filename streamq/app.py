@@ -102,7 +102,7 @@ class App(Registry, AppProducing):
             self._home = None  # not one stream, but each of these
         self._streams = tuple(dict.fromkeys([self.stream, *self.priorities.streams]))
         around_all = [one for one in self.middleware if isinstance(one, Instrumentation)]
-        self._produce_middleware = tuple(map(self._own, [*around_all, *produce_middleware]))
+        self._produce_middleware = (*around_all, *produce_middleware)
         self.codec = codec
         self.offload = check_offload(offload)
         self._max_payload = largest_payload(max_payload, self.offload)
@@ -275,9 +275,10 @@ class App(Registry, AppProducing):
     def producer(self) -> Producer:
         """What writes its jobs, until :meth:`close`."""
         if self._producer is None:
+            around = [self._own(one) for one in self._produce_middleware]
             self._producer = Producer(
-                self.server, self._max_payload, self._replication, self._produce_middleware,
-                self.codec, self.offload, self._backpressure,
+                self.server, self._max_payload, self._replication, around, self.codec, self.offload,
+                self._backpressure,
             )  # fmt: skip
         return self._producer
 

@@ -576,6 +576,13 @@ def emits(job: Job) -> None:
     job.emit("next", {"n": 1})
 
 
+async def test_the_sync_app_knows_its_server(server: RedisServer, telemetry: Telemetry) -> None:
+    app = App(server.unix_url, middleware=[telemetry.middleware()])
+    await asyncio.to_thread(app.sync.produce, "t")
+    await asyncio.to_thread(app.sync.close)
+    assert attributes_of(telemetry.span("send"))["server.address"] == str(server.socket)
+
+
 async def test_a_thread_of_the_sync_app_goes_on_with_the_trace(
     app: App, telemetry: Telemetry
 ) -> None:
