@@ -27,19 +27,20 @@ if TYPE_CHECKING:
     from streamq.job import Job
     from streamq.new_job import NewJob
     from streamq.offload import Offload
+    from streamq.partitions import Partitioned
     from streamq.retry import Backoff, Dead, Retry
     from streamq.version import __version__ as __version__
     from streamq.worker import Settings, Worker
 
 __all__ = [
     "AlreadyEnqueued", "App", "Backoff", "Dead", "Enqueued", "Event", "Group", "Job", "NewJob",
-    "Offload", "Retry", "Settings", "StreamqError", "Worker",
+    "Offload", "Partitioned", "Retry", "Settings", "StreamqError", "Worker",
 ]  # fmt: skip
 
 _HOMES = {
     "AlreadyEnqueued": "enqueued", "App": "app", "Backoff": "retry", "Dead": "retry",
     "Enqueued": "enqueued", "Event": "event", "Group": "group", "Job": "job", "NewJob": "new_job",
-    "Offload": "offload", "Retry": "retry", "Settings": "worker",
+    "Offload": "offload", "Partitioned": "partitions", "Retry": "retry", "Settings": "worker",
     "StreamqError": "errors", "Worker": "worker",
     "__version__": "version",
 }  # fmt: skip

@@ -17,10 +17,12 @@ from streamq.job import job_class
 from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, FULL_TIMEOUT, REPLICA_TIMEOUT
 from streamq.middleware import Instrumentation, Middleware, ProduceMiddleware
 from streamq.offload import Offload, check_offload, largest_payload, store_of
+from streamq.partitions import Partitioned, check_partitioned
 from streamq.priorities import Priorities
 from streamq.process.eventloop import run_async
 from streamq.process.gc import collect_less
 from streamq.produce.backpressure import MaxBacklog, OnFull, backpressure_of
+from streamq.produce.partitioned import Partitions
 from streamq.produce.producer import Producer
 from streamq.produce.replication import Replication
 from streamq.retry import Backoff
@@ -45,6 +47,7 @@ class App(Registry, AppProducing):
         url: ``redis://…``, ``rediss://…`` or ``unix://…``; without one, ``STREAMQ_URL``
             from the environment, and without that the embedded server.
         stream: the stream for everything that names no other.
+        streams: those that have several partitions, ``{"jobs": Partitioned(8)}``.
         priorities: names for the streams of more and less urgent jobs, ``{"high": "urgent"}``.
             Handlers that name no stream work on these, too.
         ignore: types, or patterns such as ``thumbnail_*``, that every group settles unseen.
@@ -79,6 +82,7 @@ class App(Registry, AppProducing):
         url: str | None = None,
         *,
         stream: str = DEFAULT_STREAM,
+        streams: Mapping[str, Partitioned] | None = None,
         priorities: Mapping[str, str] | None = None,
         ignore: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
@@ -103,6 +107,7 @@ class App(Registry, AppProducing):
         self._streams = tuple(dict.fromkeys([self.stream, *self.priorities.streams]))
         around_all = [one for one in self.middleware if isinstance(one, Instrumentation)]
         self._produce_middleware = (*around_all, *produce_middleware)
+        self._partitioned = check_partitioned(streams)
         self.codec = codec
         self.offload = check_offload(offload)
         self._max_payload = largest_payload(max_payload, self.offload)
@@ -276,9 +281,12 @@ class App(Registry, AppProducing):
         """What writes its jobs, until :meth:`close`."""
         if self._producer is None:
             around = [self._own(one) for one in self._produce_middleware]
+            partitions = None
+            if self._partitioned:
+                partitions = Partitions(self.server, self._partitioned)
             self._producer = Producer(
                 self.server, self._max_payload, self._replication, around, self.codec, self.offload,
-                self._backpressure,
+                self._backpressure, partitions,
             )  # fmt: skip
         return self._producer
 
@@ -334,7 +342,7 @@ class App(Registry, AppProducing):
         return Worker(
             self.server, weighted(self.subscriptions(groups, list(streams)), streams),
             settings=settings, observers=observers, burst=burst, max_jobs=max_jobs, strict=strict,
-            lifespan=self._lifespan, retention=self._retention,
+            lifespan=self._lifespan, retention=self._retention, partitioned=self._partitioned,
         )  # fmt: skip
 
     def run(self, *, groups: Sequence[str] = (), settings: Settings | None = None) -> None:

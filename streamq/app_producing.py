@@ -103,8 +103,9 @@ class AppProducing(AppResults):
         try:
             enqueued = await self.producer.produce(target, job)
         except AlreadyEnqueued as taken:
-            taken.job.at(self._home_of(target))
+            taken.job.at(self._home_of(taken.job.place or target))
             raise
+        target = enqueued.place or target
         return enqueued.at(self._homes.get(target) or self._home_of(target))
 
     async def produce_many(
@@ -138,6 +139,10 @@ class AppProducing(AppResults):
         try:
             written = await self.producer.produce_many(target, jobs, options)
         except AlreadyEnqueued as taken:
-            taken.job.at(self._home_of(target))
+            taken.job.at(self._home_of(taken.job.place or target))
             raise
+        if target in self._partitioned:
+            for job in written:
+                job.at(self._home_of(job.place or target))
+            return written
         return written.at(self._home_of(target))

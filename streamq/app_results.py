@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Self, cast
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Self, cast
 from streamq.codec import Codec, decode_result
 from streamq.enqueued import Enqueued, Home
 from streamq.group import Group
+from streamq.partitions import Partitioned, read_layout
 from streamq.server import Server
+from streamq.wire.keys import partition_of
 
 if TYPE_CHECKING:
     from streamq.admin import Cancelled
@@ -27,6 +29,7 @@ class AppResults:
     _groups: list[Group]
     _server: Server | None
     _producer: Producer | None
+    _partitioned: Mapping[str, Partitioned]
 
     def __init__(self) -> None:
         self._results: Results | None = None
@@ -107,10 +110,20 @@ class AppResults:
             from streamq.results import Results
 
             decode = partial(decode_result, self.codec)
-            self._results = Results(self.server, self._groups_for, decode=decode)
+            places = self._places_of if self._partitioned else None
+            self._results = Results(self.server, self._groups_for, decode=decode, places=places)
         return self._results
 
+    async def _places_of(self, stream: str) -> Sequence[str]:
+        """The keys of the server that a stream has."""
+        if stream not in self._partitioned:
+            return [stream]
+        return [*(await read_layout(self.server, stream)).names(), stream]
+
     def _groups_for(self, stream: str) -> list[str]:
+        part = partition_of(stream)
+        if part is not None and part[0] in self._partitioned:
+            stream = part[0]
         return [group.name for group in self._groups if stream in group.streams([self.stream])]
 
     @property

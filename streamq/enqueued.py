@@ -125,6 +125,11 @@ class Enqueued:
         return self
 
     @property
+    def place(self) -> str | None:
+        """The key of its partition, ``{jobs:3}``; ``None`` for one of a stream without any."""
+        return None
+
+    @property
     def created(self) -> bool:
         """Whether it was written by this call."""
         return not self._known
@@ -159,6 +164,30 @@ class Enqueued:
         """
         known, replaced = created not in (1, 3), created in (2, 4)
         return cls(id.decode(), due, known=known, replaced=replaced, home=home)
+
+
+class InPartition(Enqueued):
+    """A job of a stream that has partitions."""
+
+    __slots__ = ("_place",)
+
+    def __init__(self, job: Enqueued, place: str) -> None:
+        """The same job, with the key of its partition."""
+        super().__init__(job.id, job._due, known=job._known, replaced=job.replaced, home=job._home)
+        self._place = place
+
+    @property
+    def place(self) -> str:
+        """The key of its partition."""
+        return self._place
+
+    def __reduce__(self) -> tuple[Callable[..., Enqueued], tuple[str, bytes | None]]:
+        make, given = super().__reduce__()
+        return partial(_in_partition, make, self._place), given
+
+
+def _in_partition(make: Callable[..., Enqueued], place: str, *given: Any) -> Enqueued:
+    return InPartition(make(*given), place)
 
 
 class AlreadyEnqueued(StreamqError):

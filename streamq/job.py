@@ -14,6 +14,7 @@ from streamq.errors import ConfigError, InvalidEntry
 from streamq.limits import MAX_PAYLOAD, MAX_PROGRESS_NOTE
 from streamq.offload import Offload
 from streamq.option_checks import check_key, check_text, milliseconds, refuse_options, taken
+from streamq.partitions import Layout, hash_of
 from streamq.priorities import NO_PRIORITIES, Priorities
 from streamq.text import printable
 from streamq.wire.entry import (
@@ -24,7 +25,7 @@ from streamq.wire.entry import (
     not_json,
 )
 from streamq.wire.json import loads
-from streamq.wire.keys import check_stream
+from streamq.wire.keys import check_stream, partition_name
 from streamq.wire.offloaded import FIELD, Ref, parse_ref
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ Reporter = Callable[[str, int, float, str], None]
 """Takes a job's ID, its attempt and how far it is, in whatever thread that is told."""
 
 REPORTERS: dict[tuple[str, str, str], Reporter] = {}
-"""By stream, group and consumer, the workers of this process. A job looks its own up when it has
-something to tell: all others pay nothing for it."""
+"""By the key of the stream or partition, group and consumer, the workers of this process. A job
+looks its own up when it has something to tell: all others pay nothing for it."""
 
 
 class Emitted(NamedTuple):
@@ -67,6 +68,7 @@ class Job:
     Attributes:
         id: the entry ID, ``<ms>-<n>``, which is the job's only identity.
         stream: the stream it was read from.
+        partition: the partition of it; ``None`` where the stream has none.
         group: the group that processes it.
         consumer: the consumer (worker process) that holds it.
         type: the handler's name, ``""`` if the producer gave none.
@@ -90,6 +92,12 @@ class Job:
     cipher: ClassVar[Cipher | None] = None
     offload: ClassVar[Offload | None] = None
     max_payload: ClassVar[int] = MAX_PAYLOAD
+    partition: ClassVar[int | None] = None
+    """The partition of its stream that it is in; ``None`` where the stream has none."""
+    named: ClassVar[str | None] = None
+    """The name of the stream whose partition it is in."""
+    layouts: ClassVar[Mapping[str, Layout] | None] = None
+    """The partitions of streams, where any has some."""
     decode = staticmethod(loads)
 
     def __init__(
@@ -111,6 +119,13 @@ class Job:
         self.type, self._raw, self._data, self.meta = wire
         self.emitted: list[Emitted] | None = None
         self.cancelled = False
+
+    @property
+    def place(self) -> str:
+        """The key that it was read from: that of its partition, where its stream has some."""
+        return (
+            self.stream if self.partition is None else partition_name(self.stream, self.partition)
+        )
 
     @property
     def data(self) -> Any:
@@ -254,15 +269,28 @@ class Job:
         stream = self.priorities.choose(stream, priority)
         name, values = (type, data or {}) if isinstance(type, str) else taken(type, data)
         target = self.stream if stream is None else check_stream(stream)
+        key = check_key("key", key)
+        if self.layouts is not None:
+            target = self._partition_for(target, key, self.layouts)
         fields = encode(
-            check_type(name), encode_with(self.codec, values, self.max_payload),
-            key=check_key("key", key),
+            check_type(name), encode_with(self.codec, values, self.max_payload), key=key,
             trace=self.trace if trace is None else check_text("trace", trace),
             expires=milliseconds("expires", expires),
         )  # fmt: skip
         if self.emitted is None:
             self.emitted = []
         self.emitted.append(Emitted(target, fields))
+
+    def _partition_for(self, stream: str, key: str | None, layouts: Mapping[str, Layout]) -> str:
+        """The key of the server that a follow-up event goes to."""
+        layout = layouts.get(stream)
+        if layout is None:
+            return self.place if stream == self.stream else stream
+        if key is not None:
+            return layout.name(layout.of(key))
+        if stream == self.stream:
+            return self.place  # in the same slot, so that it can be written with the ack
+        return layout.name(hash_of(self.id) % layout.partitions)
 
     def progress(self, done: float, note: str = "") -> None:
         """Tell how far the job is: ``streamq status``, ``pending`` and whoever waits see it.
@@ -285,7 +313,7 @@ class Job:
                 f"{MAX_PROGRESS_NOTE} characters at most"
             )
         check_text("note", note)
-        report = REPORTERS.get((self.stream, self.group, self.consumer))
+        report = REPORTERS.get((self.place, self.group, self.consumer))
         if report is not None:
             report(self.id, self.attempt, done, note)
 
@@ -294,6 +322,7 @@ class Job:
         return {
             "id": self.id,
             "stream": self.stream,
+            **({} if self.partition is None else {"partition": self.partition}),
             "group": self.group,
             "type": self.type,
             "attempt": self.attempt,
@@ -339,6 +368,46 @@ def job_class(
     if codec is not None:
         JobOfApp.decode = staticmethod(partial(decode_with, codec))
     return JobOfApp
+
+
+def job_of_partition(
+    made: type[Job], stream: str, partition: int | None, layouts: Mapping[str, Layout]
+) -> type[Job]:
+    """The class of the jobs of one partition of a stream.
+
+    Args:
+        made: that of the jobs of the app.
+        partition: ``None`` for a stream that has none, beside others that have.
+        layouts: the partitions of streams.
+    """
+    number, known = partition, layouts
+
+    class JobOfPartition(made):  # type: ignore[misc,valid-type]  # a class by its value
+        __slots__ = ()
+        named = stream
+        partition = number
+        layouts = known
+
+        def __reduce__(self) -> tuple[object, ...]:
+            state = {name: getattr(self, name) for name in Job.__slots__ if hasattr(self, name)}
+            app = None if made is Job else made.__reduce__(self)[:2]
+            return _bare_job_of_partition, (app, stream, number, dict(known)), (None, state)
+
+    return JobOfPartition
+
+
+def _bare_job_of_partition(
+    app: tuple[Callable[..., Job], tuple[Any, ...]] | None, stream: str, partition: int | None,
+    layouts: Mapping[str, Layout],
+) -> Job:  # fmt: skip
+    """A job without anything in it, to be filled by :mod:`pickle`.
+
+    Args:
+        app: makes a job of an app that has something special.
+    """
+    made = Job if app is None else type(app[0](*app[1]))
+    made = job_of_partition(made, stream, partition, layouts)
+    return made.__new__(made)
 
 
 def _bare_job(

@@ -86,6 +86,9 @@ RESULT_TTL = 300.0
 MAX_WEIGHT = 1_000_000
 """The largest weight of a stream among those of a group."""
 
+MAX_PARTITIONS = 1024
+"""The most partitions that a stream may have."""
+
 GRACE = 30.0
 """Seconds that running handlers have when the worker stops, by default."""
 

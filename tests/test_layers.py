@@ -24,7 +24,7 @@ ROOT = Path(streamq.__file__).parent
 
 LAYERS = (
     "limits", "errors", "text", "version", "main_guard", "retry",
-    "wire", "lua", "server", "results",
+    "wire", "lua", "server", "partitions", "results",
     "codec", "encryption", "offload", "event", "option_checks", "priorities", "job", "new_job",
     "enqueued", "middleware",
     "handlers", "verdict", "signals", "flow",
@@ -167,8 +167,8 @@ def test_a_question_imports_only_what_answers_it() -> None:
     assert done.stdout.split() == [
         f"streamq.admin.{name}"
         for name in (
-            "admin", "content", "dead_letter", "dead_letters", "existing", "jobs_admin", "reading",
-            "streams_admin",
+            "admin", "content", "dead_letter", "dead_letters", "dead_letters_of_all", "existing",
+            "jobs_admin", "partitions", "reading", "streams_admin",
         )
     ]  # fmt: skip
 

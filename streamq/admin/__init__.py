@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamq.admin.admin import Admin
     from streamq.admin.backlog import Backlog, Backlogs
     from streamq.admin.cancelling import Cancelled, CancelOutcome, CancelSummary
     from streamq.admin.consumers import ConsumerInfo
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from streamq.admin.doctor.findings import Diagnosis, Finding, Level
     from streamq.admin.groups import DeletedGroup
     from streamq.admin.overview import Overview
+    from streamq.admin.partitions import Admin
     from streamq.admin.pending import Allowed, PendingJob
     from streamq.admin.places import RewoundGroup
     from streamq.admin.replays import Replayed
@@ -43,7 +43,7 @@ _HOMES = {
     "StreamSettings": "settings",
     "GroupSnapshot": "snapshot", "Snapshot": "snapshot", "StreamSnapshot": "snapshot",
     "Diagnosis": "doctor.findings", "Finding": "doctor.findings", "Level": "doctor.findings",
-    "Admin": "admin", "Allowed": "pending", "Backlog": "backlog",
+    "Admin": "partitions", "Allowed": "pending", "Backlog": "backlog",
     "Backlogs": "backlog", "ConsumerInfo": "consumers", "DeadLetter": "dead_letter",
     "DeadLetters": "dead_letters", "DeletedGroup": "groups", "GroupInfo": "streams",
     "GroupState": "control", "GroupStatus": "status", "JobStatus": "status", "Overview": "overview",

@@ -1,4 +1,4 @@
-"""The Admin: one face for all who look at jobs, and for what they do about them."""
+"""What an :class:`~streamq.admin.Admin` does about one key: a stream, or a partition of one."""
 
 from __future__ import annotations
 
@@ -17,30 +17,8 @@ if TYPE_CHECKING:
 # Each question is imported when it is asked: a command line asks one, and starts quickly.
 
 
-class Admin(JobsAdmin):
-    """Answers what is queued, running, waiting, stuck or dead, and treats what is stuck.
-
-    It reads in small steps: a pending entries list of a million neither holds the
-    server up nor fills the memory. An answer is therefore not one moment's picture,
-    but each row of it is.
-
-    Wherever a stream does not exist, :class:`~streamq.errors.StreamNotFound` is raised; a
-    group, :class:`~streamq.errors.GroupNotFound`; wherever a name or an ID is invalid,
-    :class:`~streamq.errors.ConfigError`.
-
-    Args:
-        server: the server to ask.
-        lease: the workers' lease in seconds. A consumer is alive while the server has heard
-            of it within the lease, and an entry stalled when it has been idle for longer;
-            live workers let the server hear of them at least three times in it. One that
-            is shorter than the workers' own makes running jobs look stalled. Before Redis
-            7.2, a worker that has had no job for that long counts as gone too.
-        allowed: tells how many attempts a job may have, given its stream, group and type.
-        codec: reads the data of jobs, see :class:`~streamq.codec.Codec`; that of an app is the
-            app's. Without it, data that is not JSON is shown as it was written.
-        store: where large data is kept, see :class:`~streamq.offload.Offload`; that of an app is
-            the app's. Without it, such data is not deleted until somebody who has it does that.
-    """
+class KeyAdmin(JobsAdmin):
+    """An Admin for which every key is a stream by itself: it knows of no partitions."""
 
     # -- jobs for later -------------------------------------------------------
 

@@ -45,12 +45,16 @@ class StreamSettings:
             no longer; ``None`` for never.
         abandon_group_after: the same for single groups; 0 for never.
         abandoned: the groups of which that is so now.
+        partitions: how many the stream has; ``None`` for one that has none.
+        growing: how many it is about to have, while it grows.
     """
 
     retain: float | None
     abandon_after: float | None
     abandon_group_after: Mapping[str, float]
     abandoned: Mapping[str, AbandonedGroup]
+    partitions: int | None = None
+    growing: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data."""

@@ -41,6 +41,7 @@ from streamq.produce.many import (
     packed_chunks,
 )
 from streamq.produce.offloaded import Outgoing
+from streamq.produce.partitioned import Means, PartitionedWriter, Partitions
 from streamq.produce.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server
@@ -65,6 +66,7 @@ class Producer:
         codec: writes the data; JSON without one.
         offload: which data is kept outside the stream, if any is.
         backpressure: how many jobs may wait, where there is a bound.
+        partitions: the streams that have partitions, if any may have.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Producer:
         codec: Codec | None = None,
         offload: Offload | None = None,
         backpressure: Backpressure | None = None,
+        partitions: Partitions | None = None,
     ) -> None:
         self._offload = offload
         self._server = server
@@ -84,6 +87,13 @@ class Producer:
         self._middleware = tuple(middleware)
         self._codec = codec
         self._backpressure = backpressure
+        self._partitions = partitions
+        if partitions is not None:
+            means = Means(
+                self._write, self._send, self._run, self._until_known, self._outgoing,
+                backpressure, max_payload, codec,
+            )  # fmt: skip
+            self._to_partitions = PartitionedWriter(partitions, means)
 
     async def produce(self, stream: str, job: NewJob) -> Enqueued:
         """Write one job.
@@ -157,6 +167,10 @@ class Producer:
     async def _write_jobs(
         self, stream: str, jobs: Jobs, options: Options | None = None
     ) -> AsyncGenerator[AllEnqueued, None]:
+        if self._partitions is not None and self._partitions.may_have(stream):
+            async for chunk in self._to_partitions.stream_jobs(stream, jobs, options or Options()):
+                yield chunk
+            return
         faults: list[Exception] = []
         outgoing = self._outgoing()
         limit = None if self._backpressure is None else self._backpressure.limit(stream)
@@ -194,6 +208,8 @@ class Producer:
         return Outgoing(self._server, self._offload, self._max_payload, self._codec)
 
     async def _produce(self, stream: str, job: NewJob) -> Enqueued:
+        if self._partitions is not None and self._partitions.may_have(stream):
+            return await self._to_partitions.produce(check_stream(stream), job)
         outgoing = self._outgoing()
         limit = None if self._backpressure is None else self._backpressure.limit(stream)
         if outgoing is not None:
@@ -258,6 +274,12 @@ class Producer:
             return await self._server.run(call)
         # By its text: that a digest is unknown would be said after the wait.
         return await self._replicated(self._replication, pack(call.eval()))
+
+    async def _send(self, packed: bytes, count: int) -> Sequence[Any]:
+        async with self._server.borrowed() as link:
+            if self._replication is None:
+                return await link.exchange(packed, count)
+            return await self._replication.write(link, packed, count)
 
     async def _write(self, command: bytes) -> Enqueued:
         if self._replication is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,9 @@ LAST_LOOK = 2.0
 GroupsOf = Callable[[str], Sequence[str]]
 """The groups that a program has for a stream, as far as it knows."""
 
+Places = Callable[[str], Awaitable[Sequence[str]]]
+"""The keys of the server that a stream has, one a partition."""
+
 
 class Results:
     """Waits for the ends of jobs, over one connection for all who wait in an event loop.
@@ -31,14 +34,17 @@ class Results:
         server: where the jobs are.
         groups_of: the groups of a stream; those that the server knows, where it names none.
         decode: makes a value of a result as it was written.
+        places: tells which partitions a stream has, where streams may have some.
     """
 
     def __init__(
-        self, server: Server, groups_of: GroupsOf | None = None, decode: Decode = decode_data
-    ) -> None:
+        self, server: Server, groups_of: GroupsOf | None = None, decode: Decode = decode_data,
+        places: Places | None = None,
+    ) -> None:  # fmt: skip
         self._server = server
         self._decode = decode
         self._groups_of = groups_of
+        self._places = places
         self._watches: Watches | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -96,6 +102,8 @@ class Results:
         check_stream(stream)
         check_timeout(timeout)
         later = is_scheduled(job_id)
+        if self._places is not None:
+            stream = await self._place_of(stream, job_id, group, self._places)
         name = await self.group(stream, group)
         known = None if later else job_id
         try:
@@ -181,6 +189,35 @@ class Results:
         watches, self._watches = self._watches, None
         if watches is not None and self._loop is asyncio.get_running_loop():
             await watches.close()
+
+    async def _place_of(self, stream: str, job_id: str, group: str | None, places: Places) -> str:
+        """The key of the server that has a job.
+
+        Raises:
+            ConfigError: several have one of that ID.
+        """
+        names = await places(stream)
+        if len(names) == 1:
+            return names[0]
+        name = await self.group(names[0], group)
+        looks = [self._has(place, job_id, name) for place in names]
+        found = [
+            place for place, has in zip(names, await asyncio.gather(*looks), strict=True) if has
+        ]
+        if len(found) > 1:
+            raise ConfigError(
+                f"several partitions of {printable(stream, 100)} have a job {job_id}: name the one "
+                f"that is meant as the stream, {' or '.join(map(printable, found))}"
+            )
+        return found[0] if found else names[0]
+
+    async def _has(self, stream: str, job_id: str, group: str) -> bool:
+        """Whether there is a trace of a job under one key."""
+        if is_scheduled(job_id):
+            return any(one is not None for one in await look_up(self._server, stream, job_id))
+        end = await self._watching().look_once(Place(stream, group, job_id))
+        # That an entry is no longer there does not tell that it was.
+        return not isinstance(end, Finished) or end.state not in ("missing", "settled")
 
     def _watching(self) -> Watches:
         loop = asyncio.get_running_loop()

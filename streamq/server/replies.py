@@ -83,6 +83,22 @@ class KeyTaken(StreamqError):
         self.id, self.due = id.encode(), due.encode() or None
 
 
+class Repartitioned(StreamqError):
+    """The stream has another number of partitions (``REPARTITIONED``, by a script of our own).
+
+    Attributes:
+        count: how many; 0 for a partition that is not open.
+    """
+
+    def __init__(self, rest: str) -> None:
+        super().__init__(f"the stream has another number of partitions: {printable(rest, 60)}")
+        self.count = int(rest) if rest.isdigit() else 0
+
+
+class NotKnown(StreamqError):
+    """No job has the idempotency key here (``NOTKNOWN``, by a script of our own)."""
+
+
 class OutOfMemory(ServerRefused):
     """The server has reached its limit of memory; it does not say what that is."""
 
@@ -106,6 +122,10 @@ def error_reply(text: str, where: str) -> StreamqError:
         return NoScript(shown)
     if code == "KEYTAKEN":
         return KeyTaken(rest)
+    if code == "REPARTITIONED":
+        return Repartitioned(rest)
+    if code == "NOTKNOWN":
+        return NotKnown(shown)
     if code == "NOPERM" or "ACL failure in script" in text:
         return _not_permitted(text, where)
     if code in ("NOAUTH", "WRONGPASS") or (code == "ERR" and _NO_PASSWORD.search(rest)):

@@ -31,6 +31,7 @@ RETAINED = "~retain"
 _GROUP = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _DLQ = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):dlq", re.DOTALL)
 _RECORD = re.compile(r"(.*\{[^}]+\}.*):group:([A-Za-z0-9_.\-]{1,128}):job:[^:]+", re.DOTALL)
+_PARTITION = re.compile(r"([^{]*)\{([^}]+):(0|[1-9][0-9]{0,5})\}(.*)", re.DOTALL)
 _KINDS = {  # an idempotency key, which comes first, may look like any of the others
     "string": re.compile(
         r".*\{[^}]+\}.*:(unique:.+|scheduled:id:.+|group:[^:]+:reclaim|data:[0-9a-f]{32})",
@@ -83,6 +84,28 @@ def _has_tag(name: str) -> bool:
 
 def _prefix(stream: str) -> str:
     return stream if _has_tag(stream) else "{" + stream + "}"
+
+
+def partition_name(stream: str, number: int) -> str:
+    """The key of one partition of a stream, with a hash tag of its own: ``{jobs:3}``.
+
+    Of a name that has a tag, ``{eu}:jobs``, it is ``{eu:3}:jobs``.
+    """
+    check_stream(stream)
+    if not _has_tag(stream):
+        return f"{{{stream}:{number}}}"
+    closing = stream.index("}", stream.index("{"))
+    return f"{stream[:closing]}:{number}{stream[closing:]}"
+
+
+def partition_of(name: str) -> tuple[str, int] | None:
+    """The stream and the number, if a key has the name of a partition. It need not be one."""
+    match = _PARTITION.fullmatch(name)
+    if match is None:
+        return None
+    before, tag, number, after = match.groups()
+    stream = tag if not before and not after else f"{before}{{{tag}}}{after}"
+    return stream, int(number)
 
 
 class StreamKeys:

@@ -63,6 +63,7 @@ class Consumer:
         fatal: called with an error that ends the worker.
         schedules: the periodic jobs that are in the code.
         share: the stream's share of the group's slots, where streams share them.
+        partition: the number, where it is one of a stream's.
     """
 
     def __init__(
@@ -83,8 +84,11 @@ class Consumer:
         fatal: Callable[[Exception], None],
         schedules: Sequence[Schedule] = (),
         share: Share | None = None,
+        partition: int | None = None,
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
+        self.partition, self.share = partition, share
+        self.named = handlers.job.named or stream
         self.keys: GroupKeys = group_keys(stream, group)
         control = Control(rules)
         self.in_flight = InFlight(
@@ -145,8 +149,14 @@ class Consumer:
             may_have_settled=self.settler.may_have_settled,
         )  # fmt: skip
 
-    async def prepare(self) -> None:
+    async def prepare(self, start: str | None = None) -> bool:
         """Make sure that the group exists; once, for from then on a lost server is waited for.
+
+        Args:
+            start: where it starts if it does not; ``None`` for where the settings say.
+
+        Returns:
+            Whether it was made.
 
         Raises:
             WrongKeyType: the stream's key holds something else.
@@ -155,16 +165,19 @@ class Consumer:
             StreamqError: the server cannot be used.
         """
         if self._prepared:
-            return
+            return False
         keys = stream_keys(self.stream)
         missing = await self._writing.run(lua.rights(self.keys, keys))
         if missing:
             raise lacks_rights(self._where, missing)
         flat = await self._writing.run(lua.settings(keys))
         check_version(dict(zip(flat[::2], flat[1::2], strict=True)), self.stream)
-        if await create_group(self._writing, self.stream, self.group, self._settings.start):
+        start = self._settings.start if start is None else start
+        created = await create_group(self._writing, self.stream, self.group, start)
+        if created:
             self._signals.send(GroupCreated(self.stream, self.group, again=False))
         self._prepared = True
+        return created
 
     async def run(self) -> None:
         """Consume until :meth:`stop`; then give back, finish, settle, and leave no trace."""

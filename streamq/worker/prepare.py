@@ -46,7 +46,7 @@ class Preparer:
         clock: Clock,
         gathering: Gathering | None,
     ) -> None:
-        self._stream = keys.stream
+        self._stream = handlers.job.named or keys.stream
         self._group = keys.group
         self._consumer = consumer
         self._in_flight = in_flight

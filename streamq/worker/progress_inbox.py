@@ -39,7 +39,7 @@ class ProgressInbox:
 
     def address(self, job: Job) -> str:
         """Where a process can tell how far a job is; empty where nobody would hear it."""
-        if (job.stream, job.group, job.consumer) not in REPORTERS:
+        if (job.place, job.group, job.consumer) not in REPORTERS:
             return ""
         if self._socket is None:
             for where in (None, "/tmp"):  # the first may be too long for a socket's address
@@ -92,7 +92,7 @@ def telling(address: str, job: Job) -> Iterator[None]:
     if not address:
         yield
         return
-    place = (job.stream, job.group, job.consumer)
+    place = (job.place, job.group, job.consumer)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as outbox:
         outbox.settimeout(BEHIND)
 

@@ -41,13 +41,18 @@ class Retention:
         """Milliseconds for which the stream keeps what is settled; ``None`` to leave it."""
         return self._by_stream.get(stream, self._default)
 
-    async def tell(self, server: Server, stream: str, signals: Signals) -> None:
+    async def tell(
+        self, server: Server, stream: str, signals: Signals, named: str | None = None
+    ) -> None:
         """Bring the stream's setting in line, for all workers.
+
+        Args:
+            named: of a partition, the name of its stream.
 
         Raises:
             StreamqError: the server cannot be used.
         """
-        retain = self.of(stream)
+        retain = self.of(named or stream)
         if retain is None:
             return
         call = lua.configure(stream_keys(stream), {"retain": retain or None})

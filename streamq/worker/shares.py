@@ -9,6 +9,8 @@ A stream has something when a delivery waits for a runner, and it may have when 
 as much as it asked for, or it could not be read for want of room. When the next turn is that of
 such a stream, it is waited for until it has been read, which takes as long as a call to the server:
 the shares are exact, and a lower stream does not slip in because a higher one has just run out.
+
+The partitions of a stream have its turns in common, each of them as many as the others.
 """
 
 from __future__ import annotations
@@ -36,7 +38,18 @@ class Shares:
         self._now = 0
         """The virtual time: that at which the last turn given is over."""
         whole = lcm(*weights)
-        self.members = [Share(self, whole // weight) for weight in weights]
+        self.members = [Share(self, whole // w, rank) for rank, w in enumerate(weights)]
+
+    def part(self, share: Share) -> Share:
+        """One more share of the same stream, for one more of its partitions."""
+        new = Share(self, share.whole, share.rank)
+        self.members.append(new)
+        self.members.sort(key=lambda one: one.rank)
+        same = [one for one in self.members if one.rank == share.rank]
+        for one in same:
+            one.stride = one.whole * len(same)
+        new.over_at = self._now + new.stride
+        return new
 
     @property
     def free(self) -> int:
@@ -50,8 +63,7 @@ class Shares:
             if share.dry and not share.waiting:
                 share.claims = False
                 continue
-            if self._strict:
-                first = share
+            if self._strict and first is not None and first.rank != share.rank:
                 break
             share.claim(self._now)
             if first is None or share.over_at < first.over_at:
@@ -85,14 +97,17 @@ class Share:
 
     Attributes:
         dry: whether its stream had nothing more when it was last read.
+        rank: the place of its stream among the others.
+        whole: virtual time that a turn of its stream takes.
         stride: virtual time that one of its turns takes.
         over_at: when its next turn would be over, in virtual time.
         claims: whether it had, or may have had, something when it was last looked at.
     """
 
-    def __init__(self, shares: Shares, stride: int) -> None:
+    def __init__(self, shares: Shares, stride: int, rank: int = 0) -> None:
         self.dry = False
-        self.stride = self.over_at = stride
+        self.rank = rank
+        self.whole = self.stride = self.over_at = stride
         self.claims = True
         self._shares = shares
         self._running: set[Slot] = set()
@@ -116,6 +131,10 @@ class Share:
     def places(self) -> int:
         """How many slots it has or could have now."""
         return len(self._running) + self._shares.free
+
+    def part(self) -> Share:
+        """One more share of the same stream; see :meth:`Shares.part`."""
+        return self._shares.part(self)
 
     def look_for_room(self) -> None:
         """Let its fetcher look again."""

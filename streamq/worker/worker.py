@@ -11,11 +11,13 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import anyio
+from anyio.abc import TaskGroup
 
 from streamq.errors import ConfigError, StreamqError
 from streamq.flow.rules import NO_RULES, Rules
 from streamq.handlers.table import Handlers
 from streamq.limits import MAX_WEIGHT
+from streamq.partitions import Layout, Partitioned, finish, laid_out, read_layout
 from streamq.produce.periodic import Schedule
 from streamq.server import Server
 from streamq.signals import Leaving, Observer, Signals, Stopping
@@ -23,11 +25,26 @@ from streamq.text import printable
 from streamq.worker.budget import Budget
 from streamq.worker.consumer import Consumer
 from streamq.worker.executors import Executors
+from streamq.worker.partitions import (
+    GATE,
+    Gate,
+    Place,
+    SignalsOfPartition,
+    check_rules,
+    of_partition,
+    pause,
+    places_of,
+    shared_among,
+    source_of,
+)
 from streamq.worker.reconnect import Reconnect
 from streamq.worker.retention import Retention
 from streamq.worker.settings import Settings
 from streamq.worker.shares import Share, Shares
 from streamq.worker.shutdown import stop_on_signals
+
+FIRST = "0"
+"""Where a group begins that is to be given all."""
 
 BURST_POLL = 0.05
 """Seconds between looks at whether a burst is over."""
@@ -68,6 +85,8 @@ class Worker:
             when the higher ones have nothing.
         lifespan: entered before the first job and left after the last.
         retention: for how long the streams keep what is settled; as they are without one.
+        partitioned: the streams that have partitions, as far as the program knows. All that the
+            server knows of are found.
 
     Raises:
         ConfigError: a setting cannot work as given.
@@ -85,6 +104,7 @@ class Worker:
         strict: bool = False,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
         retention: Retention | None = None,
+        partitioned: Mapping[str, Partitioned] | None = None,
     ) -> None:
         settings = settings or Settings()
         _check(subscriptions, max_jobs, strict)
@@ -97,22 +117,42 @@ class Worker:
         self._signals = Signals(observers)
         self._stop = anyio.Event()
         self._error: Exception | None = None
-        reconnect = Reconnect(self._signals)
-        budget = Budget(max_jobs)
-        at_once = [s.concurrency or settings.concurrency for s in subscriptions]
-        self._executors = Executors(sum(at_once), settings.processes or os.cpu_count() or 1)
+        self._reconnect = Reconnect(self._signals)
+        self._budget = Budget(max_jobs)
+        self._subscriptions = subscriptions
+        self._at_once = [s.concurrency or settings.concurrency for s in subscriptions]
+        self._strict = strict
+        self._partitioned = partitioned or {}
+        self._layouts: dict[str, Layout] | None = None
+        self._ending = False
+        self._executors = Executors(sum(self._at_once), settings.processes or os.cpu_count() or 1)
+        shares = _shares(subscriptions, self._at_once, strict)
         self.consumers = [
-            Consumer(
-                server, subscription.stream, subscription.group, self.name,
-                handlers=subscription.handlers, rules=subscription.rules, concurrency=concurrency,
-                settings=settings, executors=self._executors, budget=budget, reconnect=reconnect,
-                signals=self._signals, fatal=self._fail, schedules=subscription.schedules,
-                share=share,
-            )
-            for subscription, concurrency, share in zip(
-                subscriptions, at_once, _shares(subscriptions, at_once, strict), strict=True
-            )
-        ]  # fmt: skip
+            self._consumer(one, concurrency, share)
+            for one, concurrency, share in zip(subscriptions, self._at_once, shares, strict=True)
+        ]
+
+    def _consumer(
+        self, subscription: Subscription, concurrency: int, share: Share | None,
+        place: Place | None = None,
+    ) -> Consumer:  # fmt: skip
+        """A consumer of a stream, or of one of its partitions."""
+        stream, handlers, settings = subscription.stream, subscription.handlers, self.settings
+        signals, schedules = self._signals, subscription.schedules
+        key, partition = place or (stream, None)
+        if self._layouts:
+            handlers = of_partition(handlers, stream, partition, self._layouts)
+            signals = SignalsOfPartition(signals, key, stream)
+            if stream in self._layouts:
+                settings = shared_among(settings, self._layouts[stream].partitions)
+                schedules = schedules if partition == 0 else ()
+        return Consumer(
+            self.server, key, subscription.group, self.name,
+            handlers=handlers, rules=subscription.rules, concurrency=concurrency,
+            settings=settings, executors=self._executors, budget=self._budget,
+            reconnect=self._reconnect, signals=signals, fatal=self._fail, schedules=schedules,
+            share=share, partition=partition,
+        )  # fmt: skip
 
     async def run(self, *, signals: bool = False) -> None:
         """Consume until :meth:`stop`, the end of a burst, or the last of ``max_jobs``.
@@ -127,10 +167,9 @@ class Worker:
         """
         await self.server.info()
         try:
-            for consumer in self.consumers:
-                await consumer.prepare()
-            for stream in dict.fromkeys(consumer.stream for consumer in self.consumers):
-                await self._retention.tell(self.server, stream, self._signals)
+            await self.prepare()
+            for stream, named in {one.stream: one.named for one in self.consumers}.items():
+                await self._retention.tell(self.server, stream, self._signals, named)
             await self._work(signals)
         finally:
             for consumer in self.consumers:
@@ -138,6 +177,32 @@ class Worker:
             self._executors.close()
         if self._error is not None:
             raise self._error
+
+    async def prepare(self) -> None:
+        """Find the partitions of the streams, and make sure that the groups exist.
+
+        Raises:
+            StreamqError: as for :meth:`run`.
+        """
+        if self._layouts is None:
+            await self._find_partitions()
+        created: set[tuple[str, str]] = set()
+        for consumer in self.consumers:
+            await self._prepare(consumer, created)
+        if self._layouts:
+            # Of a stream that grew meanwhile, a new partition may lack a group that was made here.
+            for consumer in await self._find_new_partitions():
+                await consumer.prepare(FIRST)
+
+    async def _prepare(self, consumer: Consumer, created: set[tuple[str, str]]) -> None:
+        start = None
+        if consumer.partition is not None and self.settings.start != FIRST:
+            # A group that was there before the partition is to be given all that is in it.
+            source = await source_of(self.server, consumer.stream)
+            if source is not None and (source[0], consumer.group) not in created:
+                start = FIRST
+        if await consumer.prepare(start):
+            created.add((consumer.stream, consumer.group))
 
     async def _work(self, signals: bool) -> None:
         async with self._lifespan(), anyio.create_task_group() as background:
@@ -148,8 +213,97 @@ class Worker:
             background.start_soon(self._pass_on_stop)
             async with anyio.create_task_group() as consuming:
                 for consumer in self.consumers:
-                    consuming.start_soon(consumer.run)
+                    consuming.start_soon(self._consume, consumer)
+                if self._layouts:
+                    background.start_soon(self._watch_partitions, consuming)
             background.cancel_scope.cancel()
+
+    async def _consume(self, consumer: Consumer) -> None:
+        if consumer.partition is None or await self._may_begin(consumer):
+            await consumer.run()
+
+    # -- partitions -----------------------------------------------------------
+
+    async def _find_partitions(self) -> None:
+        """Have a consumer for each partition of a stream that has some."""
+        layouts: dict[str, Layout] = {}
+        for stream in dict.fromkeys([*(s.stream for s in self._subscriptions), *self._partitioned]):
+            declared = self._partitioned.get(stream)
+            if declared is None:
+                layout = await read_layout(self.server, stream)
+            else:
+                layout = await laid_out(self.server, stream, declared)
+            if layout.partitions:
+                layouts[stream] = layout
+        self._layouts = layouts
+        if not layouts:
+            return
+        shares = _shares(self._subscriptions, self._at_once, self._strict)
+        self.consumers.clear()
+        for one, concurrency, share in zip(self._subscriptions, self._at_once, shares, strict=True):
+            if one.stream not in layouts:
+                self.consumers.append(self._consumer(one, concurrency, share))
+                continue
+            check_rules(one.group, one.stream, one.rules)
+            if share is None:
+                [share] = Shares(concurrency, [1]).members
+            for i, place in enumerate(await places_of(self.server, layouts[one.stream])):
+                own = share.part() if i else share
+                self.consumers.append(self._consumer(one, concurrency, own, place))
+
+    async def _find_new_partitions(self) -> list[Consumer]:
+        """Have a consumer for each partition that there was not before, and return these."""
+        assert self._layouts is not None
+        found: list[Consumer] = []
+        for stream, before in list(self._layouts.items()):
+            layout = await read_layout(self.server, stream)
+            if layout.growing and layout.growing == before.growing:
+                layout = await finish(self.server, stream)  # whoever began with it has stopped
+            places = await places_of(self.server, layout)
+            self._layouts[stream] = layout
+            for one, concurrency in zip(self._subscriptions, self._at_once, strict=True):
+                if one.stream != stream:
+                    continue
+                its = [c for c in self.consumers if (c.named, c.group) == (stream, one.group)]
+                share, known = its[0].share, {c.stream for c in its}
+                for place in places:
+                    if place.key not in known and share is not None:
+                        own = share.part()
+                        own.dry = True  # nobody is to wait for it before it is read
+                        found.append(self._consumer(one, concurrency, own, place))
+        self.consumers += found
+        return found
+
+    async def _watch_partitions(self, consuming: TaskGroup) -> None:
+        while True:
+            await anyio.sleep(pause())
+            try:
+                found = await self._find_new_partitions()
+            except StreamqError:
+                continue  # the stages wait for the server, and so does this
+            for consumer in found:
+                if not self._ending:
+                    consuming.start_soon(self._consume, consumer)
+
+    async def _may_begin(self, consumer: Consumer) -> bool:
+        """Wait until the group may begin with a partition; ``False`` when the worker stops."""
+        rules = next(
+            one.rules for one in self._subscriptions
+            if (one.stream, one.group) == (consumer.named, consumer.group)
+        )  # fmt: skip
+        gate = Gate(self.server, consumer.stream, consumer.group, rules)
+        while not self._ending:
+            try:
+                await consumer.prepare(FIRST)  # of one that was found while the worker runs
+                if await gate.is_open():
+                    return True
+            except StreamqError:
+                pass  # the other consumers say so
+            if consumer.share is not None:
+                consumer.share.looked(dry=True)
+            with anyio.move_on_after(GATE):
+                await self._stop.wait()
+        return False
 
     def stop(self) -> None:
         """Stop in good order: fetch no more, finish what runs, give back the rest."""
@@ -184,6 +338,7 @@ class Worker:
 
     async def _pass_on_stop(self) -> None:
         await self._stop.wait()
+        self._ending = True
         for consumer in self.consumers:
             consumer.stop()
 
@@ -207,6 +362,7 @@ class Worker:
             # A job that ended meanwhile may have emitted to a stream looked at before.
             if idle and finished == self._finished:
                 break
+        self._ending = True
         for consumer in self.consumers:
             consumer.stop()
 

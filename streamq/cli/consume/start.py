@@ -25,10 +25,10 @@ async def warn(server: Server) -> None:
 
 async def prepare(worker: Worker) -> None:
     """Create the groups now, so that what cannot work is said before "Consuming"."""
-    for consumer in worker.consumers:
-        try:
-            await consumer.prepare()
-        finally:
+    try:
+        await worker.prepare()
+    finally:
+        for consumer in worker.consumers:
             await consumer.close()
 
 

@@ -3,6 +3,7 @@ a newer streamq has come."""
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 from streamq import lua
 from streamq.errors import DataTooNew, StreamqError
 from streamq.signals import Abandoned
+from streamq.text import printable
 from streamq.wire.keys import check_group, group_keys, stream_keys
 from streamq.wire.version import check_version
 from streamq.worker.inflight import Delivery
@@ -22,6 +24,8 @@ EVERY = 5.0
 
 MOST = 5000
 """Entries that one call trims, about."""
+
+_log = logging.getLogger(__name__)
 
 NOTES = ("silent", "looked", "abandoned", "given_up", "abandon_after")
 """What the settings say of single groups, as ``abandoned:audit``."""
@@ -40,6 +44,7 @@ class Upkeep:
         self._keys = stream_keys(context.keys.stream)
         self._offloads = context.handlers.job.offload is not None
         self._gone: Counter[tuple[str, str]] = Counter()
+        self._warned = False
 
     async def take(self, room: int) -> Sequence[Delivery]:
         """One step; there is nothing to handle."""
@@ -51,6 +56,8 @@ class Upkeep:
                 check_version(settings, self._keys.stream)
             except DataTooNew as error:
                 self._context.fatal(error)
+            if b"partitions" in settings and self._context.handlers.job.named is None:
+                self._warn()
             if b"retain" in settings:
                 reply = await self._context.link.run(
                     lua.trim(self._keys, MOST, offloads=self._offloads)
@@ -60,6 +67,15 @@ class Upkeep:
                 more |= await self._look_for_abandoned(settings)
         self.next_at = now() + (0 if more else EVERY * random.uniform(0.75, 1.25))
         return ()
+
+    def _warn(self) -> None:
+        """Say once that the stream has got partitions, which this worker did not find."""
+        if not self._warned:
+            self._warned = True
+            _log.warning(
+                "The stream %s has partitions now, and this worker reads what is written to none "
+                "of them: start it again", printable(self._keys.stream, 100),
+            )  # fmt: skip
 
     async def _look_for_abandoned(self, settings: dict[bytes, bytes]) -> bool:
         """Whether there is more to give up."""

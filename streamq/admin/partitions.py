@@ -1,0 +1,633 @@
+"""The Admin: one face for all who look at jobs, and for what they do about them.
+
+It takes a stream by its name, and walks over its partitions where it has some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from streamq.admin.admin import KeyAdmin
+from streamq.errors import (
+    ConfigError,
+    ConsumerNotFound,
+    GroupNotFound,
+    JobNotFound,
+    StreamNotFound,
+)
+from streamq.limits import LEASE
+from streamq.partitions import has_own_entries, read_layout
+from streamq.server import Server
+from streamq.text import printable
+from streamq.wire.keys import partition_of
+
+if TYPE_CHECKING:
+    from streamq.admin.backlog import Backlog, Backlogs
+    from streamq.admin.cancelling import Cancelled, CancelSummary
+    from streamq.admin.cron import Schedules
+    from streamq.admin.cures import Released, RetryNow
+    from streamq.admin.dead_letters import DeadLetters
+    from streamq.admin.doctor.findings import Diagnosis
+    from streamq.admin.groups import DeletedGroup
+    from streamq.admin.overview import Overview
+    from streamq.admin.pending import Allowed, PendingJob
+    from streamq.admin.places import RewoundGroup
+    from streamq.admin.replays import Replayed
+    from streamq.admin.schedules import ScheduledJob
+    from streamq.admin.settings import StreamSettings
+    from streamq.admin.snapshot import Snapshot
+    from streamq.admin.status import JobStatus
+    from streamq.admin.streams import StreamInfo
+    from streamq.codec import Codec
+    from streamq.flow.state import GroupState
+    from streamq.offload import Store
+    from streamq.results import Finished
+    from streamq.results.progress import OnProgress
+
+T = TypeVar("T")
+
+
+class Admin(KeyAdmin):
+    """Answers what is queued, running, waiting, stuck or dead, and treats what is stuck.
+
+    It reads in small steps: a pending entries list of a million neither holds the
+    server up nor fills the memory. An answer is therefore not one moment's picture,
+    but each row of it is.
+
+    A stream that has partitions is asked for by its name: all of them are looked at, and numbers
+    are added up. A row that is about one job names its partition, ``{jobs:3}``, as its stream; so
+    may you, where several partitions have a job of the same ID.
+
+    Wherever a stream does not exist, :class:`~streamq.errors.StreamNotFound` is raised; a
+    group, :class:`~streamq.errors.GroupNotFound`; wherever a name or an ID is invalid,
+    :class:`~streamq.errors.ConfigError`.
+
+    Args:
+        server: the server to ask.
+        lease: the workers' lease in seconds. A consumer is alive while the server has heard
+            of it within the lease, and an entry stalled when it has been idle for longer;
+            live workers let the server hear of them at least three times in it. One that
+            is shorter than the workers' own makes running jobs look stalled. Before Redis
+            7.2, a worker that has had no job for that long counts as gone too.
+        allowed: tells how many attempts a job may have, given its stream, group and type.
+        codec: reads the data of jobs, see :class:`~streamq.codec.Codec`; that of an app is the
+            app's. Without it, data that is not JSON is shown as it was written.
+        store: where large data is kept, see :class:`~streamq.offload.Offload`; that of an app is
+            the app's. Without it, such data is not deleted until somebody who has it does that.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        lease: float = LEASE,
+        allowed: Allowed | None = None,
+        codec: Codec | None = None,
+        store: Store | None = None,
+    ) -> None:
+        known = None if allowed is None else _of_partitions(allowed)
+        super().__init__(server, lease=lease, allowed=known, codec=codec, store=store)
+        self._one = KeyAdmin(server, lease=lease, allowed=known, codec=codec, store=store)
+
+    # -- partitions -----------------------------------------------------------
+
+    async def grow(self, stream: str, to: int) -> StreamSettings:
+        """Give a stream partitions, or more of them, while it is written to and worked on.
+
+        No job moves: those that are in a partition stay there, and new ones of the keys that now
+        belong to a new partition go there. A group that keeps an order begins with that when it
+        has settled what these keys have in the old one. It may be interrupted at any time, and
+        asked for again; workers go on with what was interrupted, too.
+
+        Args:
+            to: how many: a multiple of those there are, 1,024 at most.
+
+        Raises:
+            ConfigError: it is no such number, or the stream is growing to another one.
+        """
+        from streamq.partitions import grow
+
+        await grow(self._server, stream, to)
+        return await self.settings(stream)
+
+    async def partitions(self, stream: str) -> Sequence[str]:
+        """The keys of a stream's partitions, in order; none for a stream that has none."""
+        layout = await read_layout(self._server, stream)
+        return layout.names() if layout.partitions else []
+
+    async def _keys(self, stream: str) -> Sequence[str]:
+        """The keys of the server that have the jobs of a stream."""
+        names = await self.partitions(stream)
+        if not names:
+            return [stream]
+        own = await has_own_entries(self._server, stream)
+        return [stream, *names] if own else names
+
+    async def _keys_with(self, stream: str, group: str) -> Sequence[str]:
+        """Those that have a group.
+
+        Raises:
+            GroupNotFound: none has it.
+        """
+        keys = await self._keys(stream)
+        if len(keys) == 1:
+            return keys
+        one, found, missing = self._one, [], None
+        for key in keys:
+            try:
+                await one.group_names(key, group)
+            except (GroupNotFound, StreamNotFound) as error:
+                missing = error
+            else:
+                found.append(key)
+        if missing is not None and not found:
+            raise GroupNotFound(str(missing).replace(printable(keys[-1]), printable(stream)))
+        return found
+
+    async def _homes(self, stream: str, ids: Iterable[str]) -> Mapping[str, Sequence[str]]:
+        """Some jobs of a stream, by the keys of the server that have their entries.
+
+        Raises:
+            ConfigError: several have an entry of the same ID.
+        """
+        from streamq.admin.reading import ask
+        from streamq.wire.entry import check_id
+
+        keys, wanted = await self._keys(stream), list(dict.fromkeys(ids))
+        if len(keys) == 1:
+            return {keys[0]: wanted}
+        places = [(key, check_id(id)) for id in wanted for key in keys]
+        rows = await ask(self._server, *(("XRANGE", key, id, id) for key, id in places))
+        found: dict[str, list[str]] = {}
+        for (key, id), row in zip(places, rows, strict=True):
+            if row and not isinstance(row, Exception):
+                found.setdefault(id, []).append(key)
+        homes: dict[str, list[str]] = {}
+        for id in wanted:
+            having = found.get(id, [keys[0]])
+            if len(having) > 1:
+                raise _ambiguous(stream, id, having)
+            homes.setdefault(having[0], []).append(id)
+        return homes
+
+    # -- looking --------------------------------------------------------------
+
+    async def info(self) -> Overview:
+        """See :meth:`StreamsAdmin.info`."""
+        from streamq.admin.adding_up import stream_of_all
+
+        about = await self._one.info()
+        parts: dict[str, list[StreamInfo]] = {}
+        for one in about.streams:
+            parts.setdefault(await self._stream_of(one.name), []).append(one)
+        streams = [
+            some[0] if [one.name for one in some] == [name] else stream_of_all(name, some)
+            for name, some in parts.items()
+        ]
+        return replace(about, streams=tuple(sorted(streams, key=lambda one: one.name)))
+
+    async def doctor(self, stream: str | None = None) -> Diagnosis:
+        """See :meth:`StreamsAdmin.doctor`."""
+        keys = [stream] if stream is None else await self._keys(stream)
+        one = self._one
+        found = [await one.doctor(key) for key in keys]
+        findings = dict.fromkeys(finding for each in found for finding in each.findings)
+        wrong = {finding.name for finding in findings if finding.level != "ok"}
+        if len(found) > 1:
+            findings = dict.fromkeys(
+                one for one in findings if one.level != "ok" or one.name not in wrong
+            )
+        return replace(found[0], findings=tuple(findings))
+
+    async def stream_names(self) -> AsyncIterator[str]:
+        """See :meth:`StreamsAdmin.stream_names`."""
+        seen = set()
+        async for name in self._one.stream_names():
+            stream = await self._stream_of(name)
+            if stream not in seen:
+                seen.add(stream)
+                yield stream
+
+    async def stream(self, stream: str) -> StreamInfo:
+        """See :meth:`StreamsAdmin.stream`."""
+        from streamq.admin.adding_up import stream_of_all
+
+        keys, one, parts = await self._keys(stream), self._one, []
+        if len(keys) == 1:
+            return await one.stream(keys[0])
+        for key in keys:
+            try:
+                parts.append(await one.stream(key))
+            except StreamNotFound:
+                pass  # nothing was written to it yet
+        if not parts:
+            return await one.stream(stream)
+        return stream_of_all(stream, parts)
+
+    async def group_names(self, stream: str, group: str | None = None) -> Sequence[str]:
+        """See :meth:`StreamsAdmin.group_names`."""
+        keys, one = await self._keys(stream), self._one
+        if len(keys) == 1:
+            return await one.group_names(keys[0], group)
+        if group is not None:
+            await self._keys_with(stream, group)
+            return [group]
+        names: dict[str, None] = {}
+        for key in keys:
+            try:
+                names |= dict.fromkeys(await one.group_names(key))
+            except StreamNotFound:
+                pass
+        return [*names]
+
+    async def backlogs(self, groups: Mapping[str, Sequence[str]]) -> Backlogs:
+        """See :meth:`StreamsAdmin.backlogs`."""
+        from streamq.admin.adding_up import backlog_of_all
+
+        keys = {stream: await self._keys(stream) for stream in groups}
+        streams = {key: stream for stream, some in keys.items() for key in some}
+        found = await self._one.backlogs({key: groups[stream] for key, stream in streams.items()})
+        parts: dict[tuple[str, str], list[Backlog]] = {}
+        for (key, group), backlog in found.items():
+            parts.setdefault((streams.get(key, key), group), []).append(backlog)
+        return {place: backlog_of_all(some) for place, some in parts.items()}
+
+    async def snapshot(self, streams: Sequence[str] | None = None) -> Snapshot:
+        """See :meth:`StreamsAdmin.snapshot`."""
+        return await self._added_up(await self._one.snapshot(await self._keys_of_all(streams)))
+
+    async def watch(
+        self, streams: Sequence[str] | None = None, *, interval: float = 1.0
+    ) -> AsyncIterator[Snapshot]:
+        """See :meth:`StreamsAdmin.watch`. Partitions that a stream gets meanwhile are missing where
+        ``streams`` are given."""
+        one = self._one
+        async for picture in one.watch(await self._keys_of_all(streams), interval=interval):
+            yield await self._added_up(picture)
+
+    async def _keys_of_all(self, streams: Sequence[str] | None) -> Sequence[str] | None:
+        if streams is None:
+            return None
+        return [key for stream in streams for key in await self._keys(stream)]
+
+    async def _added_up(self, picture: Snapshot) -> Snapshot:
+        from streamq.admin.adding_up import snapshots_of_all
+
+        names = {one.name: await self._stream_of(one.name) for one in picture.streams}
+        return replace(picture, streams=snapshots_of_all(picture.streams, names.__getitem__))
+
+    async def _stream_of(self, key: str) -> str:
+        """The name of the stream of which a key is a partition, or the key's own."""
+        part = partition_of(key)
+        if part is None:
+            return key
+        stream, number = part
+        layout = await read_layout(self._server, stream)
+        return stream if number < max(layout.partitions, layout.growing) else key
+
+    # -- groups ---------------------------------------------------------------
+
+    async def create_group(self, stream: str, group: str, start: str | datetime = "0") -> bool:
+        """See :meth:`StreamsAdmin.create_group`."""
+        one = self._one
+        return any([await one.create_group(key, group, start) for key in await self._keys(stream)])
+
+    async def delete_group(
+        self, stream: str, group: str, *, force: bool = False, dead_letters: bool = False
+    ) -> DeletedGroup:
+        """See :meth:`StreamsAdmin.delete_group`."""
+        from streamq.admin.adding_up import counts_of_all
+
+        one = self._one
+        return counts_of_all(
+            [
+                await one.delete_group(key, group, force=force, dead_letters=dead_letters)
+                for key in await self._keys_with(stream, group)
+            ]
+        )
+
+    async def pause(self, stream: str, group: str, *, type: str | None = None) -> bool:
+        """See :meth:`StreamsAdmin.pause`."""
+        one = self._one
+        keys = await self._keys_with(stream, group)
+        return any([await one.pause(key, group, type=type) for key in keys])
+
+    async def resume(self, stream: str, group: str, *, type: str | None = None) -> bool:
+        """See :meth:`StreamsAdmin.resume`."""
+        one = self._one
+        keys = await self._keys_with(stream, group)
+        return any([await one.resume(key, group, type=type) for key in keys])
+
+    async def set_rules(self, stream: str, group: str, **rules: Any) -> GroupState:
+        """See :meth:`StreamsAdmin.set_rules`. Numbers count in each partition by itself."""
+        one = self._one
+        first, *others = await self._keys_with(stream, group)
+        for key in others:
+            await one.set_rules(key, group, **rules)
+        return await one.set_rules(first, group, **rules)
+
+    async def rewind_group(
+        self, stream: str, group: str, to: str | datetime, *, force: bool = False,
+        dry_run: bool = False,
+    ) -> RewoundGroup:  # fmt: skip
+        """See :meth:`StreamsAdmin.rewind_group`. A partition that has not come as far as that
+        stays where it is."""
+        one, done, ahead = self._one, [], None
+        for key in await self._keys_with(stream, group):
+            try:
+                done.append(await one.rewind_group(key, group, to, force=force, dry_run=dry_run))
+            except ConfigError as error:
+                ahead = error
+        if ahead is not None and not done:
+            raise ahead
+        return replace(
+            done[0],
+            entries=sum(part.entries for part in done),
+            pending=sum(part.pending for part in done),
+        )
+
+    async def prune(self, stream: str) -> int:
+        """See :meth:`StreamsAdmin.prune`."""
+        one = self._one
+        return sum([await one.prune(key) for key in await self._keys(stream)])
+
+    async def prune_data(self, stream: str) -> int:
+        """See :meth:`StreamsAdmin.prune_data`."""
+        one = self._one
+        return sum([await one.prune_data(key) for key in await self._keys(stream)])
+
+    async def settings(self, stream: str) -> StreamSettings:
+        """See :meth:`StreamsAdmin.settings`."""
+        layout = await read_layout(self._server, stream)
+        found = await self._one.settings(layout.names()[0])
+        return replace(found, partitions=layout.partitions or None, growing=layout.growing or None)
+
+    async def set_stream(
+        self, stream: str, *, retain: str | float | None = None,
+        abandon_after: str | float | None = None, group: str | None = None,
+    ) -> StreamSettings:  # fmt: skip
+        """See :meth:`StreamsAdmin.set_stream`."""
+        one = self._one
+        for key in await self._keys(stream):
+            await one.set_stream(key, retain=retain, abandon_after=abandon_after, group=group)
+        return await self.settings(stream)
+
+    # -- jobs in the stream ---------------------------------------------------
+
+    async def replay(self, stream: str, group: str, ids: Iterable[str]) -> Sequence[Replayed]:
+        """See :meth:`JobsAdmin.replay`."""
+        one, wanted = self._one, [*ids]
+        done: dict[str, Replayed] = {}
+        for key, some in (await self._homes(stream, wanted)).items():
+            done |= {each.id: each for each in await one.replay(key, group, some)}
+        return [done[id] for id in dict.fromkeys(wanted)]
+
+    async def status(self, stream: str, job_id: str, group: str | None = None) -> JobStatus:
+        """See :meth:`JobsAdmin.status`.
+
+        Raises:
+            ConfigError: several partitions have a job of that ID: see :meth:`statuses`.
+        """
+        found = await self.statuses(stream, job_id, group)
+        if len(found) > 1:
+            raise _ambiguous(stream, job_id, [one.stream for one in found])
+        return found[0]
+
+    async def statuses(
+        self, stream: str, job_id: str, group: str | None = None
+    ) -> Sequence[JobStatus]:
+        """What has become of each job with an ID: several partitions may have one.
+
+        Raises:
+            JobNotFound: there is no trace of any.
+        """
+        one, found, missing = self._one, [], None
+        keys = await self._keys(stream) if group is None else await self._keys_with(stream, group)
+        for key in keys:
+            try:
+                found.append(await one.status(key, job_id, group))
+            except (JobNotFound, StreamNotFound) as error:
+                missing = error
+        if missing is not None and not found:
+            raise missing
+        return found
+
+    async def failed_traces(
+        self, stream: str, group: str, job_ids: Sequence[str]
+    ) -> Mapping[str, str]:
+        """See :meth:`JobsAdmin.failed_traces`."""
+        from streamq.admin.adding_up import merged
+
+        one = self._one
+        keys = await self._keys(stream)
+        return merged([await one.failed_traces(key, group, job_ids) for key in keys])
+
+    async def finished(
+        self, stream: str, job_id: str, group: str | None = None, *,
+        timeout: float | None = None, on_progress: OnProgress | None = None,
+    ) -> Finished:  # fmt: skip
+        """See :meth:`JobsAdmin.finished`."""
+        keys = await self._keys(stream)
+        if len(keys) > 1:
+            try:
+                stream = (await self.status(stream, job_id, group)).stream
+            except JobNotFound:
+                stream = keys[-1]
+        return await self._one.finished(
+            stream, job_id, group, timeout=timeout, on_progress=on_progress
+        )
+
+    async def pending(
+        self,
+        stream: str,
+        group: str | None = None,
+        *,
+        consumer: str | None = None,
+        min_idle: float = 0.0,
+        states: Collection[str] = (),
+        limit: int | None = None,
+    ) -> AsyncIterator[PendingJob]:
+        """See :meth:`JobsAdmin.pending`. Partition by partition, where there are some."""
+        one, left = self._one, limit
+        keys = await self._keys(stream) if group is None else await self._keys_with(stream, group)
+        for key in keys:
+            try:
+                async for job in one.pending(
+                    key, group, consumer=consumer, min_idle=min_idle, states=states, limit=left
+                ):
+                    yield job
+                    left = None if left is None else left - 1
+            except StreamNotFound:
+                if len(keys) == 1:
+                    raise
+
+    async def retry_now(
+        self, stream: str, group: str, ids: Iterable[str]
+    ) -> Mapping[str, RetryNow]:
+        """See :meth:`JobsAdmin.retry_now`."""
+        from streamq.admin.adding_up import merged
+
+        one, homes = self._one, await self._homes(stream, ids)
+        return merged([await one.retry_now(key, group, some) for key, some in homes.items()])
+
+    async def dead_letter(
+        self, stream: str, group: str, ids: Iterable[str], error: str = "made a dead letter by hand"
+    ) -> Mapping[str, bool]:
+        """See :meth:`JobsAdmin.dead_letter`."""
+        from streamq.admin.adding_up import merged
+
+        one, homes = self._one, await self._homes(stream, ids)
+        return merged(
+            [await one.dead_letter(key, group, some, error) for key, some in homes.items()]
+        )
+
+    async def release(
+        self, stream: str, group: str, consumer: str, *, force: bool = False
+    ) -> Released:
+        """See :meth:`JobsAdmin.release`."""
+        one, done, missing = self._one, [], None
+        for key in await self._keys_with(stream, group):
+            try:
+                done.append(await one.release(key, group, consumer, force=force))
+            except ConsumerNotFound as error:
+                missing = error
+        if missing is not None and not done:
+            raise missing
+        return replace(
+            done[0],
+            jobs=sum(part.jobs for part in done),
+            removed=all(part.removed for part in done),
+        )
+
+    def dead_letters(self, stream: str, group: str) -> DeadLetters:
+        """See :meth:`JobsAdmin.dead_letters`."""
+        from streamq.admin.dead_letters_of_all import DeadLettersOfAll
+
+        return DeadLettersOfAll(
+            self._server, stream, group, self._codec, self._store, keys=self._keys
+        )
+
+    # -- jobs for later -------------------------------------------------------
+
+    async def scheduled(
+        self, stream: str, *, limit: int | None = None
+    ) -> AsyncIterator[ScheduledJob]:
+        """See :meth:`KeyAdmin.scheduled`."""
+        one = self._one
+        sources = [one.scheduled(key, limit=limit) for key in await self._keys(stream)]
+        left = limit
+        async for job in _in_order(sources, lambda job: job.due_at):
+            if left == 0:
+                return
+            yield job
+            left = None if left is None else left - 1
+
+    async def scheduled_job(self, stream: str, name: str) -> ScheduledJob:
+        """See :meth:`KeyAdmin.scheduled_job`."""
+        one, missing = self._one, None
+        for key in await self._keys(stream):
+            try:
+                return await one.scheduled_job(key, name)
+            except JobNotFound as error:
+                missing = error
+        assert missing is not None
+        raise missing
+
+    async def cancel_scheduled(self, stream: str, name: str) -> bool:
+        """See :meth:`KeyAdmin.cancel_scheduled`."""
+        one = self._one
+        return any([await one.cancel_scheduled(key, name) for key in await self._keys(stream)])
+
+    async def reschedule(
+        self, stream: str, name: str, *, delay: float | None = None, at: datetime | None = None
+    ) -> bool:
+        """See :meth:`KeyAdmin.reschedule`."""
+        one = self._one
+        keys = await self._keys(stream)
+        return any([await one.reschedule(key, name, delay=delay, at=at) for key in keys])
+
+    async def cancel(self, stream: str, job_id: str, *, group: str | None = None) -> Cancelled:
+        """See :meth:`KeyAdmin.cancel`."""
+        from streamq.admin.schedules import is_name
+
+        one = self._one
+        if not is_name(job_id):
+            [key] = await self._homes(stream, [job_id])
+            return await one.cancel(key, job_id, group=group)
+        done = [await one.cancel(key, job_id, group=group) for key in await self._keys(stream)]
+        return next((each for each in done if each), done[0])
+
+    async def cancel_all(
+        self,
+        stream: str,
+        *,
+        group: str | None = None,
+        type: str | None = None,
+        key: str | None = None,
+        where: Callable[[Any], bool] | None = None,
+    ) -> CancelSummary:
+        """See :meth:`KeyAdmin.cancel_all`."""
+        from streamq.admin.adding_up import counts_of_all
+
+        one = self._one
+        keys = await self._keys(stream) if group is None else await self._keys_with(stream, group)
+        return counts_of_all(
+            [
+                await one.cancel_all(place, group=group, type=type, key=key, where=where)
+                for place in keys
+            ]
+        )
+
+    @property
+    def schedules(self) -> Schedules:
+        """See :attr:`KeyAdmin.schedules`."""
+        from streamq.admin.schedules_of_all import SchedulesOfAll
+
+        return SchedulesOfAll(self._server, self._codec, keys=self._keys)
+
+
+def _of_partitions(allowed: Allowed) -> Allowed:
+    """The same for the keys of partitions as for the names of their streams."""
+
+    def find(stream: str, group: str, type: str) -> int | None:
+        found = allowed(stream, group, type)
+        part = partition_of(stream)
+        return found if found is not None or part is None else allowed(part[0], group, type)
+
+    return find
+
+
+def _ambiguous(stream: str, id: str, keys: Sequence[str]) -> ConfigError:
+    names = " and ".join(printable(key, 100) for key in keys)
+    return ConfigError(
+        f"several partitions of {printable(stream, 100)} have a job {id}, {names}: name the one "
+        "that is meant as the stream"
+    )
+
+
+async def _in_order(
+    sources: Sequence[AsyncIterator[T]], key: Callable[[T], float]
+) -> AsyncIterator[T]:
+    """What several have, each in order, in order."""
+    heads: list[tuple[float, int, T]] = []
+    for i, source in enumerate(sources):
+        async for item in source:
+            heads.append((key(item), i, item))
+            break
+    while heads:
+        heads.sort(key=lambda head: head[:2])
+        _, i, item = heads.pop(0)
+        yield item
+        async for following in sources[i]:
+            heads.append((key(following), i, following))
+            break
