@@ -22,7 +22,7 @@ _MOST = ("consumers", "gone")
 """Of a backlog: a worker has one consumer in each partition."""
 
 
-def stream_of_all(stream: str, parts: Sequence[StreamInfo]) -> StreamInfo:
+def stream_of_all(stream: str, parts: Sequence[StreamInfo], partitions: int) -> StreamInfo:
     """One stream, out of what its partitions are."""
     oldest = [part for part in parts if part.oldest is not None]
     first = min(oldest, key=lambda part: id_key(part.oldest or ""), default=parts[0])
@@ -39,6 +39,7 @@ def stream_of_all(stream: str, parts: Sequence[StreamInfo]) -> StreamInfo:
         groups=tuple(_group(stream, some) for some in groups.values()),
         orphaned_dead_letters=orphaned,
         abandoned={name: one for part in reversed(parts) for name, one in part.abandoned.items()},
+        partitions=partitions,
     )
 
 

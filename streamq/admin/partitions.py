@@ -191,7 +191,9 @@ class Admin(KeyAdmin):
         for one in about.streams:
             parts.setdefault(await self._stream_of(one.name), []).append(one)
         streams = [
-            some[0] if [one.name for one in some] == [name] else stream_of_all(name, some)
+            some[0]
+            if [one.name for one in some] == [name]
+            else stream_of_all(name, some, len(await self.partitions(name)))
             for name, some in parts.items()
         ]
         return replace(about, streams=tuple(sorted(streams, key=lambda one: one.name)))
@@ -232,7 +234,7 @@ class Admin(KeyAdmin):
                 pass  # nothing was written to it yet
         if not parts:
             return await one.stream(stream)
-        return stream_of_all(stream, parts)
+        return stream_of_all(stream, parts, len(await self.partitions(stream)))
 
     async def group_names(self, stream: str, group: str | None = None) -> Sequence[str]:
         """See :meth:`StreamsAdmin.group_names`."""
@@ -266,13 +268,21 @@ class Admin(KeyAdmin):
         """See :meth:`StreamsAdmin.snapshot`."""
         return await self._added_up(await self._one.snapshot(await self._keys_of_all(streams)))
 
-    async def watch(
+    def watch(
         self, streams: Sequence[str] | None = None, *, interval: float = 1.0
     ) -> AsyncIterator[Snapshot]:
         """See :meth:`StreamsAdmin.watch`. Partitions that a stream gets meanwhile are missing where
         ``streams`` are given."""
-        one = self._one
-        async for picture in one.watch(await self._keys_of_all(streams), interval=interval):
+        from streamq.admin.snapshot import check_interval
+
+        check_interval(interval)
+        return self._pictures(streams, interval)
+
+    async def _pictures(
+        self, streams: Sequence[str] | None, interval: float
+    ) -> AsyncIterator[Snapshot]:
+        keys = await self._keys_of_all(streams)
+        async for picture in self._one.watch(keys, interval=interval):
             yield await self._added_up(picture)
 
     async def _keys_of_all(self, streams: Sequence[str] | None) -> Sequence[str] | None:

@@ -115,9 +115,18 @@ def watch(
     server: Server, lease: float, streams: Sequence[str] | None, interval: float
 ) -> AsyncIterator[Snapshot]:
     """See :meth:`streamq.admin.Admin.watch`."""
+    check_interval(interval)
+    return _pictures(_Watcher(server, lease, streams), interval)
+
+
+def check_interval(interval: float) -> None:
+    """Refuse what is no time between two pictures.
+
+    Raises:
+        ConfigError: it is none.
+    """
     if not 0 < interval < 1e6:
         raise ConfigError(f"interval={interval!r}: give seconds, more than zero")
-    return _pictures(_Watcher(server, lease, streams), interval)
 
 
 async def _pictures(watcher: _Watcher, interval: float) -> AsyncIterator[Snapshot]:

@@ -80,6 +80,7 @@ class StreamInfo:
         orphaned_dead_letters: dead letters of groups that no longer exist, by group.
         retain: seconds for which a settled entry is kept; ``None`` for not at all.
         abandoned: the groups that keep no entries, since they have no live consumer.
+        partitions: how many it has; ``None`` for one that has none.
     """
 
     name: str
@@ -91,6 +92,7 @@ class StreamInfo:
     orphaned_dead_letters: Mapping[str, int]
     retain: float | None = None
     abandoned: Mapping[str, AbandonedGroup] = field(default_factory=dict)
+    partitions: int | None = None
 
     @property
     def pinned_since(self) -> float | None:

@@ -55,7 +55,7 @@ COMMANDS = {
         "List, create, change, pause, run or delete schedules of periodic jobs.",
     ),
     "replay": ("streamq.cli.replay", "Give a group jobs once more that it has settled."),
-    "stream": ("streamq.cli.streams", "Show or change the settings of a stream."),
+    "stream": ("streamq.cli.streams", "Show, change or grow a stream."),
     "info": ("streamq.cli.info", "Show the server, its streams and their groups."),
     "doctor": ("streamq.cli.doctor", "Look for what bites, and say what to do about it."),
     "key": ("streamq.cli.key", "Make keys for encrypted data."),

@@ -78,7 +78,8 @@ def _show_stream(stream: StreamInfo) -> None:
     entries = "entry" if stream.length == 1 else "entries"
     later = f", {stream.scheduled:,} scheduled" if stream.scheduled else ""
     kept = "" if stream.retain is None else f", settled ones kept for {duration(stream.retain)}"
-    say(f"{printable(stream.name)}: {stream.length:,} {entries}{kept}{later}")
+    parts = f" in {stream.partitions:,} partitions" if stream.partitions else ""
+    say(f"{printable(stream.name)}: {stream.length:,} {entries}{parts}{kept}{later}")
     if stream.groups:
         say_groups(stream.groups)
     elif stream.length:

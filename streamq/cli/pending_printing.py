@@ -18,15 +18,25 @@ if TYPE_CHECKING:
 PROGRESS = "PROGRESS"
 """A column that is there only where a job has told how far it is."""
 
+PARTITION = "PARTITION"
+"""A column that is there only where the stream has partitions."""
+
 
 def show(jobs: Sequence[PendingJob], about: StreamInfo, groups: Sequence[GroupInfo]) -> None:
     total = sum(group.pending for group in groups)
     told = any(job.progress is not None for job in jobs)
+    split = about.partitions is not None
     if jobs:
         say_rows(
             ("JOB", "GROUP", "TYPE", "STATE", "ATTEMPT", "IDLE", "WAITS FOR"),
-            ("CONSUMER", *((PROGRESS,) if told else ()), "ERROR", "DATA"),
-            [_row(job, told) for job in jobs],
+            (
+                *((PARTITION,) if split else ()),
+                "CONSUMER",
+                *((PROGRESS,) if told else ()),
+                "ERROR",
+                "DATA",
+            ),
+            [_row(job, told, split) for job in jobs],
         )
         say()
     if len(jobs) < total:
@@ -40,7 +50,7 @@ def show(jobs: Sequence[PendingJob], about: StreamInfo, groups: Sequence[GroupIn
         say(pinned)
 
 
-def _row(job: PendingJob, told: bool) -> Row:
+def _row(job: PendingJob, told: bool, split: bool) -> Row:
     of = f" of {job.max_attempts}" if job.max_attempts is not None else ""
     consumer = None
     if job.consumer is not None:
@@ -51,6 +61,7 @@ def _row(job: PendingJob, told: bool) -> Row:
             duration(job.idle), _waits_for(job),
         ),
         (
+            *((job.stream,) if split else ()),
             consumer,
             *((progress(job.progress, job.progress_note),) if told else ()),
             job.error,

@@ -49,8 +49,9 @@ def status(
     In each group it is queued, running, retrying or stalled, or finished: succeeded,
     expired, dead, skipped (it was for another group), or settled (no record says how).
     Unknown is a job that was deleted before the group came to it. A job for later is
-    scheduled; its name leads to it for an hour after it was due. Exit code 1 if there is
-    no trace of the job.
+    scheduled; its name leads to it for an hour after it was due. Where several partitions
+    of the stream have a job of that ID, each is shown. Exit code 1 if there is no trace of
+    the job.
     """
 
     async def main() -> None:
@@ -59,10 +60,13 @@ def status(
         async with connect(url) as server:
             known = known_by(app)
             admin = Admin(server, lease=lease, allowed=known.allowed, codec=known.codec)
-            job = await admin.status(stream, id, group)
-        if json:
-            say_json(exact(job.to_dict(), job.raw))
-        else:
+            jobs = await admin.statuses(stream, id, group)
+        for i, job in enumerate(jobs):
+            if json:
+                say_json(exact(job.to_dict(), job.raw))
+                continue
+            if i:
+                say()
             _show(job, lease)
 
     run(main)

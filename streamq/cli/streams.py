@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from streamq.cli.command import Argument, BadParameter, Family, Option
 from streamq.cli.connection import connect, run
-from streamq.cli.options import Json, Url, examples, family, from_server, seconds
+from streamq.cli.options import Json, Url, at_least, examples, family, from_server, seconds
 from streamq.cli.output import duration, moment, say, say_fields, say_json
 from streamq.errors import ConfigError
-from streamq.limits import DEFAULT_STREAM
+from streamq.limits import DEFAULT_STREAM, MAX_PARTITIONS
 from streamq.text import printable
 
 if TYPE_CHECKING:
@@ -21,11 +21,15 @@ def register(app: Family) -> None:
     app.add(
         commands,
         name="stream",
-        epilog=examples("streamq stream show jobs", "streamq stream set jobs --retain 7d"),
+        epilog=examples(
+            "streamq stream show jobs",
+            "streamq stream set jobs --retain 7d",
+            "streamq stream grow jobs --to 16",
+        ),
     )
 
 
-commands = family("Show or change the settings of a stream.")
+commands = family("Show or change the settings of a stream, or give it more partitions.")
 
 
 def span_or_off(text: str | float) -> float:
@@ -126,6 +130,51 @@ def set_(
     run(main)
 
 
+@commands.command(
+    epilog=examples(
+        "streamq stream grow jobs --to 16", "streamq stream grow jobs --to 8 --url redis://db:6379"
+    )
+)
+def grow(
+    to: Annotated[
+        int,
+        Option(
+            "--to",
+            metavar="N",
+            parser=at_least(1, MAX_PARTITIONS),
+            help="How many partitions it is to have: a multiple of those it has.",
+        ),
+    ],
+    stream: Name = DEFAULT_STREAM,
+    json: Json = False,
+    url: Url = None,
+) -> None:
+    """Give a stream more partitions, while it is written to and worked on.
+
+    A partition is a key of its own, and may be on a node of its own of a Cluster. No job moves,
+    and none is lost; the jobs of one key stay in order. Producers and workers notice it within
+    seconds. It may be interrupted and run again.
+
+    A stream without partitions gets its first ones: then start its workers again, and the
+    programs that write to it with App(streams={"jobs": Partitioned(N)}).
+    """
+
+    async def main() -> None:
+        from streamq.admin import Admin
+
+        async with connect(url) as server:
+            admin = Admin(server)
+            before = (await admin.settings(stream)).partitions
+            settings = await admin.grow(stream, to)
+            if json:
+                _show(settings, json=True)
+                return
+            had = f", and had {before:,}" if before and before != to else ""
+            say(f"The stream {printable(stream)} has {settings.partitions:,} partitions{had}")
+
+    run(main)
+
+
 def abandoned_line(name: str, group: AbandonedGroup) -> str:
     """What to tell of a group that is abandoned."""
     jobs = "job was" if group.unread == 1 else "jobs were"
@@ -141,6 +190,8 @@ def _show(settings: StreamSettings, *, json: bool) -> None:
         return
     say_fields(
         {
+            "partitions": settings.partitions,
+            "grows to": settings.growing,
             "retain": "off" if settings.retain is None else duration(settings.retain),
             "abandon after": _or_never(settings.abandon_after),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from streamq.errors import ServerRefused, WrongKeyType
+from streamq.errors import AuthenticationFailed, ServerRefused, WrongKeyType
 from streamq.partitions.mapping import hash_of
 from streamq.server import Server
 from streamq.wire.keys import partition_name, stream_keys
@@ -56,7 +56,7 @@ async def read_layout(server: Server, stream: str) -> Layout:
         count, earlier, growing = await server.call(
             "HMGET", key, "partitions", "earlier", "growing"
         )
-    except WrongKeyType:
+    except (WrongKeyType, AuthenticationFailed):
         return Layout(stream)  # who works with the stream says so
     return Layout(stream, _number(count), _numbers(earlier), _number(growing))
 
@@ -64,7 +64,10 @@ async def read_layout(server: Server, stream: str) -> Layout:
 async def has_own_entries(server: Server, stream: str) -> bool:
     """Whether there is a stream under the plain name, too: written to by other programs, or
     before it had partitions."""
-    return bool(await server.call("TYPE", stream) == b"stream")
+    try:
+        return bool(await server.call("EXISTS", stream))
+    except AuthenticationFailed:
+        return False
 
 
 async def groups_of(server: Server, stream: str) -> Sequence[str]:

@@ -68,11 +68,14 @@ class Partitions:
         self._known: dict[str, Layout] = {}
         self._read_at: dict[str, float] = {}
 
-    def may_have(self, stream: str) -> bool:
-        """Whether a stream may have some; to be asked for each job."""
-        return stream in self._declared or (
-            self._look and (stream not in self._known or self._known[stream].partitions > 0)
-        )
+    async def has(self, stream: str) -> bool:
+        """Whether a stream has some; to be asked for each job."""
+        if stream in self._declared:
+            return True
+        return self._look and (await self._first_look(stream)).partitions > 0
+
+    async def _first_look(self, stream: str) -> Layout:
+        return self._known.get(stream) or await self.read(stream)
 
     async def of(self, stream: str) -> Layout:
         """Those of a stream, as they were seen not long ago."""
@@ -149,8 +152,6 @@ class PartitionedWriter:
     # -- one ------------------------------------------------------------------
 
     async def _produce(self, layout: Layout, job: NewJob) -> Enqueued:
-        if not layout.partitions:
-            return await self._write(layout.stream, None, layout, job)
         key = _key_of(job)
         if job.unique is not None and key is not None:
             for place in layout.once_of(key):
@@ -276,8 +277,6 @@ class PartitionedWriter:
         self, layout: Layout, items: Sequence[_Item], places: Sequence[int]
     ) -> dict[str, list[int]]:
         """The places of the jobs in the chunk, by the keys of the server that they go to."""
-        if not layout.partitions:
-            return {layout.stream: [*places]}
         lots: dict[int, list[int]] = {}
         free = []
         for place in places:
@@ -322,9 +321,10 @@ class PartitionedWriter:
     async def _write_keyed(
         self, name: str, layout: Layout, places: Sequence[int], items: Sequence[_Item]
     ) -> AsyncIterator[tuple[int, Enqueued]]:
-        call = lua.produce_all(name, (items[place].fields or () for place in places))
-        if layout.partitions:
-            call = lua.in_partition(call, stream_keys(name).settings, layout.partitions)
+        entries = (items[place].fields or () for place in places)
+        call = lua.in_partition(
+            lua.produce_all(name, entries), stream_keys(name).settings, layout.partitions
+        )
         for place, id in zip(places, await self._means.run(call), strict=True):
             yield place, _at(Enqueued(str(id, "ascii")), name)
 
@@ -404,7 +404,7 @@ def _key_of(job: NewJob) -> str | None:
 def _limit(backpressure: Backpressure | None, layout: Layout) -> int | None:
     """How many jobs may wait in one partition: its part of those that may in all."""
     limit = None if backpressure is None else backpressure.limit(layout.stream)
-    return None if limit is None else -(-limit // max(layout.partitions, 1))
+    return None if limit is None else -(-limit // layout.partitions)
 
 
 def _at(written: Enqueued, name: str) -> Enqueued:

@@ -167,7 +167,7 @@ class Producer:
     async def _write_jobs(
         self, stream: str, jobs: Jobs, options: Options | None = None
     ) -> AsyncGenerator[AllEnqueued, None]:
-        if self._partitions is not None and self._partitions.may_have(stream):
+        if self._partitions is not None and await self._partitions.has(stream):
             async for chunk in self._to_partitions.stream_jobs(stream, jobs, options or Options()):
                 yield chunk
             return
@@ -208,7 +208,7 @@ class Producer:
         return Outgoing(self._server, self._offload, self._max_payload, self._codec)
 
     async def _produce(self, stream: str, job: NewJob) -> Enqueued:
-        if self._partitions is not None and self._partitions.may_have(stream):
+        if self._partitions is not None and await self._partitions.has(stream):
             return await self._to_partitions.produce(check_stream(stream), job)
         outgoing = self._outgoing()
         limit = None if self._backpressure is None else self._backpressure.limit(stream)

@@ -90,7 +90,7 @@ class Report:
         due = job.scheduled_for
         return {
             "id": job.id,
-            "stream": self.stream,
+            "stream": job.place or self.stream,
             "type": type,
             "created": job.created,
             "replaced": job.replaced,

@@ -12,6 +12,7 @@ from streamq.cli.exits import CommandError, ExitCode
 from streamq.cli.output import complain, console, is_terminal, progress, say_json
 from streamq.errors import GroupNotFound, StreamNotFound
 from streamq.new_job import NewJob
+from streamq.produce.partitioned import Partitions
 from streamq.produce.producer import Producer
 from streamq.results import Results
 from streamq.text import printable
@@ -38,13 +39,20 @@ async def write_and_wait(
     target.check(job)
     async with connect(target.url) as server:
         name = await _group(server, target.stream, group)
-        producer = Producer(server, target.max_payload, target.replication)
+        producer = Producer(
+            server, target.max_payload, target.replication,
+            partitions=Partitions(server, {}, look=True),
+        )  # fmt: skip
         enqueued = await producer.produce(target.stream, NewJob(*job, **target.options))
         report.wrote([enqueued], [job])
         bar = _Bar(shown=not report.quiet and is_terminal(sys.stderr))
         try:
             end = await Admin(server).finished(
-                target.stream, enqueued.id, name, timeout=timeout, on_progress=bar.show
+                enqueued.place or target.stream,
+                enqueued.id,
+                name,
+                timeout=timeout,
+                on_progress=bar.show,
             )
         finally:
             bar.close()

@@ -19,6 +19,7 @@ from streamq.errors import (
     StreamqError,
 )
 from streamq.new_job import NewJob, Options
+from streamq.produce.partitioned import Partitions
 from streamq.produce.producer import Producer
 from streamq.wire.entry import check_type, encode_data
 
@@ -62,7 +63,7 @@ class Target:
         async with connect(self.url) as server:
             yield Producer(
                 server, self.max_payload, self.replication, offload=self.offload,
-                backpressure=self.backpressure,
+                backpressure=self.backpressure, partitions=Partitions(server, {}, look=True),
             )  # fmt: skip
 
     def check(self, job: Pair) -> None:
