@@ -203,13 +203,13 @@ class Admin(KeyAdmin):
         keys = [stream] if stream is None else await self._keys(stream)
         one = self._one
         found = [await one.doctor(key) for key in keys]
+        if len(found) == 1:
+            return found[0]
         findings = dict.fromkeys(finding for each in found for finding in each.findings)
         wrong = {finding.name for finding in findings if finding.level != "ok"}
-        if len(found) > 1:
-            findings = dict.fromkeys(
-                one for one in findings if one.level != "ok" or one.name not in wrong
-            )
-        return replace(found[0], findings=tuple(findings))
+        well = {one.name: one for one in findings if one.name not in wrong}
+        worse = [finding for finding in findings if finding.level != "ok"]
+        return replace(found[0], findings=(*worse, *well.values()))
 
     async def stream_names(self) -> AsyncIterator[str]:
         """See :meth:`StreamsAdmin.stream_names`."""
