@@ -142,7 +142,5 @@ class AppProducing(AppResults):
             taken.job.at(self._home_of(taken.job.place or target))
             raise
         if target in self._partitioned:
-            for job in written:
-                job.at(self._home_of(job.place or target))
-            return written
+            return written.at(self._home_of)
         return written.at(self._home_of(target))

@@ -210,6 +210,9 @@ class AlreadyEnqueued(StreamqError):
         )
 
 
+Where = Home | Callable[[str], Home] | None
+
+
 class AllEnqueued(Sequence[Enqueued]):
     """The jobs of one call, in order.
 
@@ -219,12 +222,12 @@ class AllEnqueued(Sequence[Enqueued]):
 
     __slots__ = ("_home", "_replies")
 
-    def __init__(self, replies: Sequence[Any] = (), home: Home | None = None) -> None:
+    def __init__(self, replies: Sequence[Any] = (), home: Where = None) -> None:
         self._replies = list(replies)
         self._home = home
 
-    def at(self, home: Home) -> AllEnqueued:
-        """Note where they are."""
+    def at(self, home: Where) -> AllEnqueued:
+        """Note where they are; of those in partitions, what tells it of each of these."""
         self._home = home
         return self
 
@@ -251,10 +254,19 @@ class AllEnqueued(Sequence[Enqueued]):
         return f"<{len(self)} jobs enqueued>"
 
 
-def _enqueued(home: Home | None, reply: Any) -> Enqueued:
+def _enqueued(home: Where, reply: Any) -> Enqueued:
     """Out of the reply to ``XADD``, or to a script that returns more than an ID."""
+    if home is not None and not isinstance(home, Home):
+        return _in_its_partition(home, reply)
     if reply.__class__ is bytes:
         return Enqueued(reply.decode(), home=home)
+    if reply.__class__ is tuple:
+        return InPartition(Enqueued(reply[1].decode(), home=home), reply[0])
     if isinstance(reply, Enqueued):
         return reply if home is None else reply.at(home)
     return Enqueued.of(*reply, home=home)
+
+
+def _in_its_partition(home_of: Callable[[str], Home], reply: Any) -> Enqueued:
+    job = _enqueued(None, reply)
+    return job.at(home_of(job.place or ""))

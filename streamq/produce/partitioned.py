@@ -22,14 +22,14 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from streamq import lua
-from streamq.codec import Codec
+from streamq.codec import Codec, encode_with
 from streamq.enqueued import AllEnqueued, AlreadyEnqueued, Enqueued, InPartition
 from streamq.errors import NotReplicated, OutcomeUnknown, ServerRefused, StreamqError
 from streamq.new_job import NewJob, Options
 from streamq.option_checks import check_key
 from streamq.partitions import Layout, Partitioned, laid_out, read_layout
 from streamq.produce.backpressure import Backpressure, until_room
-from streamq.produce.commands import with_options
+from streamq.produce.commands import plain, with_options
 from streamq.produce.many import CHUNK, Jobs, as_async, as_new_job, as_raised
 from streamq.produce.offloaded import Outgoing
 from streamq.retry import Backoff
@@ -125,7 +125,7 @@ class PartitionedWriter:
         self._means = means
         self._turn = random.randrange(1 << 16)  # or each short program began with the same
 
-    async def produce(self, stream: str, job: NewJob) -> Enqueued:
+    async def produce(self, stream: str, job: NewJob) -> InPartition:
         """Write one job; errors as for :meth:`streamq.produce.producer.Producer.produce`.
 
         Raises:
@@ -151,7 +151,7 @@ class PartitionedWriter:
 
     # -- one ------------------------------------------------------------------
 
-    async def _produce(self, layout: Layout, job: NewJob) -> Enqueued:
+    async def _produce(self, layout: Layout, job: NewJob) -> InPartition:
         key = _key_of(job)
         if job.unique is not None and key is not None:
             for place in layout.once_of(key):
@@ -168,7 +168,7 @@ class PartitionedWriter:
 
     async def _write(
         self, name: str, number: int | None, layout: Layout, job: NewJob, *, known: bool = False
-    ) -> Enqueued:
+    ) -> InPartition:
         """Write a job to one key.
 
         Args:
@@ -233,16 +233,15 @@ class PartitionedWriter:
         simple = means.outgoing() is None and (
             backpressure is None or backpressure.limit(stream) is None
         )
+        plainly = simple and not options
         chunk: list[_Item] = []
         try:
             async for one in as_async(jobs):
-                job = as_new_job(one, options)
-                fields = None
-                if simple and job.unique is None and job.delay is None and job.at is None:
-                    job.uniqueness()  # refuses rules without a key
-                    fields = job.fields(means.max_payload, means.codec)
-                check_type(job.type)
-                chunk.append(_Item(job, _key_of(job), fields))
+                if plainly and one.__class__ is tuple and len(one) == 2:
+                    raw = encode_with(means.codec, one[1], means.max_payload)
+                    chunk.append(_Item(None, None, raw, check_type(one[0])))
+                else:
+                    chunk.append(self._item(as_new_job(one, options), simple=simple))
                 if len(chunk) == CHUNK:
                     yield chunk, None
                     chunk = []
@@ -252,10 +251,18 @@ class PartitionedWriter:
         if chunk:
             yield chunk, None
 
-    async def _produce_chunk(self, stream: str, items: Sequence[_Item]) -> list[Enqueued]:
+    def _item(self, job: NewJob, *, simple: bool) -> _Item:
+        check_type(job.type)
+        fields = None
+        if simple and job.unique is None and job.delay is None and job.at is None:
+            job.uniqueness()  # refuses rules without a key
+            fields = job.fields(self._means.max_payload, self._means.codec)
+        return _Item(job, _key_of(job), fields)
+
+    async def _produce_chunk(self, stream: str, items: Sequence[_Item]) -> list[Written]:
         patience = _Patience(stream)
         layout = await self._partitions.of(stream)
-        done: list[Enqueued | None] = [None] * len(items)
+        done: list[Written | None] = [None] * len(items)
         left = list(range(len(items)))
         while True:
             lots = self._lots(layout, items, left)
@@ -294,49 +301,53 @@ class PartitionedWriter:
 
     async def _write_lot(
         self, layout: Layout, name: str, places: Sequence[int], items: Sequence[_Item],
-        done: list[Enqueued | None],
+        done: list[Written | None],
     ) -> list[int]:  # fmt: skip
         """Write the jobs of one partition, in order, and return those that it does not take."""
 
         def way(place: int) -> Way:
             item = items[place]
-            if item.fields is None:
+            if item.written is None:
                 return self._write_singly
             return self._write_free if item.key is None else self._write_keyed
 
         try:
             for write, some in groupby(places, way):
-                async for place, written in write(name, layout, list(some), items):
-                    done[place] = written
+                await write(name, layout, [*some], items, done)
         except Repartitioned:
             return [place for place in places if done[place] is None]
         return []
 
     async def _write_singly(
-        self, name: str, layout: Layout, places: Sequence[int], items: Sequence[_Item]
-    ) -> AsyncIterator[tuple[int, Enqueued]]:
+        self, name: str, layout: Layout, places: Sequence[int], items: Sequence[_Item],
+        done: list[Written | None],
+    ) -> None:  # fmt: skip
         for place in places:
-            yield place, await self._produce(layout, items[place].job)
+            job = items[place].job
+            assert job is not None
+            done[place] = await self._produce(layout, job)
 
     async def _write_keyed(
-        self, name: str, layout: Layout, places: Sequence[int], items: Sequence[_Item]
-    ) -> AsyncIterator[tuple[int, Enqueued]]:
-        entries = (items[place].fields or () for place in places)
+        self, name: str, layout: Layout, places: Sequence[int], items: Sequence[_Item],
+        done: list[Written | None],
+    ) -> None:  # fmt: skip
+        entries = [items[place].fields for place in places]
         call = lua.in_partition(
             lua.produce_all(name, entries), stream_keys(name).settings, layout.partitions
         )
         for place, id in zip(places, await self._means.run(call), strict=True):
-            yield place, _at(Enqueued(str(id, "ascii")), name)
+            done[place] = name, id
 
     async def _write_free(
-        self, name: str, layout: Layout, places: Sequence[int], items: Sequence[_Item]
-    ) -> AsyncIterator[tuple[int, Enqueued]]:
-        packed = [pack(("XADD", name, "*", *(items[place].fields or ()))) for place in places]
+        self, name: str, layout: Layout, places: Sequence[int], items: Sequence[_Item],
+        done: list[Written | None],
+    ) -> None:  # fmt: skip
+        packed = [items[place].packed(name) for place in places]
         replies = await self._means.send(b"".join(packed), len(packed))
         for place, reply in zip(places, replies, strict=True):
             if isinstance(reply, StreamqError):
                 raise as_raised(reply)
-            yield place, _at(Enqueued(str(reply, "ascii")), name)
+            done[place] = name, reply
 
     async def _changed(self, layout: Layout, patience: _Patience) -> Layout:
         """The partitions, once they are others than those that were refused."""
@@ -355,16 +366,34 @@ class _Item(NamedTuple):
     """One of many jobs.
 
     Attributes:
+        job: the whole of it; ``None`` for one that is type and data alone.
         key: what decides on its partition.
-        fields: of its entry; ``None`` for one that is written by itself.
+        written: the fields of its entry, or its data; ``None`` for one that is written by itself.
+        type: its type, where there is no ``job``.
     """
 
-    job: NewJob
+    job: NewJob | None
     key: str | None
-    fields: list[str | bytes | int] | None
+    written: list[str | bytes | int] | bytes | None
+    type: str = ""
+
+    @property
+    def fields(self) -> list[str | bytes | int]:
+        """Those of its entry."""
+        assert isinstance(self.written, list)
+        return self.written
+
+    def packed(self, name: str) -> bytes:
+        """The command that writes it."""
+        if isinstance(self.written, bytes):
+            return plain(name, self.type, self.written)
+        return pack(("XADD", name, "*", *self.fields))
 
 
-Way = Callable[[str, Layout, Sequence[int], Sequence[_Item]], AsyncIterator[tuple[int, Enqueued]]]
+Written = InPartition | tuple[str, bytes]
+"""What became of one: a job, or the key of its partition and its ID."""
+
+Way = Callable[[str, Layout, Sequence[int], Sequence[_Item], list[Written | None]], Awaitable[None]]
 """Writes some of many jobs to one key of the server."""
 
 
@@ -407,5 +436,5 @@ def _limit(backpressure: Backpressure | None, layout: Layout) -> int | None:
     return None if limit is None else -(-limit // layout.partitions)
 
 
-def _at(written: Enqueued, name: str) -> Enqueued:
+def _at(written: Enqueued, name: str) -> InPartition:
     return InPartition(written, name)

@@ -39,7 +39,7 @@ from streamq.worker.reconnect import Reconnect
 from streamq.worker.runners import STUCK_AFTER, Runners
 from streamq.worker.settings import Settings
 from streamq.worker.settle import Settler
-from streamq.worker.shares import Share
+from streamq.worker.shares import Turns
 from streamq.worker.slot import Cause
 from streamq.worker.sources import Context
 
@@ -83,7 +83,7 @@ class Consumer:
         signals: Signals,
         fatal: Callable[[Exception], None],
         schedules: Sequence[Schedule] = (),
-        share: Share | None = None,
+        share: Turns | None = None,
         partition: int | None = None,
     ) -> None:
         self.stream, self.group, self.name = stream, group, name

@@ -18,7 +18,7 @@ from streamq.worker.budget import Budget
 from streamq.worker.inflight import Delivery
 from streamq.worker.reading import read, read_by_rules
 from streamq.worker.reconnect import Reconnect
-from streamq.worker.shares import Share
+from streamq.worker.shares import Turns
 from streamq.worker.sources import (
     Context,
     DueRetries,
@@ -74,7 +74,7 @@ class Fetcher:
         wake: Callable[[], None],
         release: Callable[[], None],
         no_more: Callable[[], None],
-        share: Share | None = None,
+        share: Turns | None = None,
     ) -> None:
         self.retries = DueRetries(context)
         self.ticks = Ticks(context)

@@ -30,7 +30,7 @@ from streamq.worker.executors import UNDONE, Executors, undone
 from streamq.worker.gathering import Gathering
 from streamq.worker.inflight import InFlight, Waiting
 from streamq.worker.prepare import Prepared, Preparer
-from streamq.worker.shares import Share
+from streamq.worker.shares import Turns
 from streamq.worker.slot import Cause, Slot
 
 TURNS = 64
@@ -65,7 +65,7 @@ class Runners:
         clock: Clock,
         signals: Signals,
         fatal: Callable[[Exception], None],
-        share: Share | None = None,
+        share: Turns | None = None,
         load: Callable[[Job], Awaitable[None]] | None = None,
     ) -> None:
         self._in_flight = in_flight

@@ -17,9 +17,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import lcm
+from typing import Protocol
 
 from streamq.worker.inflight import InFlight, Waiting
 from streamq.worker.slot import Slot
+
+
+class Turns(Protocol):
+    """What one stream, or a partition of one, has of slots that it shares with others.
+
+    Attributes:
+        dry: whether its stream had nothing more when it was last read.
+    """
+
+    dry: bool
+
+    def join(self, in_flight: InFlight, wake: Callable[[], None]) -> None: ...
+    def part(self) -> Turns: ...
+    @property
+    def places(self) -> int: ...
+    def looked(self, *, dry: bool) -> None: ...
+    def take(self, slot: Slot) -> Waiting | None: ...
+    def release(self, slot: Slot) -> None: ...
 
 
 class Shares:

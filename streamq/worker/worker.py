@@ -37,10 +37,11 @@ from streamq.worker.partitions import (
     shared_among,
     source_of,
 )
+from streamq.worker.pool import Pool
 from streamq.worker.reconnect import Reconnect
 from streamq.worker.retention import Retention
 from streamq.worker.settings import Settings
-from streamq.worker.shares import Share, Shares
+from streamq.worker.shares import Share, Shares, Turns
 from streamq.worker.shutdown import stop_on_signals
 
 FIRST = "0"
@@ -133,7 +134,7 @@ class Worker:
         ]
 
     def _consumer(
-        self, subscription: Subscription, concurrency: int, share: Share | None,
+        self, subscription: Subscription, concurrency: int, share: Turns | None,
         place: Place | None = None,
     ) -> Consumer:  # fmt: skip
         """A consumer of a stream, or of one of its partitions."""
@@ -238,7 +239,7 @@ class Worker:
         self._layouts = layouts
         if not layouts:
             return
-        shares = _shares(self._subscriptions, self._at_once, self._strict)
+        shares: list[Turns | None] = [*_shares(self._subscriptions, self._at_once, self._strict)]
         self.consumers.clear()
         for one, concurrency, share in zip(self._subscriptions, self._at_once, shares, strict=True):
             if one.stream not in layouts:
@@ -246,7 +247,7 @@ class Worker:
                 continue
             check_rules(one.group, one.stream, one.rules)
             if share is None:
-                [share] = Shares(concurrency, [1]).members
+                share = Pool(concurrency).part()
             for i, place in enumerate(await places_of(self.server, layouts[one.stream])):
                 own = share.part() if i else share
                 self.consumers.append(self._consumer(one, concurrency, own, place))
