@@ -89,6 +89,12 @@ MAX_WEIGHT = 1_000_000
 GRACE = 30.0
 """Seconds that running handlers have when the worker stops, by default."""
 
+STUCK_AFTER = 30.0
+"""Seconds after which an event loop that does not turn counts as stuck, by default."""
+
+MIN_STUCK_AFTER = 2.0
+"""Seconds: less than that, and a loop that is only busy could count as stuck."""
+
 # -- the server ---------------------------------------------------------------
 
 REPLICA_TIMEOUT = 1.0

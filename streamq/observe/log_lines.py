@@ -70,6 +70,11 @@ class LogObserver:
                     "Settled entries of %s are kept %s from now on; before that, %s",
                     stream, _kept(retain), _kept(before),
                 )  # fmt: skip
+            case signals.Ticked(stream, schedule, missed=missed) if missed:
+                log.warning(
+                    "Schedule %s of %s: no worker was there in time for %s",
+                    printable(schedule), stream, _counted(missed, "tick"),
+                )  # fmt: skip
             case signals.ServerLost(ServerUnavailable() as error):
                 log.warning("Server lost: %s; waiting for it to come back", error)
             case signals.ServerLost(error):
@@ -135,7 +140,11 @@ def _kept(retain: float | None) -> str:
 
 
 def _running(count: int) -> str:
-    return f"{count} running job{'' if count == 1 else 's'}"
+    return _counted(count, "running job")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _some(job_ids: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from streamq.server import Server
 from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
 from streamq.server.replies import lacks_rights
-from streamq.signals import GroupCreated, Signals
+from streamq.signals import GroupCreated, ScriptRan, Signals
 from streamq.verdict import Verdict
 from streamq.wire.entry import after
 from streamq.wire.keys import GroupKeys, group_keys, stream_keys
@@ -107,6 +107,9 @@ class Consumer:
             # slower side, and it would only be more to do.
             settling.append(server.link(name, timeout))
         self._links = (self._reading, *settling)
+        if signals.heard:
+            for link in self._links:
+                link.timed = lambda script, seconds: signals.send(ScriptRan(script, seconds))
         context = Context(
             self.keys, name, self._reading, self.in_flight, handlers, settings.lease, control,
             signals, alive=lambda: self._heartbeat.alive,
@@ -134,8 +137,9 @@ class Consumer:
             signals=signals, fatal=fatal, share=share, load=self._offloaded.load,
         )  # fmt: skip
         self.promoter = Promoter(
-            stream, link=self._writing, reconnect=reconnect, heard=self.fetcher.ticks.heard
-        )
+            stream, link=self._writing, reconnect=reconnect, signals=signals,
+            heard=self.fetcher.ticks.heard,
+        )  # fmt: skip
         self._heartbeat = Heartbeat(
             self.keys, name, link=self._writing, in_flight=self.in_flight, lease=settings.lease,
             reconnect=reconnect, signals=signals,

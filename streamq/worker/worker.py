@@ -18,7 +18,7 @@ from streamq.handlers.table import Handlers
 from streamq.limits import MAX_WEIGHT
 from streamq.produce.periodic import Schedule
 from streamq.server import Server
-from streamq.signals import Leaving, Observer, Signals, Stopping
+from streamq.signals import Leaving, LoopAlive, Observer, Signals, Started, Stopped, Stopping
 from streamq.text import printable
 from streamq.worker.budget import Budget
 from streamq.worker.consumer import Consumer
@@ -31,6 +31,9 @@ from streamq.worker.shutdown import stop_on_signals
 
 BURST_POLL = 0.05
 """Seconds between looks at whether a burst is over."""
+
+LOOP_ALIVE = 1.0
+"""Seconds between signals that the event loop turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,7 @@ class Worker:
                 await self._retention.tell(self.server, stream, self._signals)
             await self._work(signals)
         finally:
+            self._signals.send(Stopped())
             for consumer in self.consumers:
                 await consumer.close()
             self._executors.close()
@@ -146,6 +150,9 @@ class Worker:
             if self._burst:
                 background.start_soon(self._watch_burst)
             background.start_soon(self._pass_on_stop)
+            self._signals.send(Started())
+            if self._signals.heard:
+                background.start_soon(self._tell_of_loop)
             async with anyio.create_task_group() as consuming:
                 for consumer in self.consumers:
                     consuming.start_soon(consumer.run)
@@ -181,6 +188,11 @@ class Worker:
     def _leave(self) -> None:
         running = sum(consumer.runners.running for consumer in self.consumers)
         self._signals.send(Leaving(running, self.settings.lease))
+
+    async def _tell_of_loop(self) -> None:
+        while True:
+            self._signals.send(LoopAlive())
+            await anyio.sleep(LOOP_ALIVE)
 
     async def _pass_on_stop(self) -> None:
         await self._stop.wait()

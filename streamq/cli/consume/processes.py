@@ -13,7 +13,7 @@ from streamq.cli.consume.tally import Tally
 from streamq.cli.exits import ExitCode
 from streamq.observe.log_lines import LogObserver
 from streamq.observe.prometheus.merge import MergedMetrics, Scoreboard
-from streamq.observe.prometheus.series import outcomes
+from streamq.observe.prometheus.rows import outcomes
 from streamq.process.supervisor import Equipment, Supervisor
 from streamq.server import Server
 from streamq.worker import Subscription
