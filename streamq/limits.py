@@ -106,4 +106,9 @@ FULL_TIMEOUT = 30.0
 """Seconds that a producer waits for room in a stream, by default."""
 
 METRICS_PORT = 8000
+EXPORTER_PORT = 8001
+
+EXPORTER_INTERVAL = 5.0
+"""Seconds for which one answer of the server serves all scrapes of an exporter, by default."""
+
 MAX_PORT = 65_535

@@ -23,6 +23,7 @@ STATES: tuple[State, ...] = get_args(State)
 HeldFor = Literal["key", "rate", "room", "paused"]
 """What a held job waits for: for another job of its key, for its turn by a rate, for room in the
 group, or for its type to be resumed."""
+HELD_FOR: tuple[HeldFor, ...] = get_args(HeldFor)
 
 Allowed = Callable[[str, str, str], int | None]
 """Given a stream, a group and a job type: how many attempts such a job may have."""

@@ -56,6 +56,7 @@ class StreamSnapshot:
 
     Attributes:
         length: its entries.
+        added: how many it ever had; ``None`` where the server cannot tell.
         added_rate: entries that were written a second since the last picture; ``None`` in the
             first.
     """
@@ -63,6 +64,7 @@ class StreamSnapshot:
     name: str
     length: int
     groups: tuple[GroupSnapshot, ...]
+    added: int | None = None
     added_rate: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,6 +72,7 @@ class StreamSnapshot:
         return {
             "name": self.name,
             "length": self.length,
+            "added": self.added,
             "added_rate": self.added_rate,
             "groups": [group.to_dict() for group in self.groups],
         }
@@ -162,7 +165,13 @@ def _picture(where: str, info: ServerInfo, found: Look, last: Look | None) -> Sn
         if stream in groups:
             groups[stream].append(_group(stream, group, found, last, backlog))
     streams = tuple(
-        StreamSnapshot(stream, length, tuple(groups[stream]), _added_rate(stream, found, last))
+        StreamSnapshot(
+            stream,
+            length,
+            tuple(groups[stream]),
+            found.added.get(stream),
+            _added_rate(stream, found, last),
+        )
         for stream, length in found.lengths.items()
     )
     return Snapshot(found.at, where, info, streams, tuple(found.forbidden))

@@ -21,7 +21,7 @@ from streamq.cli.options import (
     starting_place,
 )
 from streamq.errors import ConfigError
-from streamq.limits import GRACE, LEASE, MIN_LEASE, RESULT_TTL
+from streamq.limits import GRACE, LEASE, MIN_LEASE, MIN_STUCK_AFTER, RESULT_TTL, STUCK_AFTER
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,19 @@ class ConsumeOptions:
     metrics_host: Annotated[
         str, Option("--metrics-host", metavar="ADDRESS", help="Where metrics are served.")
     ] = "127.0.0.1"
+    stuck_after: Annotated[
+        float,
+        Option(
+            "--stuck-after",
+            metavar="TIME",
+            parser=seconds_within(
+                MIN_STUCK_AFTER, math.inf, f"{as_typed(MIN_STUCK_AFTER)} or more"
+            ),
+            help="/healthz says so when an async handler has blocked its process for this long. "
+            f"[default: {as_typed(STUCK_AFTER)}]",
+            show_default=False,
+        ),
+    ] = STUCK_AFTER
     log_level: Annotated[
         LogLevel,
         Option(

@@ -45,7 +45,7 @@ class Vitals:
     machine.
     """
 
-    key = ("vitals",)
+    key: tuple[str, ...] = ("vitals",)
 
     def __init__(self) -> None:
         self.begun = False
@@ -108,7 +108,9 @@ def health_of(vitals: Sequence[float], stuck_after: float) -> Health:
 def ready_family(healths: Mapping[str, Health]) -> Metric:
     """The metric that counts those that are ready."""
     ready = sum(health.ready for health in healths.values())
-    return GaugeMetricFamily("streamq_workers_ready", "Worker processes that are ready", value=ready)
+    return GaugeMetricFamily(
+        "streamq_workers_ready", "Worker processes that are ready", value=ready
+    )
 
 
 def is_alive(healths: Mapping[str, Health]) -> Answer:

@@ -205,7 +205,7 @@ _FAMILIES: Mapping[
 def families(counts: Counts) -> Iterator[Metric]:
     """The metrics that show these numbers."""
     for kind, shown in _FAMILIES.items():
-        yield from shown([(values, row) for (of, *values), row in counts.items() if of == kind])
+        yield from shown([(key[1:], row) for key, row in counts.items() if key[0] == kind])
 
 
 def outcomes(counts: Counts) -> Mapping[Outcome, int]:

@@ -128,9 +128,7 @@ class Series:
                 self._process.counts["streamq_server_lost_seconds"] += seconds
                 self._tell(self._process)
                 self._live(event)
-            case (
-                signals.LoopAlive() | signals.Started() | signals.Stopping() | signals.Stopped()
-            ):
+            case signals.LoopAlive() | signals.Started() | signals.Stopping() | signals.Stopped():
                 self._live(event)
 
     def counts(self) -> Counts:
