@@ -96,7 +96,7 @@ def exporter(
 
         start_embedded(url)
         server = Server(url)
-        serving = Exporter(server, streams, interval=interval, lease=lease)
+        serving = Exporter(server, streams or None, interval=interval, lease=lease)
         try:
             _serve(serving, host, port)
             ended = _ended()
