@@ -56,8 +56,8 @@ def samples(api: str, promql: str, seconds: float = 60) -> list[dict[str, Any]]:
                 found = json.load(response)["data"]["result"]
         except urllib.error.HTTPError as error:
             with error:
-                # 503: it is still starting.
-                assert error.code == 503, f"{promql}: {error.read().decode()}"
+                if error.code != 503:  # which it says while it is still starting
+                    raise AssertionError(f"{promql}: {error.read().decode()}") from None
         except OSError:
             pass  # it is still starting
         if found or time.monotonic() > end:

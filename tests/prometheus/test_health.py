@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +18,7 @@ from streamq.observe.prometheus.merge import MergedMetrics, Scoreboard
 from streamq.observe.prometheus.series import Series
 from streamq.observe.prometheus.sheet import Sheet
 from streamq.signals import Signal
+from tests import scraping
 from tests.cli.support import Program
 from tests.prometheus.support import Probed, probe, scrape, serving
 from tests.servers import RedisServer, free_port
@@ -166,32 +165,37 @@ def test_several_processes_answer_together(offline: App) -> None:
         assert probe(url, "/readyz") == (200, "ok\nprocess 1: ready\nprocess 2: ready\n")
         two(LOST)
         assert probe(url, "/readyz").text.startswith("process 1: ready\nprocess 2: no server")
-        assert [f.samples[0].value for f in metrics.collect() if f.name == "streamq_workers_ready"] \
-            == [1]  # fmt: skip
+        assert scraping.scrape(url)("streamq_workers_ready") == 1
         del pids[1]
         assert probe(url, "/readyz").text.startswith("process 1: not running")
         assert probe(url, "/healthz").status == 200
 
 
+def until(url: str, path: str, status: int) -> Probed:
+    """Probe until the answer is another: what changes in a process, only it knows."""
+    end = time.monotonic() + 3 * PATIENCE
+    while (answer := probe(url, path)).status != status:
+        assert time.monotonic() < end, answer
+        time.sleep(0.05)
+    return answer
+
+
 @pytest.mark.slow
-async def test_a_process_that_hangs_is_named(
-    server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_process_that_hangs_is_named(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STREAMQ_URL", server.unix_url)
-    url = f"http://127.0.0.1:{(port := free_port())}/metrics"
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/metrics"
     program = Program(["consume", "-p", "2", "--metrics-port", str(port), "--stuck-after", "2s"])
     pid = 0
     try:
-        async with asyncio.timeout(PATIENCE * 3):
-            program.wait_for(f"metrics: {url}")
-            while probe(url, "/readyz").status != 200:
-                await asyncio.sleep(0.05)
-            with server.client() as client:
-                pid = int(client.xinfo_consumers("jobs", "default")[0]["name"].split("-")[-2])
-            os.kill(pid, signal.SIGSTOP)
-            while (answer := probe(url, "/healthz")).status == 200:
-                await asyncio.sleep(0.05)
-        lines = answer.text.splitlines()
+        program.wait_for(f"metrics: {url}")
+        until(url, "/readyz", 200)
+        with server.client() as client:
+            pid = int(client.xinfo_consumers("jobs", "default")[0]["name"].split("-")[-2])
+        os.kill(pid, signal.SIGSTOP)
+        lines = until(url, "/healthz", 503).text.splitlines()
         assert sorted(line.partition(": ")[2].partition(" for ")[0] for line in lines) == [
             "ready", "the event loop has not turned",
         ]  # fmt: skip

@@ -12,8 +12,8 @@ from contextlib import closing
 import pytest
 
 from streamq import App, Job, Retry
-from streamq.observe.prometheus.merge import MergedMetrics, Scoreboard
 from streamq.observe.prometheus.exporter import Exporter
+from streamq.observe.prometheus.merge import MergedMetrics, Scoreboard
 from tests.prometheus.support import AT_ONCE, ROOT, query, serving, settings
 
 pytestmark = pytest.mark.anyio
