@@ -128,17 +128,15 @@ class RetentionChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class ScriptRan:
-    """The server has run a script for this worker.
+class ScriptsRan:
+    """The server has run scripts for this worker: told about once a second.
 
     Attributes:
-        script: its name, such as ``settle``.
-        seconds: from the call to its reply; the way there and back, and waiting for the
-            connection, are in it.
+        runs: the name of each, such as ``settle``, and the seconds from the call to its reply;
+            the way there and back, and waiting for the connection, are in it.
     """
 
-    script: str
-    seconds: float
+    runs: Sequence[tuple[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +226,7 @@ class Stopped:
 
 Signal = (
     Settled | Refused | LeaseLost | Reclaimed | DeadLettered | Vanished | GroupCreated
-    | Abandoned | RetentionChanged | ScriptRan | Promoted | Ticked | ServerLost | ServerBack
+    | Abandoned | RetentionChanged | ScriptsRan | Promoted | Ticked | ServerLost | ServerBack
     | HandlerAbandoned | Started | LoopAlive | Stopping | Leaving | Stopped
 )  # fmt: skip
 
@@ -240,11 +238,6 @@ class Signals:
 
     def __init__(self, observers: Sequence[Observer] = ()) -> None:
         self._observers = tuple(observers)
-
-    @property
-    def heard(self) -> bool:
-        """Whether there is any observer."""
-        return bool(self._observers)
 
     def send(self, event: Signal) -> None:
         """Call every observer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +50,8 @@ class Link:
         self.timeout = timeout
         self.received = 0
         """Bytes of the replies that came last."""
-        self.timed: Callable[[str, float], None] | None = None
-        """Called after each script with its name, and the seconds until its reply was in."""
+        self.timings: list[tuple[str, float]] | None = None
+        """Where to note each script's name, and the seconds until its reply was in."""
         self._address = address
         self._name = name
         self._connection: Connection | None = None
@@ -90,13 +90,13 @@ class Link:
 
     async def run(self, script: Call) -> Any:
         """Run a script by its digest, or by its text where the server does not know it."""
-        sent = 0.0 if self.timed is None else monotonic()
+        sent = 0.0 if self.timings is None else monotonic()
         replies = await self.exchange(pack(script.evalsha()), 1)
         if isinstance(replies[0], NoScript):
             # In one step: between loading and running, the server could lose it again.
             replies = await self.exchange(pack(script.eval()), 1)
-        if self.timed is not None:
-            self.timed(script.script.name, monotonic() - sent)
+        if self.timings is not None:
+            self.timings.append((script.script.name, monotonic() - sent))
         if isinstance(replies[0], WrongKeyType):
             # The server does not say which of the keys it is.
             kinds = await self.exchange(

@@ -21,7 +21,7 @@ from streamq.server import Server
 from streamq.server.group import create_group
 from streamq.server.link import REPLY_TIMEOUT
 from streamq.server.replies import lacks_rights
-from streamq.signals import GroupCreated, ScriptRan, Signals
+from streamq.signals import GroupCreated, Signals
 from streamq.verdict import Verdict
 from streamq.wire.entry import after
 from streamq.wire.keys import GroupKeys, group_keys, stream_keys
@@ -63,6 +63,7 @@ class Consumer:
         fatal: called with an error that ends the worker.
         schedules: the periodic jobs that are in the code.
         share: the stream's share of the group's slots, where streams share them.
+        timings: where to note how long scripts take; ``None`` where nobody asks.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Consumer:
         fatal: Callable[[Exception], None],
         schedules: Sequence[Schedule] = (),
         share: Share | None = None,
+        timings: list[tuple[str, float]] | None = None,
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
@@ -108,9 +110,8 @@ class Consumer:
             # slower side, and it would only be more to do.
             settling.append(server.link(name, timeout))
         self._links = (self._reading, *settling)
-        if signals.heard:
-            for link in self._links:
-                link.timed = lambda script, seconds: signals.send(ScriptRan(script, seconds))
+        for link in self._links:
+            link.timings = timings
         context = Context(
             self.keys, name, self._reading, self.in_flight, handlers, settings.lease, control,
             signals, alive=lambda: self._heartbeat.alive,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -399,11 +399,11 @@ async def _scheduled(url: str) -> list[str]:
         return [job.name async for job in app.admin.scheduled("jobs")]
 
 
-async def _held_for(url: str) -> Mapping[str, int]:
+async def _held_for(url: str) -> dict[str, int]:
     async with App(url) as app:
         picture = await app.admin.snapshot()
     [held] = [group.backlog.held_for for group in picture.groups if group.name == "ordered"]
-    return dict(held)
+    return {str(reason): count for reason, count in held.items()}
 
 
 # -- the operator -------------------------------------------------------------

@@ -82,10 +82,6 @@ class Series:
     def __call__(self, event: Signal) -> None:
         """Take note of an event."""
         match event:
-            case signals.ScriptRan(script, seconds):
-                run = self._scripts.get(script) or self._scripts[ANY]
-                run.seconds.observe((seconds,))
-                self._tell(run)
             case signals.Settled(verdicts):
                 # One batch is of one group on one stream.
                 job = verdicts[0].job
@@ -112,6 +108,8 @@ class Series:
                 self._count("streamq_abandoned", stream, name, unread + pending)
             case signals.HandlerAbandoned(job):
                 self._count("streamq_handler_stuck", job.stream, job.group)
+            case signals.ScriptsRan(runs):
+                self._ran(runs)
             case signals.Promoted(stream, late):
                 self._written(stream, late)
             case signals.Ticked(stream, _, late, missed, overlapped):
@@ -150,6 +148,14 @@ class Series:
         row = self._stream(stream)
         row.late.observe(late)
         self._tell(row)
+
+    def _ran(self, runs: Sequence[tuple[str, float]]) -> None:
+        times: defaultdict[ScriptRow, list[float]] = defaultdict(list)
+        for script, seconds in runs:
+            times[self._scripts.get(script) or self._scripts[ANY]].append(seconds)
+        for row, batch in times.items():
+            row.seconds.observe(batch)
+            self._tell(row)
 
     def _live(self, event: Signal) -> None:
         self.vitals.note(event)
