@@ -26,7 +26,7 @@ LAYERS = (
     "limits", "errors", "text", "version", "main_guard", "retry", "tracebacks",
     "wire", "lua", "server", "results",
     "codec", "encryption", "offload", "event", "option_checks", "priorities", "job", "new_job",
-    "enqueued", "middleware",
+    "enqueued", "middleware", "running",
     "handlers", "verdict", "signals", "flow",
     "produce", "worker", "admin",
     "observe", "programs", "process",
