@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from streamq.cli.command import Family, Option
 from streamq.cli.connection import run, start_embedded
+from streamq.cli.consume.logs import LogLevel, set_up_logging
+from streamq.cli.consume.options import HowToLog
 from streamq.cli.options import (
     Lease,
     Url,
@@ -78,6 +80,7 @@ def exporter(
         ),
     ] = EXPORTER_INTERVAL,
     lease: Lease = LEASE,
+    log_format: HowToLog = None,
     url: Url = None,
 ) -> None:
     """Serve metrics of all streams and groups to Prometheus, until Ctrl-C.
@@ -86,9 +89,7 @@ def exporter(
     stays up when the server is gone: then streamq_server_up is 0. Beside /metrics it serves
     /healthz and /readyz. Nothing asks for a password there.
     """
-    from streamq.cli.consume.logs import LogLevel, set_up_logging
-
-    set_up_logging(LogLevel.INFO)
+    set_up_logging(LogLevel.INFO, form=log_format)
 
     async def main() -> None:
         from streamq.observe.prometheus.exporter import Exporter

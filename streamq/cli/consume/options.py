@@ -23,6 +23,19 @@ from streamq.cli.options import (
 from streamq.errors import ConfigError
 from streamq.limits import GRACE, LEASE, MIN_LEASE, MIN_STUCK_AFTER, RESULT_TTL, STUCK_AFTER
 
+HowToLog = Annotated[
+    LogFormat | None,
+    Option(
+        "--log-format",
+        metavar="FORMAT",
+        parser=one_of(LogFormat),
+        complete=among(LogFormat),
+        help="How lines of the log look: text, json (an object a line), or auto: text at a "
+        "terminal, else json. [default: STREAMQ_LOG_FORMAT, else auto]",
+        show_default=False,
+    ),
+]
+
 
 @dataclass(frozen=True)
 class ConsumeOptions:
@@ -209,18 +222,7 @@ class ConsumeOptions:
             show_default=False,
         ),
     ] = LogLevel.INFO
-    log_format: Annotated[
-        LogFormat | None,
-        Option(
-            "--log-format",
-            metavar="FORMAT",
-            parser=one_of(LogFormat),
-            complete=among(LogFormat),
-            help="How lines of the log look: text, json (an object a line), or auto: text at a "
-            "terminal, else json. [default: STREAMQ_LOG_FORMAT, else auto]",
-            show_default=False,
-        ),
-    ] = None
+    log_format: HowToLog = None
     quiet: Annotated[bool, Option("--quiet", "-q", help="Log only warnings and errors.")] = False
     url: Url = None
 
