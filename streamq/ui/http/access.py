@@ -145,7 +145,8 @@ class Guard:
     Args:
         app: what is guarded.
         access: who may come in.
-        hosts: names under which the server is known, beside ``localhost`` and addresses.
+        hosts: names under which the server is known, beside ``localhost`` and addresses;
+            ``None`` for an app that is mounted in another one, which has names of its own.
         open_paths: what anybody may look at, such as ``/healthz``.
     """
 
@@ -154,12 +155,12 @@ class Guard:
         app: ASGIApp,
         access: Access,
         *,
-        hosts: Iterable[str] = (),
+        hosts: Iterable[str] | None,
         open_paths: Collection[str] = (),
     ) -> None:
         self._app = app
         self._access = access
-        self._hosts = frozenset(host.lower() for host in hosts)
+        self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
         self._open = frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,7 +176,7 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
-        if not self._access.asks and not self._is_ours(headers.get("host", "")):
+        if not self._is_ours(headers.get("host", "")):
             return Problem(
                 421, "wrong_host", "Not a name of this server",
                 f"this server does not answer to {printable(headers.get('host', ''), 100)!r}: "
@@ -201,6 +202,8 @@ class Guard:
         return None
 
     def _is_ours(self, host: str) -> bool:
+        if self._hosts is None or self._access.asks:
+            return True
         name = urlsplit(f"//{host}").hostname or ""
         # An address is never the name of another site; only names can be made to lead here.
         return (

@@ -46,8 +46,8 @@ class HTTPServer:
         self._stopping = asyncio.Event()
         self._server = _Server(
             uvicorn.Config(
-                self._serve, interface="asgi3", log_config=None, log_level="error", access_log=False,
-                server_header=False, ws="none", timeout_graceful_shutdown=GRACE,
+                self._serve, interface="asgi3", log_config=None, log_level="error",
+                access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=GRACE,
                 # Who a client is matters to nobody here, so no proxy has to be believed.
                 proxy_headers=False,
             )
