@@ -10,7 +10,7 @@ import os
 import re
 import socket
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -46,8 +46,8 @@ class Access:
         read_only: nobody may change anything.
     """
 
-    token: str | None = None
-    login: tuple[str, str] | None = None
+    token: str | None = field(default=None, repr=False)
+    login: tuple[str, str] | None = field(default=None, repr=False)
     read_only: bool = False
 
     @property
@@ -126,7 +126,7 @@ def is_loopback(host: str) -> bool:
         ConfigError: there is no such address.
     """
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host or "0.0.0.0", None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise ConfigError(
             f"--host {printable(host, 100)}: there is no such address; give 127.0.0.1 for this "

@@ -32,6 +32,7 @@ class HTTPServer:
         port: 0 for any that is free.
 
     Attributes:
+        port: the one that it listens on.
         url: where: ``http://127.0.0.1:8080``.
 
     Raises:
@@ -41,7 +42,8 @@ class HTTPServer:
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         self._socket = _listen(host, port)
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
+        self.port = int(self._socket.getsockname()[1])
+        self.url = f"http://{shown}:{self.port}"
         self._app = app
         self._stopping = asyncio.Event()
         self._server = _Server(
