@@ -100,7 +100,7 @@ class App(Registry, AppProducing):
         self._produce_middleware = tuple(produce_middleware)
         self.codec = codec
         self.offload = check_offload(offload)
-        self._max_payload = largest_payload(max_payload, self.offload)
+        self.max_payload = largest_payload(max_payload, self.offload)
         self._replication = Replication(replicas, replica_timeout) if replicas else None
         self._backpressure = backpressure_of(max_backlog, on_full, full_timeout)
         self._retention = Retention(retain)
@@ -213,7 +213,7 @@ class App(Registry, AppProducing):
         if not own:
             return None
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
-        made = job_class(self.codec, self.priorities, self.offload, self._max_payload)
+        made = job_class(self.codec, self.priorities, self.offload, self.max_payload)
         return Handlers(own.values(), ignored, made)
 
     def _rules(self, group: str) -> Rules:
@@ -258,7 +258,7 @@ class App(Registry, AppProducing):
         """What writes its jobs, until :meth:`close`."""
         if self._producer is None:
             self._producer = Producer(
-                self.server, self._max_payload, self._replication, self._produce_middleware,
+                self.server, self.max_payload, self._replication, self._produce_middleware,
                 self.codec, self.offload, self._backpressure,
             )  # fmt: skip
         return self._producer

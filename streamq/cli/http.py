@@ -91,6 +91,11 @@ class HTTPOptions:
         app.url = self.url or app.url
         return app
 
+    @property
+    def hosts(self) -> list[str]:
+        """Names under which it is known."""
+        return [self.host, *(self.allow_hosts or [])]
+
     def access(self) -> Access:
         """Who may come in.
 

@@ -60,6 +60,18 @@ class Problem:
         return answer
 
 
+class Refusal(Exception):
+    """A request that is refused; the answer is the problem.
+
+    Attributes:
+        problem: why.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
 # The first that fits; before what it is a kind of.
 _PROBLEMS: tuple[tuple[type[StreamqError], int, str, str], ...] = (
     (AlreadyEnqueued, 409, "already_enqueued", "Enqueued already"),
@@ -139,6 +151,11 @@ async def _answer_ours(request: Request, error: Exception) -> Response:
     return problem_of(error).response()
 
 
+async def _answer_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return error.problem.response()
+
+
 async def _answer_starlette(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return of_starlette(error).response()
@@ -150,6 +167,7 @@ async def _answer_unexpected(request: Request, error: Exception) -> Response:
 
 HANDLERS: Mapping[Any, Callable[..., Any]] = {
     StreamqError: _answer_ours,
+    Refusal: _answer_refused,
     HTTPException: _answer_starlette,
     Exception: _answer_unexpected,
 }
