@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from streamq.admin import DeadLetters
 from streamq.errors import JobNotFound
 from streamq.ui.api.jobs import Data
 from streamq.ui.api.operation import Call, Reply, StreamQuery, Taken, Told
-from streamq.ui.api.values import MOST, PAGE, Flag, Limit, QuerySeconds, Seconds
+from streamq.ui.api.values import MOST, PAGE, Flag, LetterID, Limit, QuerySeconds, Seconds, TypeName
 
 
 class LettersQuery(StreamQuery):
     """Which dead letters."""
 
-    type: str | None = None
+    type: TypeName | None = None
     """Only of jobs of this type."""
     older_than: QuerySeconds = 0.0
     """Only those that have been dead for this long."""
@@ -24,7 +24,7 @@ class LettersQuery(StreamQuery):
     """The other way round."""
     limit: Limit = PAGE
     """How many at most."""
-    after: str | None = None
+    after: LetterID | None = None
     """Where the page before ended: its `next`."""
 
 
@@ -71,7 +71,7 @@ async def dead_letters(call: Call) -> Reply:
 
 async def dead_letter(call: Call) -> Reply:
     """Show one dead letter, by its own ID or that of its job."""
-    return Reply((await _letters(call).get(call.named("id"))).to_dict())
+    return Reply((await _letters(call).get(call.named("letter"))).to_dict())
 
 
 class Redriven(Told):
@@ -86,7 +86,7 @@ class Redriven(Told):
 
 async def redrive_one(call: Call) -> Reply:
     """Send one dead letter back to its stream, as a new job for this group only."""
-    [done] = await _letters(call).redrive([call.named("id")])
+    [done] = await _letters(call).redrive([call.named("letter")])
     if done.new_id is None:
         raise JobNotFound(done.error)
     return Reply(done.to_dict())
@@ -101,30 +101,56 @@ class Gone(Told):
 
 async def purge_one(call: Call) -> Reply:
     """Delete one dead letter for good."""
-    id, letters = call.named("id"), _letters(call)
+    id, letters = call.named("letter"), _letters(call)
     if not (await letters.purge([id]))[id]:
         await letters.get(id)  # raises: there is none
     return Reply({"id": id, "purged": True})
 
 
-class WhichLetters(Taken):
-    """Which dead letters are meant: those with these IDs, or those that fit, or all."""
+class TheseLetters(Taken):
+    """Those with these IDs."""
 
-    ids: Annotated[list[str], Field(min_length=1, max_length=MOST)] | None = None
+    model_config = ConfigDict(strict=True)
+
+    ids: Annotated[list[LetterID], Field(min_length=1, max_length=MOST)]
     """Their IDs, or those of their jobs."""
-    type: str | None = None
-    """Those of jobs of this type."""
-    older_than: Seconds | None = None
-    """Those that have been dead for this long."""
-    all: Annotated[bool, Field(strict=True)] = False
+
+
+class LettersThatFit(Taken):
+    """Those that fit all that is given."""
+
+    model_config = ConfigDict(strict=True, json_schema_extra={"minProperties": 1})
+
+    type: TypeName = Field(default_factory=lambda: None)
+    """Of jobs of this type."""
+    older_than: Seconds = Field(default=0.0)
+    """That have been dead for this long."""
+
+
+class AllLetters(Taken):
     """All that there are."""
 
-    @model_validator(mode="after")
-    def _one_way(self) -> WhichLetters:
-        filters = self.type is not None or self.older_than is not None
-        if (self.ids is not None) + filters + self.all != 1:
-            raise ValueError("give ids, or type and older_than, or all: true")
-        return self
+    model_config = ConfigDict(strict=True)
+
+    all: Literal[True]
+
+
+def _which(value: Any) -> str | None:
+    given = value.keys() if isinstance(value, dict) else ()
+    return "ids" if "ids" in given else "all" if "all" in given else "fit" if given else None
+
+
+WhichLetters = Annotated[
+    Annotated[TheseLetters, Tag("ids")]
+    | Annotated[LettersThatFit, Tag("fit")]
+    | Annotated[AllLetters, Tag("all")],
+    Discriminator(
+        _which,
+        custom_error_type="which",
+        custom_error_message="say which: ids, or type and older_than, or all: true",
+    ),
+]
+"""Which dead letters are meant."""
 
 
 class RedriveSummary(Told):
@@ -144,11 +170,11 @@ async def redrive(call: Call) -> Reply:
     broken off leaves the others dead letters, so send it again.
     """
     letters, which = _letters(call), call.body
-    if which.ids is not None:
+    if isinstance(which, TheseLetters):
         done = await letters.redrive(which.ids)
         errors = {one.id: one.error for one in done if one.new_id is None}
         return Reply({"redriven": len(done) - len(errors), "failed": len(errors), "errors": errors})
-    summary = await letters.redrive_all(type=which.type, older_than=which.older_than or 0.0)
+    summary = await letters.redrive_all(**_filters(which))
     return Reply(summary.to_dict() | {"errors": {}})
 
 
@@ -163,12 +189,16 @@ class PurgeSummary(Told):
 async def purge(call: Call) -> Reply:
     """Delete many dead letters for good."""
     letters, which = _letters(call), call.body
-    if which.ids is not None:
+    if isinstance(which, TheseLetters):
         done = await letters.purge(which.ids)
         unknown = [id for id, gone in done.items() if not gone]
         return Reply({"purged": len(done) - len(unknown), "unknown": unknown})
-    count = await letters.purge_all(type=which.type, older_than=which.older_than or 0.0)
+    count = await letters.purge_all(**_filters(which))
     return Reply({"purged": count, "unknown": []})
+
+
+def _filters(which: LettersThatFit | AllLetters) -> dict[str, Any]:
+    return {} if isinstance(which, AllLetters) else which.model_dump()
 
 
 def _letters(call: Call) -> DeadLetters:

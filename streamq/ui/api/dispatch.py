@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -26,15 +26,14 @@ HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 def starlette_of(served: Served) -> Starlette:
     """All operations as a Starlette app."""
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for one in OPERATIONS:
+        by_path.setdefault(one.path, {})[one.method] = _endpoint(one, served)
     routes = [
-        Route(_starlette_path(one.path), _endpoint(one, served), methods=[one.method])
-        for one in OPERATIONS
+        Route(_starlette_path(path), _by_method(endpoints), methods=[*endpoints])
+        for path, endpoints in by_path.items()
     ]
-    routes += [
-        Route("/", _to_docs),
-        Route("/docs", _docs),
-        Route("/openapi.json", _openapi),
-    ]
+    routes += [Route("/", _to_docs), Route("/docs", _docs), Route("/openapi.json", _openapi)]
     made = Starlette(routes=routes, exception_handlers=dict(HANDLERS))
     made.router.redirect_slashes = False
     return made
@@ -43,6 +42,16 @@ def starlette_of(served: Served) -> Starlette:
 def _starlette_path(path: str) -> str:
     # The name of a stream may have slashes in it.
     return path.replace("{stream}", "{stream:path}")
+
+
+def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
+    """One route a path, so that what is refused there can name all methods that are not."""
+
+    async def answer(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await endpoints[method](request)
+
+    return answer
 
 
 def _endpoint(operation: Operation, served: Served) -> Endpoint:

@@ -53,7 +53,8 @@ def docs_page() -> str:
         '<p>For programs there is the same as <a href="openapi.json">OpenAPI</a>. With a token, '
         "each request has the header <code>Authorization: Bearer TOKEN</code>. What is refused "
         "comes as <code>application/problem+json</code>; its <code>detail</code> says what to do."
-        f"</p>{_list('Any request may be refused with', refused)}{''.join(parts)}</main></body></html>\n"
+        f"</p>{_list('Any request may be refused with', refused)}{''.join(parts)}"
+        "</main></body></html>\n"
     )
 
 

@@ -14,7 +14,7 @@ from streamq.errors import JobNotFound, ResultTimeout
 from streamq.results import Finished
 from streamq.text import printable
 from streamq.ui.api.operation import Call, Reply, StreamQuery, Told
-from streamq.ui.api.values import PAGE, Limit, QuerySeconds
+from streamq.ui.api.values import PAGE, GroupName, Limit, PendingPlace, QuerySeconds
 from streamq.ui.http.serving import stopping
 
 LONGEST = 60.0
@@ -24,7 +24,7 @@ LONGEST = 60.0
 class GroupQuery(StreamQuery):
     """Which job in which groups."""
 
-    group: str | None = None
+    group: GroupName | None = None
     """Only in this group. [default: in all]"""
 
 
@@ -99,7 +99,7 @@ async def job(call: Call) -> Reply:
 class ResultQuery(StreamQuery):
     """Which result, and how long to wait for it."""
 
-    group: str | None = None
+    group: GroupName | None = None
     """The group whose result is wanted. [default: the stream's only one]"""
     timeout: QuerySeconds = 0.0
     """For how long to wait until it is finished; at most a minute. [default: only look]"""
@@ -202,12 +202,13 @@ async def cancel(call: Call) -> Reply:
     """Cancel a job, in every group or in one.
 
     What waits does not run. What runs is cancelled within a second (`cancelling`). What had
-    ended is left as it is (`settled`).
+    ended is left as it is (`settled`, or `unknown` once its entry is gone).
     """
-    id, group = call.named("id"), call.query.group
-    done = await call.served.admin.cancel(call.stream, id, group=group)
+    stream, id, group = call.stream, call.named("id"), call.query.group
+    admin = call.served.admin
+    done = await admin.cancel(stream, id, group=group)
     if not done and set(done.groups.values()) <= {CancelOutcome.UNKNOWN}:
-        raise JobNotFound(f"there is no job {id} to be cancelled: it is gone, or it never was")
+        await admin.status(stream, id, group)  # raises if there is no trace of it
     return Reply(done.to_dict() | {"cancelled": bool(done)})
 
 
@@ -223,14 +224,18 @@ class RetriedJob(Told):
 async def retry(call: Call) -> Reply:
     """Let a job that waits for its retry, or is stalled, run now; in every group or in one.
 
-    A dead one is not pending: redrive its dead letter.
+    A job for later is written to its stream now. A dead one is not pending: redrive its dead
+    letter.
     """
-    stream, id, admin = call.stream, call.named("id"), call.served.admin
-    names = await admin.group_names(stream, call.query.group)
-    done = {name: (await admin.retry_now(stream, name, [id]))[id] for name in names}
-    if set(done.values()) <= {RetryNow.NOT_PENDING}:
-        await admin.status(stream, id, call.query.group)  # raises if there is no trace of it
-    return Reply({"id": id, "due": RetryNow.DUE in done.values(), "groups": done})
+    stream, admin = call.stream, call.served.admin
+    job = await admin.status(stream, call.named("id"), call.query.group)
+    if job.is_scheduled:
+        return Reply({"id": job.id, "due": await admin.run_now(stream, job.id), "groups": {}})
+    done = {
+        one.group: (await admin.retry_now(stream, one.group, [job.id]))[job.id]
+        for one in job.groups
+    }
+    return Reply({"id": job.id, "due": RetryNow.DUE in done.values(), "groups": done})
 
 
 # -- those that wait ----------------------------------------------------------
@@ -239,7 +244,7 @@ async def retry(call: Call) -> Reply:
 class PendingQuery(StreamQuery):
     """Which pending jobs."""
 
-    group: str | None = None
+    group: GroupName | None = None
     """Only of this group. [default: of all]"""
     consumer: str | None = None
     """Only those that this consumer holds."""
@@ -249,7 +254,7 @@ class PendingQuery(StreamQuery):
     """Only those idle for this long."""
     limit: Limit = PAGE
     """How many at most."""
-    after: str | None = None
+    after: PendingPlace | None = None
     """Where the page before ended: its `next`."""
 
 

@@ -107,13 +107,14 @@ def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _path(one: Operation) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name, "in": "path", "required": True, "description": PATH[name],
-            "schema": {"type": "string", "minLength": 1},
-        }
-        for name in re.findall(r"{(\w+)}", one.path)
-    ]  # fmt: skip
+    found = []
+    for name in re.findall(r"{(\w+)}", one.path):
+        words, schema = PATH[name]
+        schema = {"type": "string", **schema}
+        found.append(
+            {"name": name, "in": "path", "required": True, "description": words, "schema": schema}
+        )
+    return found
 
 
 def _query(one: Operation) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from streamq.ui.api.served import Served
+from streamq.ui.api.values import StreamName
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -34,7 +35,7 @@ class NoQuery(Taken):
 class StreamQuery(Taken):
     """Which stream is meant."""
 
-    stream: str | None = None
+    stream: StreamName | None = None
     """The stream. [default: the app's own, else `jobs`]"""
 
 

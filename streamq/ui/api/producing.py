@@ -12,10 +12,11 @@ from starlette.requests import Request
 
 from streamq.enqueued import Enqueued
 from streamq.errors import BacklogFull, NotReplicated
-from streamq.limits import MAX_KEY, MAX_TYPE
+from streamq.limits import MAX_KEY
 from streamq.new_job import NewJob
+from streamq.produce.commands import with_options
 from streamq.ui.api.operation import Call, Reply, Taken, Told
-from streamq.ui.api.values import MOST, Moment, Seconds
+from streamq.ui.api.values import MOST, Moment, Seconds, StreamName, TypeName
 from streamq.ui.http.problems import Problem, Refusal
 
 KEY_HEADER = "Idempotency-Key"
@@ -36,11 +37,11 @@ class JobToWrite(Taken):
 
     model_config = ConfigDict(strict=True)
 
-    type: Annotated[str, Field(min_length=1, max_length=MAX_TYPE)]
+    type: Annotated[TypeName, Field(min_length=1)]
     """What kind of job it is: which handler runs it."""
     data: dict[str, Any] = Field(default_factory=dict)
     """What the handler gets."""
-    stream: str | None = None
+    stream: StreamName | None = None
     """Where to. [default: the app's own, else `jobs`]"""
     priority: str | None = None
     """Where to, by one of the app's priorities, in place of `stream`."""
@@ -111,10 +112,9 @@ async def produce(call: Call) -> Reply:
     ]  # fmt: skip
     app = call.served.app
     streams = [call.served.stream(app.priorities.choose(job.stream, job.priority)) for job in jobs]
-    for job in made:  # all of it, before anything is written
-        job.fields(app.max_payload, app.codec)
-        job.due()
-        job.uniqueness()
+    if many:
+        for target, job in zip(streams, made, strict=True):
+            with_options(target, job, app.max_payload, app.codec)  # raises before any is written
     written = [
         _written(stream, one)
         for stream, one in zip(streams, await _write(call, streams, made), strict=True)

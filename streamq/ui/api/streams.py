@@ -8,7 +8,7 @@ from streamq.errors import GroupNotFound, StreamNotFound
 from streamq.text import printable
 from streamq.ui.api.jobs import Data
 from streamq.ui.api.operation import Call, Reply, StreamQuery, Taken, Told
-from streamq.ui.api.values import PAGE, Limit
+from streamq.ui.api.values import PAGE, Limit, TypeName
 
 
 class Consumer(Told):
@@ -135,7 +135,7 @@ async def group(call: Call) -> Reply:
 class PauseQuery(StreamQuery):
     """What is paused or resumed."""
 
-    type: str | None = None
+    type: TypeName | None = None
     """Only jobs of this type. [default: the whole group]"""
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from streamq.ui.api import dead_letters, jobs, producing, streams
 from streamq.ui.api.operation import Operation, StreamQuery
+from streamq.ui.api.values import GROUP, JOB_ID, LETTER_ID, STREAM
 
-PATH = {
-    "id": "The ID of the job, or the name of one for later; of a dead letter, its own or its "
-    "job's.",
-    "group": "The consumer group.",
-    "stream": "The stream.",
+PATH: dict[str, tuple[str, dict[str, Any]]] = {
+    "id": ("The ID of the job, or the name of one for later.", JOB_ID),
+    "letter": ("The letter's own ID, or that of its job.", LETTER_ID),
+    "group": ("The consumer group.", GROUP),
+    "stream": ("The stream.", STREAM),
 }
-"""What stands in a path."""
+"""What stands in a path, and what can."""
 
 EVERYWHERE = (400, 401, 403, 421, 502, 503)
 """What any operation may be refused with."""
@@ -85,17 +88,17 @@ OPERATIONS = (
         query=dead_letters.LettersQuery, refuses=(404, 409),
     ),
     Operation(
-        "GET", "/groups/{group}/dead-letters/{id}", dead_letters.dead_letter, "Dead letters",
+        "GET", "/groups/{group}/dead-letters/{letter}", dead_letters.dead_letter, "Dead letters",
         {200: ("The letter.", dead_letters.DeadLetter)},
         query=StreamQuery, refuses=(404, 409),
     ),
     Operation(
-        "DELETE", "/groups/{group}/dead-letters/{id}", dead_letters.purge_one, "Dead letters",
+        "DELETE", "/groups/{group}/dead-letters/{letter}", dead_letters.purge_one, "Dead letters",
         {200: ("It is gone.", dead_letters.Gone)},
         query=StreamQuery, refuses=(404, 409),
     ),
     Operation(
-        "POST", "/groups/{group}/dead-letters/{id}/redrive", dead_letters.redrive_one,
+        "POST", "/groups/{group}/dead-letters/{letter}/redrive", dead_letters.redrive_one,
         "Dead letters", {200: ("It is a job again.", dead_letters.Redriven)},
         query=StreamQuery, refuses=(404, 409),
     ),

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from streamq.limits import MAX_TYPE
 from streamq.text import span
 
 MOST = 1000
@@ -92,3 +93,26 @@ Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
 """``true`` or ``false``, after the question mark."""
 
 Limit = Annotated[int, Field(ge=1, le=MOST)]
+
+
+# -- names ----------------------------------------------------------------------
+#
+# What is looked up is checked where it is looked up; here the document says what can be.
+
+_PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$"
+_ENTRY = "[0-9]{1,19}-[0-9]{1,19}"
+_GROUP = "[A-Za-z0-9_.-]{1,128}"
+
+STREAM: dict[str, Any] = {"minLength": 1, "maxLength": 512, "pattern": _PRINTABLE}
+GROUP: dict[str, Any] = {"pattern": f"^{_GROUP}$"}
+JOB_ID: dict[str, Any] = {
+    "pattern": f"^({_ENTRY}|s-[0-9A-Za-z_-]{{1,128}})$", "examples": ["1716998413541-0"],
+}  # fmt: skip
+LETTER_ID: dict[str, Any] = {"pattern": f"^{_ENTRY}$", "examples": ["1716998413541-0"]}
+
+StreamName = Annotated[str, Field(json_schema_extra=STREAM)]
+GroupName = Annotated[str, Field(json_schema_extra=GROUP)]
+TypeName = Annotated[str, Field(json_schema_extra={"maxLength": MAX_TYPE, "pattern": _PRINTABLE})]
+LetterID = Annotated[str, Field(json_schema_extra=LETTER_ID)]
+PendingPlace = Annotated[str, Field(pattern=f"^{_GROUP}/{_ENTRY}$")]
+"""A group and a job in it: where a page of pending jobs has ended."""

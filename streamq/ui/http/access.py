@@ -182,7 +182,8 @@ class Guard:
                 f"this server does not answer to {printable(headers.get('host', ''), 100)!r}: "
                 "ask for localhost, name it with --allow-host, or give the server a --token",
             )  # fmt: skip
-        if scope["path"] in self._open and scope["method"] in SAFE:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if path in self._open and scope["method"] in SAFE:
             return None
         authorization = headers.get("authorization")
         if not self._access.admits(authorization):
