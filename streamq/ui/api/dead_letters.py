@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
@@ -121,7 +121,7 @@ class LettersThatFit(Taken):
 
     model_config = ConfigDict(strict=True, json_schema_extra={"minProperties": 1})
 
-    type: TypeName = Field(default_factory=lambda: None)
+    type: TypeName = Field(default=cast("str", None))  # left out, but never null
     """Of jobs of this type."""
     older_than: Seconds = Field(default=0.0)
     """That have been dead for this long."""
