@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -133,17 +134,17 @@ def serve_http(options: HTTPOptions, what: str, make: Callable[[App, Access], AS
         from streamq.ui.http.serving import HTTPServer
 
         async with app:
-            server = HTTPServer(make(app, access), options.host, options.port)
-            await app.server.info()
+            with closing(HTTPServer(make(app, access), options.host, options.port)) as server:
+                await app.server.info()
 
-            def stop(code: ExitCode) -> None:
-                ended_with.append(code)
-                server.stop()
+                def stop(code: ExitCode) -> None:
+                    ended_with.append(code)
+                    server.stop()
 
-            with interruptible(stop, "Waiting for requests under way; Ctrl-C again leaves at once"):
-                say(f"{what} at {server.url} (Ctrl-C stops it)")
-                flush()
-                await server.run()
+                with interruptible(stop, "Waiting for requests; Ctrl-C again leaves at once"):
+                    say(f"{what} at {server.url} (Ctrl-C stops it)")
+                    flush()
+                    await server.run()
 
     run(main, fast=True)
     if ended_with:

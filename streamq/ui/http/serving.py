@@ -60,12 +60,16 @@ class HTTPServer:
         try:
             await self._server.serve([self._socket])
         finally:
-            self._socket.close()
+            self.close()
 
     def stop(self) -> None:
         """Take no more requests. What waits for long hears of it; see :func:`stopping`."""
         self._stopping.set()
         self._server.should_exit = True
+
+    def close(self) -> None:
+        """Free the port, where :meth:`run` is not to come, which does that at its end."""
+        self._socket.close()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[_STOPPING] = self._stopping
