@@ -58,6 +58,17 @@ class JobsAdmin(StreamsAdmin):
             self._server, stream, job_id, names, self._lease, self._allowed, self._codec
         )
 
+    async def failed_traces(
+        self, stream: str, group: str, job_ids: Sequence[str]
+    ) -> Mapping[str, str]:
+        """By job ID, the W3C ``traceparent`` of the first attempt that failed.
+
+        Those are missing that have had none, or none that was traced.
+        """
+        from streamq.admin.status import failed_traces
+
+        return await failed_traces(self._server, stream, group, job_ids)
+
     async def result(
         self, stream: str, job_id: str, group: str | None = None, *,
         timeout: float | None = None, on_progress: OnProgress | None = None,

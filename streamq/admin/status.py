@@ -225,6 +225,17 @@ async def job_status(
     )
 
 
+async def failed_traces(
+    server: Server, stream: str, group: str, job_ids: Sequence[str]
+) -> dict[str, str]:
+    """By job ID, the ``traceparent`` of the first attempt that failed, where there is one."""
+    keys = group_keys(stream, group)
+    replies = await ask(server, *(("HGET", keys.job(check_id(id)), "trace") for id in job_ids))
+    return {
+        id: text(raw) for id, raw in zip(job_ids, replies, strict=True) if isinstance(raw, bytes)
+    }
+
+
 def scheduled_status(job: ScheduledJob) -> JobStatus:
     """That of a job for later."""
     return JobStatus(

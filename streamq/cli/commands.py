@@ -52,7 +52,7 @@ COMMANDS = {
     ),
     "cron": (
         "streamq.cli.cron",
-        "List, create, pause, resume, run or delete the schedules of periodic jobs.",
+        "List, create, change, pause, run or delete schedules of periodic jobs.",
     ),
     "replay": ("streamq.cli.replay", "Give a group jobs once more that it has settled."),
     "stream": ("streamq.cli.streams", "Show or change the settings of a stream."),

@@ -38,6 +38,8 @@
 --                          target                          [2 keys: target, data]
 --   and before it, where the job has reported progress:
 --   p                      forget how far it was           [1 key: record]
+--   and right before `r`, where the attempt was traced:
+--   t trace                a W3C traceparent, for its record
 --
 -- Returns a flat list of those refused: position (from 1), why. Why is '' (pending no
 -- more), '=' .. consumer (who holds it), '!deleted' (no longer in the stream), or

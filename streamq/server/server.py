@@ -66,6 +66,12 @@ class Server:
         """The address as it may be shown: without user name and password."""
         return self._address.shown
 
+    @property
+    def peer(self) -> tuple[str, int | None]:
+        """Host and port, or the path of its socket and ``None``."""
+        address = self._address
+        return (address.host, address.port) if address.path is None else (address.path, None)
+
     def link(self, name: str | None = None, timeout: float = REPLY_TIMEOUT) -> Link:
         """A connection of one's own, opened at its first use; the caller closes it.
 

@@ -25,6 +25,7 @@ from streamq.signals import GroupCreated, Signals
 from streamq.verdict import Verdict
 from streamq.wire.entry import after
 from streamq.wire.keys import GroupKeys, group_keys, stream_keys
+from streamq.wire.version import check_version
 from streamq.worker.budget import Budget
 from streamq.worker.control import Control
 from streamq.worker.executors import Executors
@@ -110,7 +111,8 @@ class Consumer:
         context = Context(
             self.keys, name, self._reading, self.in_flight, handlers, settings.lease, control,
             signals, alive=lambda: self._heartbeat.alive,
-            cancel=lambda ids: self.runners.cancel(Cause.CANCELLED, ids), schedules=schedules,
+            cancel=lambda ids: self.runners.cancel(Cause.CANCELLED, ids), fatal=fatal,
+            schedules=schedules,
         )  # fmt: skip
         self.fetcher = Fetcher(
             context, budget=budget, reconnect=reconnect,
@@ -149,13 +151,17 @@ class Consumer:
         Raises:
             WrongKeyType: the stream's key holds something else.
             AuthenticationFailed: the user lacks a permission; it says which.
+            DataTooNew: a newer streamq works with the stream.
             StreamqError: the server cannot be used.
         """
         if self._prepared:
             return
-        missing = await self._writing.run(lua.rights(self.keys, stream_keys(self.stream)))
+        keys = stream_keys(self.stream)
+        missing = await self._writing.run(lua.rights(self.keys, keys))
         if missing:
             raise lacks_rights(self._where, missing)
+        flat = await self._writing.run(lua.settings(keys))
+        check_version(dict(zip(flat[::2], flat[1::2], strict=True)), self.stream)
         if await create_group(self._writing, self.stream, self.group, self._settings.start):
             self._signals.send(GroupCreated(self.stream, self.group, again=False))
         self._prepared = True

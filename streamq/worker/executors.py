@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
@@ -13,6 +14,7 @@ from anyio import BrokenWorkerProcess, CapacityLimiter, to_process, to_thread
 from streamq.errors import HandlerFailed, NoMainGuard
 from streamq.handlers.handler import Handler, Mode
 from streamq.job import Emitted, Job
+from streamq.middleware import IN_PROCESS
 from streamq.retry import Dead, Retry
 from streamq.text import printable
 from streamq.worker.progress_inbox import ProgressInbox, telling
@@ -62,7 +64,7 @@ class Executors:
             try:
                 result, emitted, error = await to_process.run_sync(
                     _in_process, handler.function, jobs, args, kwargs, self._inbox.address(jobs[0]),
-                    cancellable=True, limiter=CapacityLimiter(1),
+                    IN_PROCESS.get(), cancellable=True, limiter=CapacityLimiter(1),
                 )  # fmt: skip
             except BrokenWorkerProcess as broken:
                 if isinstance(broken.__cause__, NoMainGuard):
@@ -116,10 +118,13 @@ def _in_process(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     inbox: str,
+    around: Sequence[Callable[[], AbstractContextManager[object]]],
 ) -> tuple[Any, list[list[Emitted] | None], BaseException | None]:
     # Arguments and jobs come over in one message, so they are the same objects here.
     try:
-        with telling(inbox, jobs[0]):
+        with telling(inbox, jobs[0]), ExitStack() as entered:
+            for manager in around:
+                entered.enter_context(manager())
             result = _call(function, args, kwargs)
     except Exception as error:
         return None, [], _portable(error)

@@ -330,7 +330,7 @@ class Runners:
     def _cancel(self, slot: Slot, cause: Cause) -> None:
         if slot.cause is None and slot.task is not None:
             slot.cause = cause
-            slot.task.cancel()
+            slot.task.cancel(cause.value)  # so that middleware can tell why
             self._deadlines.set(slot, STUCK_AFTER)
 
     def _abandon(self, slot: Slot) -> None:

@@ -156,7 +156,9 @@ def _words(verdict: Verdict, record_ttl: int, ahead: float) -> tuple[Words, Word
         return _ACK, (), False
     if outcome is Outcome.RETRY:
         delay = int(min(verdict.delay, FOREVER) * 1000)
-        return (), ("r", delay, verdict.error, job.retries + 1), True
+        words: Words = ("r", delay, verdict.error, job.retries + 1)
+        trace = getattr(job, "failed_trace", None)
+        return (), words if trace is None else ("t", trace, *words), True
     if outcome is Outcome.DEAD:
         return (), ("d", verdict.reason, verdict.error), True
     if outcome is Outcome.RELEASED:

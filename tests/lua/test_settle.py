@@ -106,6 +106,18 @@ def test_failure_parks(group: Group, client: redis.Redis, size: int) -> None:
     assert ids_of(client) == ids
 
 
+def test_the_record_keeps_the_trace_of_the_first_failure(group: Group, client: redis.Redis) -> None:
+    [id] = add(client)
+    group.read()
+    group.settle("a", Verdict(id, 1, (), ("t", "00-1", "r", 0, "oops", 4), record=True))
+    group.due("a")
+    group.settle("a", failed(id, 2))
+    assert (group.record(id)["trace"], group.record(id)["error"]) == ("00-1", "oops")
+    group.due("a")
+    group.settle("a", recorded(id, 3), ttl=60_000)
+    assert "trace" not in group.record(id)
+
+
 def test_death_writes_a_letter(group: Group, client: redis.Redis) -> None:
     id = str(client.xadd("jobs", {"type": "t", "data": "{}", "key": "k", "trace": "x"}))
     group.read()

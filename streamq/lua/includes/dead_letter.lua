@@ -2,7 +2,9 @@
 --@include offloaded
 --@include types
 
-local OURS = { 'type', 'data', 'key', 'trace', 'expires', 'for', 'origin', 'ref' }
+local OURS = {
+    'type', 'data', 'key', 'trace', 'tracestate', 'baggage', 'expires', 'for', 'origin', 'ref',
+}
 
 -- Lua passes a command some 8,000 values at most. An entry with more has been
 -- written by another program; of its fields those remain that make a job of it.

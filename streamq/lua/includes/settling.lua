@@ -110,6 +110,10 @@ while i < n do
             event.id = written
         end
     end
+    local trace = nil
+    if ARGV[arg] == 't' then
+        trace, arg = ARGV[arg + 1], arg + 2
+    end
     local verdict = ARGV[arg]
     if verdict == 's' then
         if ours then
@@ -170,6 +174,9 @@ while i < n do
                     'HSET', record, 'error', ARGV[arg + 2], 'failed_at', now,
                     'deliveries', ARGV[arg + 3]
                 )
+                if trace then
+                    redis.pcall('HSET', record, 'trace', trace)
+                end
                 redis.pcall('PEXPIRE', record, delay + 86400000)
             else
                 refuse(i, '!deleted')
