@@ -52,21 +52,26 @@ _PROBLEM = {
 }
 
 
-def document(root: str) -> dict[str, Any]:
+def document(root: str, *, exact: bool = False) -> dict[str, Any]:
     """The OpenAPI document.
 
     Args:
         root: where the API is mounted: ``/`` or ``/api``.
+        exact: whether answers have no other fields than those that are named. They have none,
+            but a program that read so would break when a new version has more.
     """
-    return {**_document(), "servers": [{"url": root}]}
+    return {**_document(exact), "servers": [{"url": root}]}
 
 
 @cache
-def _document() -> dict[str, Any]:
+def _document(exact: bool) -> dict[str, Any]:
     schemas: dict[str, Any] = {"Problem": _PROBLEM}
     paths: dict[str, Any] = {}
     for one in OPERATIONS:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schemas)
+    if not exact:
+        for name in {name for one in OPERATIONS for name in _told(one)}:
+            schemas[name].pop("additionalProperties", None)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -143,6 +148,13 @@ def _answers(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         content = {"application/json": {"schema": _schema(kind, schemas, "serialization")}}
         found[str(status)] = {"description": words, "content": content}
     return found
+
+
+def _told(one: Operation) -> set[str]:
+    """The names of what its answers are made of."""
+    schemas: dict[str, Any] = {}
+    _answers(one, schemas)
+    return {name for name, schema in schemas.items() if schema.get("type") == "object"}
 
 
 def _refusal(status: int) -> dict[str, Any]:

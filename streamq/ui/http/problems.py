@@ -100,6 +100,7 @@ _PROBLEMS: tuple[tuple[type[StreamqError], int, str, str], ...] = (
     (errors.OutcomeUnknown, 503, "outcome_unknown", "It may or may not have been done"),
     (errors.ServerUnavailable, 503, "server_unavailable", "The Redis server is away"),
     (errors.EmbeddedServerError, 503, "server_unavailable", "The Redis server is away"),
+    (errors.DataTooNew, 502, "data_too_new", "Made by a newer version"),
     (errors.ServerError, 502, "server_refused", "The Redis server has refused it"),
     (errors.StreamqError, 500, "failed", "Failed"),
 )

@@ -42,6 +42,17 @@ def test_every_reference_leads_somewhere() -> None:
     assert references(told) == {f"#/components/schemas/{name}" for name in known}
 
 
+def test_a_program_may_be_told_more_than_it_knows() -> None:
+    """Answers may get new fields; what is sent may not have any."""
+    known, exact = (document("/", exact=exact)["components"]["schemas"] for exact in (False, True))
+    for name in ("Written", "JobStatus", "JobInGroup", "DeadLetter"):
+        assert "additionalProperties" not in known[name]
+        assert exact[name]["additionalProperties"] is False
+    for name in ("JobToWrite", "TheseLetters"):
+        assert known[name] == exact[name]
+        assert known[name]["additionalProperties"] is False
+
+
 def test_everything_is_named_once_and_described() -> None:
     names = [one.name for one in OPERATIONS]
     assert len(set(names)) == len(names)
