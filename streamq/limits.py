@@ -55,6 +55,12 @@ MAX_PROGRESS_NOTE = 200
 MAX_ERROR = 2000
 """Characters of an error that are kept."""
 
+MAX_LOGGED = 32 * 1024
+"""Characters of a traceback in the log."""
+
+MAX_TRACEBACK = 4000
+"""Characters of a traceback that a dead letter keeps."""
+
 KEEP_DATA = 1024
 """Bytes of a job's data up to which its status record keeps them."""
 

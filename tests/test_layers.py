@@ -23,10 +23,10 @@ import streamq
 ROOT = Path(streamq.__file__).parent
 
 LAYERS = (
-    "limits", "errors", "text", "version", "main_guard", "retry",
+    "limits", "errors", "text", "version", "main_guard", "retry", "tracebacks",
     "wire", "lua", "server", "results",
     "codec", "encryption", "offload", "event", "option_checks", "priorities", "job", "new_job",
-    "enqueued", "middleware",
+    "enqueued", "middleware", "running",
     "handlers", "verdict", "signals", "flow",
     "produce", "worker", "admin",
     "observe", "programs", "process",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from streamq.cli.command import Option
-from streamq.cli.consume.logs import LogLevel
+from streamq.cli.consume.logs import LogFormat, LogLevel
 from streamq.cli.options import (
     Url,
     among,
@@ -196,6 +196,18 @@ class ConsumeOptions:
             show_default=False,
         ),
     ] = LogLevel.INFO
+    log_format: Annotated[
+        LogFormat | None,
+        Option(
+            "--log-format",
+            metavar="FORMAT",
+            parser=one_of(LogFormat),
+            complete=among(LogFormat),
+            help="How lines of the log look: text, json (an object a line), or auto: text at a "
+            "terminal, else json. [default: STREAMQ_LOG_FORMAT, else auto]",
+            show_default=False,
+        ),
+    ] = None
     quiet: Annotated[bool, Option("--quiet", "-q", help="Log only warnings and errors.")] = False
     url: Url = None
 

@@ -41,6 +41,8 @@ class DeadLetter(Data):
     error: str
     attempts: int
     consumer: str
+    traceback: str
+    """Where its handler failed, shortened; empty where that is not kept."""
     created_at: float
     dead_since: float
     origin: str | None

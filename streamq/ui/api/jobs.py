@@ -56,6 +56,8 @@ class JobInGroup(Told):
     note: str | None
     dead_letter: str | None
     """The ID of its dead letter."""
+    traceback: str
+    """Of a dead one, where its handler failed, shortened; empty where that is not kept."""
 
 
 class Data(Told):

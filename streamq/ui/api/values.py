@@ -6,10 +6,12 @@ import re
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from streamq.errors import ConfigError
 from streamq.limits import MAX_TYPE
 from streamq.text import span
+from streamq.wire.entry import check_type
 
 MOST = 1000
 """The most of anything that one request gives or gets."""
@@ -46,6 +48,13 @@ def _moment(value: Any) -> Any:
     if at.tzinfo is None:
         raise ValueError("the time has no time zone: add Z or +01:00")
     return at
+
+
+def _type(value: str) -> str:
+    try:
+        return check_type(value)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
 
 
 def _flag(value: Any) -> Any:
@@ -97,7 +106,8 @@ Limit = Annotated[int, Field(ge=1, le=MOST)]
 
 # -- names ----------------------------------------------------------------------
 #
-# What is looked up is checked where it is looked up; here the document says what can be.
+# Names are checked where they are looked up; here the document says what they can be. A type that
+# is only compared is looked up nowhere.
 
 _PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$"
 _ENTRY = "[0-9]{1,19}-[0-9]{1,19}"
@@ -112,7 +122,11 @@ LETTER_ID: dict[str, Any] = {"pattern": f"^{_ENTRY}$", "examples": ["17169984135
 
 StreamName = Annotated[str, Field(json_schema_extra=STREAM)]
 GroupName = Annotated[str, Field(json_schema_extra=GROUP)]
-TypeName = Annotated[str, Field(json_schema_extra={"maxLength": MAX_TYPE, "pattern": _PRINTABLE})]
+TypeName = Annotated[
+    str,
+    AfterValidator(_type),
+    Field(json_schema_extra={"maxLength": MAX_TYPE, "pattern": _PRINTABLE}),
+]
 LetterID = Annotated[str, Field(json_schema_extra=LETTER_ID)]
 PendingPlace = Annotated[str, Field(pattern=f"^{_GROUP}/{_ENTRY}$")]
 """A group and a job in it: where a page of pending jobs has ended."""
