@@ -105,7 +105,7 @@ class App(Registry, AppProducing):
         self._produce_middleware = (*around_all, *produce_middleware)
         self.codec = codec
         self.offload = check_offload(offload)
-        self._max_payload = largest_payload(max_payload, self.offload)
+        self.max_payload = largest_payload(max_payload, self.offload)
         self._replication = Replication(replicas, replica_timeout) if replicas else None
         self._backpressure = backpressure_of(max_backlog, on_full, full_timeout)
         self._retention = Retention(retain)
@@ -219,7 +219,7 @@ class App(Registry, AppProducing):
         if not own:
             return None
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
-        made = job_class(self.codec, self.priorities, self.offload, self._max_payload)
+        made = job_class(self.codec, self.priorities, self.offload, self.max_payload)
         return Handlers(own.values(), ignored, made)
 
     def _own(self, middleware: M) -> M:
@@ -277,7 +277,7 @@ class App(Registry, AppProducing):
         if self._producer is None:
             around = [self._own(one) for one in self._produce_middleware]
             self._producer = Producer(
-                self.server, self._max_payload, self._replication, around, self.codec, self.offload,
+                self.server, self.max_payload, self._replication, around, self.codec, self.offload,
                 self._backpressure,
             )  # fmt: skip
         return self._producer

@@ -31,7 +31,7 @@ LAYERS = (
     "produce", "worker", "admin",
     "observe", "programs", "process",
     "group", "sync", "app_results", "app_producing", "app",
-    "testing", "bench", "cli",
+    "testing", "bench", "ui", "cli",
     "__init__", "__main__",
 )  # fmt: skip
 """The modules and packages directly under ``streamq``: each may import those before it."""
@@ -39,7 +39,7 @@ LAYERS = (
 WIRE = ("streamq.lua", "streamq.server.packing", "streamq.wire.keys")
 """Key names, scripts and bare commands: below the line that admin draws."""
 
-LOOKING = sorted(path for part in ("cli", "observe") for path in (ROOT / part).rglob("*.py"))
+LOOKING = sorted(path for part in ("cli", "observe", "ui") for path in (ROOT / part).rglob("*.py"))
 
 
 def module_name(path: Path) -> str:

@@ -116,6 +116,7 @@ class JobsAdmin(StreamsAdmin):
         min_idle: float = 0.0,
         states: Collection[str] = (),
         limit: int | None = None,
+        after: str | None = None,
     ) -> AsyncIterator[PendingJob]:
         """The jobs that were delivered and are not settled: group by group, oldest first.
 
@@ -125,10 +126,14 @@ class JobsAdmin(StreamsAdmin):
             min_idle: only those idle for this many seconds or longer.
             states: only these of ``running``, ``retrying``, ``held`` and ``stalled``.
             limit: stop after this many.
+            after: only those after this ID, the last one of a page; of one group.
         """
         from streamq.admin.pending import Wanted, check_states, pending_jobs
+        from streamq.wire.entry import check_id
 
-        wanted = Wanted(consumer, min_idle, check_states(states), self._lease)
+        if after is not None:
+            check_id(after)
+        wanted = Wanted(consumer, min_idle, check_states(states), self._lease, after)
         names = await self.group_names(stream, group)
         left = limit
         if left == 0:

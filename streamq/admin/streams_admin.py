@@ -43,6 +43,11 @@ class StreamsAdmin:
         self._codec = codec
         self._store = store
 
+    async def time(self) -> float:
+        """The server's clock, Unix time in seconds: the least that tells whether it answers."""
+        seconds, micros = await self._server.call("TIME")
+        return int(seconds) + int(micros) / 1_000_000
+
     async def info(self) -> Overview:
         """The server and all streams on it.
 

@@ -62,6 +62,10 @@ COMMANDS = {
         "streamq.cli.exporter",
         "Serve metrics of all streams and groups to Prometheus.",
     ),
+    "serve": (
+        "streamq.cli.serve",
+        "Serve the HTTP API: write jobs, look at them, cure what is stuck.",
+    ),
     "key": ("streamq.cli.key", "Make keys for encrypted data."),
     "bench": ("streamq.cli.bench", "Measure the server, and one worker with it."),
     "server": ("streamq.cli.server", "Start, stop or look at the embedded server."),
