@@ -14,6 +14,7 @@ import growth
 import keys
 import latency
 import later
+import looking
 import memory
 import startup
 import throughput
@@ -27,6 +28,7 @@ SCRIPTS = {
     "startup": startup.main,
     "growth": growth.main,
     "keys": keys.main,
+    "looking": looking.main,
     "dashboard": dashboard.main,
 }
 

@@ -57,6 +57,7 @@ COMMANDS = {
     "replay": ("streamq.cli.replay", "Give a group jobs once more that it has settled."),
     "stream": ("streamq.cli.streams", "Show or change the settings of a stream."),
     "info": ("streamq.cli.info", "Show the server, its streams and their groups."),
+    "top": ("streamq.cli.top", "Watch streams and groups live: rates, lag, what is stuck."),
     "doctor": ("streamq.cli.doctor", "Look for what bites, and say what to do about it."),
     "dashboard": (
         "streamq.cli.dashboard",

@@ -1,1 +1,1 @@
-"""What people and programs look at over HTTP: it all stands on ``app`` and ``app.admin``."""
+"""What people and programs look at: in a terminal and over HTTP, on ``app`` and ``app.admin``."""

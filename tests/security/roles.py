@@ -387,6 +387,8 @@ def _look(stage: Stage, jobs: Jobs, *json: str) -> None:
     assert "no good" in stage.run("dlq", "show", jobs.dead, *json)
     for state in ("queued", "running", "retrying", "dead", "succeeded"):
         assert state in stage.run("status", getattr(jobs, state), *json)
+    assert "images" in stage.run("top", "--once", "--interval", "100ms", *json)
+    asyncio.run(_drill_down(stage.url))
     assert "scheduled" in stage.run("status", jobs.scheduled, *json)
     assert "succeeded" in stage.run("status", jobs.was_scheduled, *json)
     assert jobs.scheduled in stage.run("scheduled", "list", *json)
@@ -400,6 +402,17 @@ def _look(stage: Stage, jobs: Jobs, *json: str) -> None:
 async def _scheduled(url: str) -> list[str]:
     async with App(url) as app:
         return [job.name async for job in app.admin.scheduled("jobs")]
+
+
+async def _drill_down(url: str) -> None:
+    """What the views of ``streamq top`` ask for."""
+    async with App(url) as app:
+        letters = app.admin.dead_letters("jobs", "images")
+        assert await app.admin.consumers("jobs", "images")
+        assert (await app.admin.pending_page("jobs", "images")).items
+        assert await letters.count()
+        assert (await letters.page()).items
+        assert (await letters.causes()).found
 
 
 async def _browse(url: str, jobs: Jobs) -> None:
