@@ -1,21 +1,23 @@
-"""One server, reached through a pool of connections."""
+"""The server, or the servers of a topology, reached through a pool of connections."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from streamq.errors import ConfigError
 from streamq.main_guard import check_main_guard
-from streamq.server.address import Address, default_url
+from streamq.server.address import default_url
 from streamq.server.clock import Clock
 from streamq.server.link import REPLY_TIMEOUT, Link
 from streamq.server.listener import Listener
 from streamq.server.packing import Arg, pack
-from streamq.server.version import ServerInfo, read_info
+from streamq.server.topology import topology_of
+from streamq.server.version import ServerInfo, all_together, read_info
 
 if TYPE_CHECKING:
     from streamq.lua import Call
@@ -24,27 +26,30 @@ MAX_IDLE_LINKS = 16
 
 
 class Server:
-    """One server, reached through a pool of connections.
+    """The server, or the servers of a topology, reached through a pool of connections.
 
     Args:
         url: where it is; ``None`` takes ``STREAMQ_URL`` from the environment, and
             where that is not set, starts the embedded server or finds it running.
+        cluster: whether ``redis://`` and ``rediss://`` lead to a Cluster.
 
     Raises:
         ConfigError: the URL cannot be used.
         EmbeddedServerError: the embedded server cannot be started.
     """
 
-    def __init__(self, url: str | None = None) -> None:
+    def __init__(self, url: str | None = None, *, cluster: bool = False) -> None:
         check_main_guard()
         url = url or default_url()
         self.embedded = url is None
+        if url is None and cluster:
+            raise ConfigError("cluster=True needs the URL of a Cluster, redis+cluster://HOST:PORT")
         if url is None:
             from streamq.server import embedded
 
             url = embedded.ensure_running()
         self.url = url
-        self._address = Address(url, embedded=self.embedded)
+        self._topology = topology_of(url, embedded=self.embedded, cluster=cluster)
         self._name = "streamq"
         self._idle: list[Link] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -59,12 +64,38 @@ class Server:
         """
         other = copy(self)
         other._name, other._idle, other._loop = name, [], None
+        other._topology = self._topology.separate()
         return other
+
+    @asynccontextmanager
+    async def parts(self) -> AsyncIterator[Sequence[Server]]:
+        """The servers that have a part of the keys each: the primaries of a Cluster, or itself.
+
+        What is not about one stream has to be asked of each of them: ``SCAN``, ``INFO``. They
+        are closed at the end of the ``with`` block.
+
+        Raises:
+            ServerUnavailable: nobody tells which they are.
+        """
+        topologies = await self._topology.parts()
+        if topologies == [self._topology]:
+            yield [self]
+            return
+        parts = []
+        for topology in topologies:
+            part = copy(self)
+            part._idle, part._topology = [], topology
+            parts.append(part)
+        try:
+            yield parts
+        finally:
+            for part in parts:
+                await part.close()
 
     @property
     def where(self) -> str:
         """The address as it may be shown: without user name and password."""
-        return self._address.shown
+        return self._topology.where
 
     def link(self, name: str | None = None, timeout: float = REPLY_TIMEOUT) -> Link:
         """A connection of one's own, opened at its first use; the caller closes it.
@@ -73,7 +104,7 @@ class Server:
             name: what ``CLIENT LIST`` shows.
             timeout: seconds without a reply after which it counts as broken.
         """
-        return Link(self._address, name, timeout)
+        return self._topology.link(name, timeout)
 
     def listener(self, name: str) -> Listener:
         """A connection that hears what is published, opened with :meth:`Listener.open`.
@@ -81,7 +112,7 @@ class Server:
         Args:
             name: what ``CLIENT LIST`` shows.
         """
-        return Listener(self._address, name)
+        return self._topology.listener(name)
 
     @asynccontextmanager
     async def borrowed(self) -> AsyncIterator[Link]:
@@ -137,7 +168,17 @@ class Server:
                 self.clock.ahead = int(seconds) + int(micros) / 1e6 - time.time()
         return self._info
 
+    async def info_now(self) -> ServerInfo:
+        """As :meth:`info`, asked anew; of all servers that have a part of the keys, together."""
+        async with self.parts() as parts:
+            infos = []
+            for part in parts:
+                async with part.borrowed() as link:
+                    infos.append(await read_info(link, part.where))
+        return infos[0] if len(infos) == 1 else all_together(infos)
+
     async def close(self) -> None:
         """Close the pool's connections."""
+        self._topology.close()
         while self._idle:
             await self._idle.pop().close()
