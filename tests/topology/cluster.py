@@ -64,6 +64,11 @@ class ClusterServers:
         return self.primaries + self.replicas
 
     @property
+    def running(self) -> list[ClusterNode]:
+        """Those that run."""
+        return [node for node in self.nodes if node.process and node.process.poll() is None]
+
+    @property
     def url(self) -> str:
         """Its URL, by its first two nodes."""
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.primaries[:2])
@@ -92,23 +97,23 @@ class ClusterServers:
 
     def settled(self) -> None:
         """Wait until all agree that all is well."""
-        running = [node for node in self.nodes if node.process and node.process.poll() is None]
-        wait(lambda: all(map(_is_well, running)), "the Cluster to be well")
+        wait(lambda: all(map(_is_well, self.running)), "the Cluster to be well")
 
     def owner(self, key: str) -> ClusterNode:
         """The node that has a key's slot."""
+        return next(self._owners(key))
+
+    def _owners(self, key: str) -> Iterator[ClusterNode]:
+        """The node that has a key's slot, as each node says."""
         slot = slot_of(key.encode())
-        running = [node for node in self.nodes if node.process and node.process.poll() is None]
-        for first, last, owner, *_ in running[0].ask("CLUSTER", "SLOTS"):
-            if first <= slot <= last:
-                return next(node for node in self.nodes if node.port == owner[1])
-        raise AssertionError(f"nobody has slot {slot}")
+        for node in self.running:
+            for first, last, owner, *_ in node.ask("CLUSTER", "SLOTS"):
+                if first <= slot <= last:
+                    yield next(node for node in self.nodes if node.port == owner[1])
 
     def replica_of(self, primary: ClusterNode) -> ClusterNode:
         """A replica of a primary."""
-        for node in self.nodes:
-            if node is primary or node.process is None or node.process.poll() is not None:
-                continue
+        for node in self.running:
             role = node.ask("ROLE")
             if role[0] == "slave" and role[2] == primary.port:
                 return node
@@ -116,8 +121,9 @@ class ClusterServers:
 
     def client(self) -> redis.RedisCluster:
         """A plain client of redis-py's, to look at what is really there."""
-        running = [node for node in self.nodes if node.process and node.process.poll() is None]
-        return redis.RedisCluster(host="127.0.0.1", port=running[0].port, decode_responses=True)
+        return redis.RedisCluster(
+            host="127.0.0.1", port=self.running[0].port, decode_responses=True
+        )
 
     def stop(self) -> None:
         """Stop them all."""
@@ -137,12 +143,13 @@ class ClusterServers:
             while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
                 source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
 
-        yield migrate
-        migrate()
-        for node in (target, source, *self.primaries):
-            if node.process and node.process.poll() is None and node.ask("ROLE")[0] == "master":
+        try:
+            yield migrate
+        finally:
+            migrate()
+            for node in (target, source):
                 node.ask("CLUSTER", "SETSLOT", slot, "NODE", target.id)
-        wait(lambda: self.owner(key) is target, "all to know of it")
+            wait(lambda: all(one is target for one in self._owners(key)), "all to know of it")
 
 
 def _is_well(node: ClusterNode) -> bool:
