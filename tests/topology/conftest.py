@@ -9,6 +9,7 @@ import pytest
 from streamq import App
 from tests.servers import binaries
 from tests.topology.cluster import ClusterServers
+from tests.topology.sentinels import SentinelServers
 
 
 @pytest.fixture(scope="session", params=list(binaries()))
@@ -34,3 +35,13 @@ async def app(cluster: ClusterServers) -> AsyncIterator[App]:
     """An app on the Cluster, without handlers."""
     async with App(cluster.url) as app:
         yield app
+
+
+@pytest.fixture(scope="session", params=list(binaries()))
+def shared_sentinels(request: pytest.FixtureRequest) -> Iterator[SentinelServers]:
+    """A primary with replicas and Sentinels of each kind for the whole run."""
+    servers = SentinelServers(binaries()[request.param])
+    try:
+        yield servers.start()
+    finally:
+        servers.stop()

@@ -152,7 +152,7 @@ async def test_an_error_in_the_middle_stays_in_its_place(app: App, cluster: Clus
         await link.exchange(b"".join(map(pack, commands)), 9)
         replies = await link.exchange(b"".join(pack(("GET", key)) for key in keys), 9)
         assert isinstance(replies[4], WrongKeyType)
-        assert replies[:4] + replies[5:] == [b"x"] * 8
+        assert [*replies[:4], *replies[5:]] == [b"x"] * 8
 
 
 async def test_a_worker_goes_along(app: App, cluster: ClusterServers) -> None:

@@ -26,8 +26,10 @@ PATIENCE = 5.0
 
 BACKOFF = Backoff(base=0.02, factor=2, cap=0.5)
 
-_SWITCHED = "+switch-master"
-"""The channel on which a Sentinel tells that another server is the primary now."""
+_SWITCHED = ("+switch-master", "+promoted-slave")
+"""The channels on which Sentinels tell that another server is the primary now. The one that makes
+it so does so on the second, before the replicas follow; the first comes seconds later there, and
+all the while the old primary would take writes that are then lost."""
 
 
 class Sentinels(Topology):
@@ -199,10 +201,10 @@ class Sentinels(Topology):
             await asyncio.sleep(BACKOFF.delay(attempt))
 
     async def _subscribe(self, connection: Connection) -> None:
-        connection.send(pack(("SUBSCRIBE", _SWITCHED)))
-        [reply] = await connection.read(1, REPLY)
-        if isinstance(reply, Exception):
-            raise reply
+        connection.send(pack(("SUBSCRIBE", *_SWITCHED)))
+        for reply in await connection.read(len(_SWITCHED), REPLY):
+            if isinstance(reply, Exception):
+                raise reply
         await self._leave_others()  # of what was before, it will not tell
 
     async def _hear(self, connection: Connection) -> None:
