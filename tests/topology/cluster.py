@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import redis
+from redis.exceptions import RedisError
 
 from streamq.wire.slots import SLOTS, slot_of
 from tests.servers import RedisServer, free_port
@@ -118,6 +119,22 @@ class ClusterServers:
             if role[0] == "slave" and role[2] == primary.port:
                 return node
         raise AssertionError("it has no replica")
+
+    def fail_over(self, key: str) -> None:
+        """Let a replica take over the slots of a key's node, as before work on a machine."""
+        replica = self.replica_of(self.owner(key))
+        asked = 0.0
+
+        def took_over() -> bool:
+            nonlocal asked
+            if time.monotonic() - asked > 2:  # the others may refuse: they have just voted
+                asked = time.monotonic()
+                with suppress(RedisError):
+                    replica.ask("CLUSTER", "FAILOVER")
+            return self.owner(key) is replica
+
+        wait(took_over, "the replica to take over")
+        self.settled()
 
     def client(self) -> redis.RedisCluster:
         """A plain client of redis-py's, to look at what is really there."""
