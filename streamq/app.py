@@ -26,7 +26,7 @@ from streamq.produce.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server
 from streamq.server.address import default_url
-from streamq.server.topology import is_cluster
+from streamq.server.topology import as_cluster, is_cluster
 from streamq.signals import Observer
 from streamq.wire.keys import check_group
 from streamq.worker import Handlers, Settings, Subscription, Worker, check_found, weighted
@@ -98,8 +98,7 @@ class App(Registry, AppProducing):
     ) -> None:
         Registry.__init__(self, stream=stream, ignore=ignore, middleware=middleware)
         AppProducing.__init__(self)
-        self.url = url
-        self._cluster = cluster
+        self.url = as_cluster(url or default_url()) if cluster else url
         self.priorities = Priorities(priorities or {})
         if priorities:
             self._home = None  # not one stream, but each of these
@@ -222,7 +221,7 @@ class App(Registry, AppProducing):
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
         made = job_class(
             self.codec, self.priorities, self.offload, self._max_payload,
-            cluster=is_cluster(self.url or default_url(), cluster=self._cluster),
+            cluster=is_cluster(self.url or default_url() or ""),
         )  # fmt: skip
         return Handlers(own.values(), ignored, made)
 
@@ -260,7 +259,7 @@ class App(Registry, AppProducing):
     def server(self) -> Server:
         """The server, found at its first use."""
         if self._server is None:
-            self._server = Server(self.url, cluster=self._cluster)
+            self._server = Server(self.url)
         return self._server
 
     @property

@@ -34,6 +34,10 @@ _TLS = _TCP | {
 _OPTIONS = {"redis": _TCP, "rediss": _TLS, "unix": _ANY}
 
 
+class NotAURL(ConfigError):
+    """It is no URL, or none of a server."""
+
+
 class Address:
     """A server's URL, checked.
 
@@ -71,9 +75,10 @@ class Address:
                 raise ValueError("a '#' that was not escaped")
         except (ValueError, KeyError):
             # What the library says of it may quote a piece of the password.
-            raise ConfigError(
+            raise NotAURL(
                 "not a server's URL: give redis://HOST:PORT/DATABASE, rediss://HOST:PORT or "
-                "unix:///PATH, and write '/', '#', '?' and '@' in a password as %2F, %23, %3F, %40"
+                "unix:///PATH (redis+cluster:// for a Cluster, redis+sentinel:// with Sentinels), "
+                "and write '/', '#', '?' and '@' in a password as %2F, %23, %3F, %40"
             ) from None
         self.shown = self._shown(parts)
         for name in sorted(set(given) - known):

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from streamq.errors import ConfigError
 from streamq.main_guard import check_main_guard
 from streamq.server.address import default_url
 from streamq.server.clock import Clock
@@ -31,25 +30,22 @@ class Server:
     Args:
         url: where it is; ``None`` takes ``STREAMQ_URL`` from the environment, and
             where that is not set, starts the embedded server or finds it running.
-        cluster: whether ``redis://`` and ``rediss://`` lead to a Cluster.
 
     Raises:
         ConfigError: the URL cannot be used.
         EmbeddedServerError: the embedded server cannot be started.
     """
 
-    def __init__(self, url: str | None = None, *, cluster: bool = False) -> None:
+    def __init__(self, url: str | None = None) -> None:
         check_main_guard()
         url = url or default_url()
         self.embedded = url is None
-        if url is None and cluster:
-            raise ConfigError("cluster=True needs the URL of a Cluster, redis+cluster://HOST:PORT")
         if url is None:
             from streamq.server import embedded
 
             url = embedded.ensure_running()
         self.url = url
-        self._topology = topology_of(url, embedded=self.embedded, cluster=cluster)
+        self._topology = topology_of(url, embedded=self.embedded)
         self._name = "streamq"
         self._idle: list[Link] = []
         self._loop: asyncio.AbstractEventLoop | None = None

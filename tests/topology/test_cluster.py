@@ -14,7 +14,6 @@ from streamq.errors import (
     ServerRefused,
     ServerUnavailable,
 )
-from streamq.server import Server
 from tests.servers import RedisServer, binaries, free_port
 from tests.topology.cluster import ClusterServers
 from tests.waiting import eventually
@@ -233,12 +232,11 @@ async def test_no_node_is_there() -> None:
             await app.server.link().open()
 
 
-async def test_a_cluster_needs_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("url", [None, "unix:///nowhere", "nothing", "redis+sentinel://a/b"])
+async def test_a_cluster_needs_a_url(url: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STREAMQ_URL", raising=False)
-    with pytest.raises(ConfigError, match="cluster=True needs the URL"):
-        Server(cluster=True)
-    with pytest.raises(ConfigError, match="cluster=True needs the URL"):
-        Server("unix:///nowhere", cluster=True)
+    with pytest.raises(ConfigError, match="cluster=True needs the URL of a Cluster"):
+        App(url, cluster=True)
 
 
 async def test_credentials_are_those_of_every_node(cluster: ClusterServers) -> None:

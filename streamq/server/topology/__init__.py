@@ -12,10 +12,10 @@ from streamq.server.address import Address
 from streamq.server.topology.single import Single
 from streamq.server.topology.topology import Topology
 
-__all__ = ["Topology", "is_cluster", "topology_of"]
+__all__ = ["Topology", "as_cluster", "is_cluster", "topology_of"]
 
 
-def topology_of(url: str, *, embedded: bool = False, cluster: bool = False) -> Topology:
+def topology_of(url: str, *, embedded: bool = False) -> Topology:
     """The topology that a URL names.
 
     Args:
@@ -24,28 +24,38 @@ def topology_of(url: str, *, embedded: bool = False, cluster: bool = False) -> T
             ``redis+sentinel://HOST:PORT,HOST:PORT…/NAME[/DATABASE]`` for the primary of that name;
             with ``rediss+`` for TLS.
         embedded: whether it is that of the embedded server.
-        cluster: whether ``redis://`` and ``rediss://`` lead to a Cluster, too.
 
     Raises:
         ConfigError: the URL cannot be used.
     """
-    if is_cluster(url, cluster=cluster):
+    if is_cluster(url):
         from streamq.server.topology.cluster import Cluster
 
         return Cluster.of(url)
-    if cluster:
-        raise ConfigError("cluster=True needs the URL of a Cluster, redis+cluster://HOST:PORT")
-    if _scheme(url).endswith("+sentinel"):
+    if _scheme(url) in ("redis+sentinel", "rediss+sentinel"):
         from streamq.server.topology.sentinel import Sentinels
 
         return Sentinels.of(url)
     return Single(Address(url, embedded=embedded))
 
 
-def is_cluster(url: str | None, *, cluster: bool = False) -> bool:
-    """Whether a URL is that of a Cluster; arguments as for :func:`topology_of`."""
-    scheme = _scheme(url or "")
-    return scheme.endswith("+cluster") or (cluster and scheme in ("redis", "rediss"))
+def is_cluster(url: str) -> bool:
+    """Whether a URL is that of a Cluster."""
+    return _scheme(url) in ("redis+cluster", "rediss+cluster")
+
+
+def as_cluster(url: str | None) -> str:
+    """A URL of the Cluster to which a URL leads that may also be of one server.
+
+    Raises:
+        ConfigError: it cannot lead to one.
+    """
+    scheme, separator, rest = (url or "").partition("://")
+    if scheme.lower() in ("redis", "rediss"):
+        scheme += "+cluster"
+    if not separator or not is_cluster(f"{scheme}://"):
+        raise ConfigError("cluster=True needs the URL of a Cluster: redis+cluster://HOST:PORT")
+    return f"{scheme}://{rest}"
 
 
 def _scheme(url: str) -> str:

@@ -9,7 +9,7 @@ from copy import copy
 from urllib.parse import quote
 from weakref import WeakSet
 
-from streamq.errors import ConfigError, ServerRefused, ServerUnavailable, StreamqError
+from streamq.errors import ServerRefused, ServerUnavailable, StreamqError
 from streamq.retry import Backoff
 from streamq.server.address import Address
 from streamq.server.link import Link
@@ -48,9 +48,9 @@ class Sentinels(Topology):
     def __init__(self, sentinels: Sequence[Address], name: str, server: Address) -> None:
         shown = ",".join(sentinel.shown for sentinel in sentinels)
         self.where = f"{printable(name, 100)} ({shown})"
-        self._sentinels = list(sentinels)
+        self.sentinels = list(sentinels)
         self._name = name
-        self._server = server
+        self.server = server
         self._open: WeakSet[Connection] = WeakSet()
         self._watch: asyncio.Task[None] | None = None
         self._switches = 0
@@ -71,11 +71,8 @@ class Sentinels(Topology):
         user, password = (options.pop(f"sentinel_{what}", "") for what in ("username", "password"))
         login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
         tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
-        try:
-            server = hosts._replace(options=options).address("".join(database))
-            first = hosts._replace(options=tls, login=login).address("")
-        except ConfigError as error:
-            raise wrong_url("sentinel") from None if "not a server's URL" in str(error) else error
+        server = hosts._replace(options=options).address("".join(database))
+        first = hosts._replace(options=tls, login=login).address("")
         return cls([first.at(*host) for host in hosts.hosts], name, server)
 
     def link(self, name: str | None, timeout: float) -> Link:
@@ -132,7 +129,7 @@ class Sentinels(Topology):
     async def _ask(self) -> Address:
         """Where the primary is now."""
         errors: list[StreamqError] = []
-        for sentinel in list(self._sentinels):
+        for sentinel in list(self.sentinels):
             try:
                 connection = await self._reach(sentinel)
                 try:
@@ -148,8 +145,8 @@ class Sentinels(Topology):
             return await open_connection(sentinel, kind="sentinel")
         except StreamqError:
             # The next time, the others come first.
-            self._sentinels.remove(sentinel)
-            self._sentinels.append(sentinel)
+            self.sentinels.remove(sentinel)
+            self.sentinels.append(sentinel)
             raise
 
     async def _asked(self, connection: Connection) -> Address:
@@ -167,7 +164,7 @@ class Sentinels(Topology):
                 "check the name at the end of the URL"
             )
         host, port = reply
-        return self._server.at(host.decode(), int(port))
+        return self.server.at(host.decode(), int(port))
 
     def _nobody_knows(self, errors: Sequence[StreamqError]) -> StreamqError:
         telling = [error for error in errors if not isinstance(error, ServerUnavailable)]
@@ -183,7 +180,7 @@ class Sentinels(Topology):
         """Close connections to one that is the primary no longer, as soon as a Sentinel tells."""
         attempt = 0
         while True:
-            for sentinel in list(self._sentinels):
+            for sentinel in list(self.sentinels):
                 try:
                     connection = await self._reach(sentinel)
                 except StreamqError:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from streamq.errors import ConfigError
-from streamq.server.address import PORT, Address
+from streamq.server.address import PORT, Address, NotAURL
 
 SENTINEL_PORT = 26379
 
@@ -21,6 +21,7 @@ class Hosts(NamedTuple):
     """A URL that names several servers, taken apart.
 
     Attributes:
+        kind: ``cluster`` or ``sentinel``.
         scheme: ``redis`` or ``rediss``.
         login: user name and password, as they stand in the URL, up to and with the ``@``.
         hosts: host and port of each server.
@@ -28,19 +29,26 @@ class Hosts(NamedTuple):
         options: name and value of each option.
     """
 
+    kind: str
     scheme: str
     login: str
     hosts: tuple[tuple[str, int], ...]
     path: tuple[str, ...]
     options: dict[str, str]
 
-    def address(self, database: str, *, login: str | None = None, **options: str) -> Address:
-        """The address of the first server, with these options beside those of the URL."""
+    def address(self, database: str) -> Address:
+        """The address of the first server.
+
+        Raises:
+            ConfigError: there can be no such address.
+        """
         host, port = self.hosts[0]
         host = f"[{host}]" if ":" in host else host
-        query = urlencode(self.options | options)
-        login = self.login if login is None else login
-        return Address(f"{self.scheme}://{login}{host}:{port}/{database}?{query}")
+        query = urlencode(self.options)
+        try:
+            return Address(f"{self.scheme}://{self.login}{host}:{port}/{database}?{query}")
+        except NotAURL:
+            raise wrong_url(self.kind) from None
 
 
 def split_url(url: str, kind: str, port: int = PORT) -> Hosts:
@@ -59,6 +67,7 @@ def split_url(url: str, kind: str, port: int = PORT) -> Hosts:
             raise ValueError("a '#' that was not escaped")
         login, at, hosts = parts.netloc.rpartition("@")
         return Hosts(
+            kind,
             parts.scheme.partition("+")[0],
             login + at,
             tuple(_host(one, port) for one in hosts.split(",")),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 
-from streamq.errors import ConfigError
 from streamq.server.address import Address
 from streamq.server.link import Link
 from streamq.server.listener import Listener
@@ -25,6 +24,7 @@ class Cluster(Topology):
     """
 
     def __init__(self, seeds: Sequence[Address]) -> None:
+        self.seeds = seeds
         self._slots = SlotMap(seeds)
         self.where = self._slots.where
 
@@ -38,10 +38,7 @@ class Cluster(Topology):
         hosts = split_url(url, "cluster")
         if len(hosts.path) > 1:
             raise wrong_url("cluster")
-        try:
-            first = hosts.address("".join(hosts.path))
-        except ConfigError as error:
-            raise wrong_url("cluster") from None if "not a server's URL" in str(error) else error
+        first = hosts.address("".join(hosts.path))
         return cls([first.at(*host) for host in hosts.hosts])
 
     def link(self, name: str | None, timeout: float) -> Link:
