@@ -14,6 +14,7 @@ from streamq.errors import (
     ServerRefused,
     ServerUnavailable,
 )
+from tests.security.roles import documented
 from tests.servers import RedisServer, binaries, free_port
 from tests.topology.cluster import ClusterServers
 from tests.waiting import eventually
@@ -254,6 +255,35 @@ async def test_credentials_are_those_of_every_node(cluster: ClusterServers) -> N
     finally:
         for node in cluster.nodes:
             node.ask("ACL", "DELUSER", "u")
+
+
+@pytest.mark.parametrize("role", ["producer", "worker", "inspector"])
+async def test_users_for_one_role(cluster: ClusterServers, role: str, app: App) -> None:
+    await app.produce("t")
+    await app.admin.create_group("jobs", "default")
+    more = ("+cluster|slots", "+asking")
+    user = documented()[role]
+    for node in cluster.nodes:
+        node.ask("ACL", "SETUSER", user.user, "reset", "on", ">pw", *user.tokens, *more)
+    try:
+        hosts = cluster.url.removeprefix("redis+cluster://")
+        async with App(f"redis+cluster://{user.user}:pw@{hosts}") as limited:
+            limited.handler("t")(lambda: None)
+            if role == "producer":
+                assert (await limited.produce("t", unique="k")).created
+            elif role == "worker":
+                assert len((await drain(limited)).outcomes) == 1
+            else:
+                assert (await limited.admin.stream("jobs")).length == 1
+                assert (await limited.admin.info()).streams
+        for node in cluster.nodes:
+            node.ask("ACL", "SETUSER", user.user, "-cluster|slots")
+        async with App(f"redis+cluster://{user.user}:pw@{hosts}") as limited:
+            with pytest.raises(AuthenticationFailed, match=r"add \+cluster\|slots to its ACL"):
+                await limited.admin.stream("jobs")
+    finally:
+        for node in cluster.nodes:
+            node.ask("ACL", "DELUSER", user.user)
 
 
 async def test_connections_have_names_on_every_node(cluster: ClusterServers) -> None:

@@ -1,8 +1,9 @@
-"""The command line, on a Cluster and with Sentinels."""
+"""The command line on a Cluster and with Sentinels, and the examples on a Cluster."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from streamq.cli.exits import ExitCode
 from tests.cli.support import PATIENCE, Result, run_here
+from tests.markdown import ROOT, read
 from tests.servers import binaries
 from tests.topology.cluster import ClusterServers
 from tests.topology.sentinels import SentinelServers
@@ -137,3 +139,22 @@ def test_an_app_of_a_cluster(
     for processes in ("1", "2"):
         said(consume("--app", "of_cluster:app", "--processes", processes))
     assert cluster.owner("jobs").ask("XLEN", "jobs") == 0
+
+
+EXAMPLES = (
+    "cancel", "cron", "debounce", "limits", "offload", "order", "pause", "progress", "regions",
+    "replay", "results",
+)  # fmt: skip
+"""Those that use a part of streamq each that has scripts of its own."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example(name: str, cluster: ClusterServers, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"examples.{name}"], capture_output=True, text=True, check=False,
+        timeout=2 * PATIENCE, cwd=tmp_path,
+        env={**os.environ, "STREAMQ_URL": cluster.url, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    shown = read(ROOT / "examples" / f"{name}.py").rstrip().split("\n\n")[-1].splitlines()
+    assert done.stdout.splitlines() == [line.removeprefix("# ") for line in shown], done.stderr

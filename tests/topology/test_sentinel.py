@@ -176,6 +176,21 @@ async def test_the_primary_is_made_a_replica_by_hand(
         await app.produce("t")
 
 
+async def test_a_user_with_few_rights_sees_that_it_is_a_replica(
+    sentinels: SentinelServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for server in sentinels.servers:
+        with server.client() as client:
+            few = ("+ping", "+client|setname")
+            client.execute_command("ACL", "SETUSER", "u", "reset", "on", ">pw", "~*", *few)
+    with sentinels.primary.client() as client:
+        client.replicaof("127.0.0.1", str(free_port()))
+    monkeypatch.setattr(sentinel_topology, "PATIENCE", 0.1)
+    async with App(sentinels.url.replace("://", "://u:pw@")) as limited:
+        with pytest.raises(ServerUnavailable, match="is a replica"):
+            await limited.server.call("PING")
+
+
 @pytest.mark.slow
 async def test_the_sentinel_that_tells_goes(app: App, sentinels: SentinelServers) -> None:
     await app.produce("t")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from copy import copy
 from functools import partial
+from random import choice
 from typing import Any
 
 from streamq.errors import ServerRefused, ServerUnavailable, StreamqError
@@ -31,6 +32,7 @@ class SlotMap:
         self._seeds = seeds
         self._nodes: dict[tuple[str, int], Address] = {}
         self._owners: list[Address | None] = [None] * SLOTS
+        self._primaries: list[Address] = []
         self.known = False
         """Whether what is known may be true."""
         self._turn = asyncio.Lock()
@@ -52,7 +54,7 @@ class SlotMap:
         """
         if not self.known:
             await self._ask()
-        return list(dict.fromkeys(owner for owner in self._owners if owner is not None))
+        return self._primaries
 
     async def owner(self, slot: int | None) -> Address:
         """The node that has a slot; any node for none in particular.
@@ -71,7 +73,9 @@ class SlotMap:
         Raises:
             Unstable: no node has it.
         """
-        owner = self._owners[slot] if slot is not None else next(filter(None, self._owners), None)
+        if slot is None and self._primaries:
+            return choice(self._primaries)  # another one, after one that does not answer
+        owner = None if slot is None else self._owners[slot]
         if owner is not None:
             return owner
         self.doubt()
@@ -128,6 +132,7 @@ class SlotMap:
             known.update({(node.host, node.port): node for node in nodes})
             # The first of them is the primary.
             owners[first : last + 1] = nodes[:1] * (last + 1 - first)
+        self._primaries = list(dict.fromkeys(owner for owner in owners if owner is not None))
         self._owners, self._nodes, self.known = owners, known, True
 
     def _node(self, host: str, port: int, asked: Address) -> Address:
