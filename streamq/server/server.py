@@ -142,6 +142,8 @@ class Server:
             # Connections belong to an event loop, and that one may have been closed: a program
             # may call asyncio.run() more than once.
             self._idle.clear()
+            if self._loop is not None:
+                self._topology = self._topology.separate()
             self._loop = loop
         return self._idle.pop() if self._idle else self.link(self._name)
 

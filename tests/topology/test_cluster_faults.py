@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.faults.checker import collect, violations
-from tests.faults.rig import Rig
+from tests.faults.checker import collect
+from tests.faults.rig import Rig, WorkerProcess
 from tests.servers import binaries
-from tests.topology.cluster import ClusterServers, wait
+from tests.topology.cluster import ClusterNode, ClusterServers, wait
+from tests.topology.evidence import broken
 from tests.topology.writer import Writer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+SECONDS = float(os.environ.get("STREAMQ_STORM_SECONDS", "30"))
 
 STREAM = "{effects}:jobs"
 """In the slot of the stream to which the handlers' effects are written."""
@@ -112,9 +119,58 @@ def test_the_primary_is_killed(make_rig: Callable[[], Rig], cluster: ClusterServ
     rig.recorder.wait_settled(len(rig.recorder.outcomes["succeeded"]) + 100)
     finish(rig, writer, cluster)
     assert rig.recorder.events["server lost"]
-    # What the dead primary alone knew is undone, an ack with its effect: what was begun there,
-    # and at which delivery, proves nothing.
     evidence = collect(rig.client, rig.recorder, rig.produced, rig.config.groups, STREAM)
-    found = violations(evidence)
-    assert [one for one in found if "begun" not in one and "settled at delivery" not in one] == []
+    assert broken(evidence) == []
     assert len(set(rig.produced)) > 150
+
+
+@pytest.mark.timeout(SECONDS + 240)
+def test_a_storm(make_rig: Callable[[], Rig], cluster: ClusterServers) -> None:
+    seed = int(os.environ.get("STREAMQ_STORM_SEED", random.randrange(10**6)))
+    print(f"STREAMQ_STORM_SEED={seed}")  # shown when the test fails
+    chance = random.Random(seed)
+    rig = make_rig()
+    writer = Writer(cluster.url, STREAM, replicas=1).start()
+
+    def move() -> None:
+        owner = cluster.owner(STREAM)
+        others = [one for one in cluster.running if one is not owner and is_primary(one)]
+        with cluster.moving(STREAM, chance.choice(others)):
+            pass
+
+    def replace() -> None:
+        cluster.fail_over(STREAM)
+
+    def kill_node() -> None:
+        node = cluster.owner(STREAM)
+        replica = cluster.replica_of(node)
+        node.kill()
+        wait(lambda: cluster.owner(STREAM) is replica, "the replica to take over")
+        node.start()
+
+    def kill_worker() -> None:
+        chance.choice(working()).kill()
+
+    def hang_worker() -> None:
+        worker = chance.choice(working())
+        worker.signal(signal.SIGSTOP)
+        time.sleep(3 * rig.config.lease)
+        worker.signal(signal.SIGCONT)
+
+    def working() -> list[WorkerProcess]:
+        return [worker for worker in rig.workers if worker.alive]
+
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        while len(working()) < 3:
+            rig.worker(concurrency=4)
+        rig.recorder.wait_settled(len(rig.recorder.outcomes["succeeded"]) + 50)
+        chance.choice([move, replace, kill_node, kill_worker, hang_worker])()
+        cluster.settled()
+    finish(rig, writer, cluster)
+    evidence = collect(rig.client, rig.recorder, rig.produced, rig.config.groups, STREAM)
+    assert broken(evidence) == []
+
+
+def is_primary(node: ClusterNode) -> bool:
+    return bool(node.ask("ROLE")[0] == "master")

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.faults.checker import Evidence, collect, violations
+from tests.faults.checker import Evidence, collect
 from tests.faults.rig import Rig
 from tests.servers import binaries
+from tests.topology.evidence import broken
 from tests.topology.sentinels import SentinelServers
 from tests.topology.writer import Writer
 
@@ -59,16 +60,6 @@ def finish(rig: Rig, writer: Writer, sentinels: SentinelServers) -> Evidence:
     rig.client.close()
     rig.client = sentinels.primary.client()
     return collect(rig.client, rig.recorder, rig.produced, rig.config.groups)
-
-
-def broken(evidence: Evidence) -> list[str]:
-    """The promises that were not kept, but for those that a lost server may break.
-
-    What the old primary alone knew is undone, an ack with its effect: what was begun there, and
-    at which delivery, proves nothing.
-    """
-    found = violations(evidence)
-    return [one for one in found if "begun" not in one and "settled at delivery" not in one]
 
 
 @pytest.mark.parametrize("fault", ["killed", "hung"])

@@ -47,13 +47,8 @@ class SlotMap:
         return other
 
     async def owners(self) -> Sequence[Address]:
-        """All nodes that have slots.
-
-        Raises:
-            ServerUnavailable: no node tells.
-        """
-        if not self.known:
-            await self._ask()
+        """All nodes that have slots; errors as for :meth:`owner`."""
+        await self.owner(None)
         return self._primaries
 
     async def owner(self, slot: int | None) -> Address:
