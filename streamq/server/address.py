@@ -77,7 +77,7 @@ class Address:
             # What the library says of it may quote a piece of the password.
             raise NotAURL(
                 "not a server's URL: give redis://HOST:PORT/DATABASE, rediss://HOST:PORT or "
-                "unix:///PATH (redis+cluster:// for a Cluster, redis+sentinel:// with Sentinels), "
+                "unix:///PATH (for a Cluster: docs/topologies.md), "
                 "and write '/', '#', '?' and '@' in a password as %2F, %23, %3F, %40"
             ) from None
         self.shown = self._shown(parts)
