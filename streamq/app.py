@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from streamq.app_producing import AppProducing
 from streamq.codec import Codec
@@ -15,7 +15,7 @@ from streamq.group import Group, Registry, name_of, schedules_of
 from streamq.handlers.handler import ANY, Handler
 from streamq.job import job_class
 from streamq.limits import DEFAULT_GROUP, DEFAULT_STREAM, FULL_TIMEOUT, REPLICA_TIMEOUT
-from streamq.middleware import Middleware, ProduceMiddleware
+from streamq.middleware import Instrumentation, Middleware, ProduceMiddleware
 from streamq.offload import Offload, check_offload, largest_payload, store_of
 from streamq.priorities import Priorities
 from streamq.process.eventloop import run_async
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from streamq.admin import Admin
 
 
+M = TypeVar("M")
+
+
 class App(Registry, AppProducing):
     """The groups that work on a server's streams, and the way to write jobs to them.
 
@@ -48,7 +51,8 @@ class App(Registry, AppProducing):
         priorities: names for the streams of more and less urgent jobs, ``{"high": "urgent"}``.
             Handlers that name no stream work on these, too.
         ignore: types, or patterns such as ``thumbnail_*``, that every group settles unseen.
-        middleware: wraps the handling of each job in every group; the first is outermost.
+        middleware: wraps the handling of each job in every group; the first is outermost. An
+            :class:`~streamq.middleware.Instrumentation` also wraps batches and the producing.
         produce_middleware: wraps the producing of each job; the first is outermost.
         codec: how data is written and read (:class:`~streamq.codec.Codec`); JSON by default.
         max_payload: bytes that encoded data may take; 1 MiB by default, 64 MiB with ``offload``.
@@ -83,7 +87,7 @@ class App(Registry, AppProducing):
         priorities: Mapping[str, str] | None = None,
         ignore: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
-        produce_middleware: Sequence[ProduceMiddleware] = (),
+        produce_middleware: Sequence[ProduceMiddleware | Instrumentation] = (),
         codec: Codec | None = None,
         max_payload: int | None = None,
         offload: int | Offload | None = None,
@@ -103,10 +107,11 @@ class App(Registry, AppProducing):
         if priorities:
             self._home = None  # not one stream, but each of these
         self._streams = tuple(dict.fromkeys([self.stream, *self.priorities.streams]))
-        self._produce_middleware = tuple(produce_middleware)
+        around_all = [one for one in self.middleware if isinstance(one, Instrumentation)]
+        self._produce_middleware = (*around_all, *produce_middleware)
         self.codec = codec
         self.offload = check_offload(offload)
-        self._max_payload = largest_payload(max_payload, self.offload)
+        self.max_payload = largest_payload(max_payload, self.offload)
         self._replication = Replication(replicas, replica_timeout) if replicas else None
         self._backpressure = backpressure_of(max_backlog, on_full, full_timeout)
         self._retention = Retention(retain)
@@ -211,19 +216,24 @@ class App(Registry, AppProducing):
                         f"the group {group} has two handlers for the type {type!r}: "
                         f"{name_of(own[type].function)} and {name_of(handler.function)}"
                     )
-                own[type] = handler.wrapped([*self.middleware, *one.middleware])
+                around = map(self._own, [*self.middleware, *one.middleware])
+                own[type] = handler.wrapped([*around])
         everywhere = self.handlers(stream, self._streams)
         for type, handler in everywhere.items():
             if type not in own:
-                own[type] = handler.wrapped(self.middleware)
+                own[type] = handler.wrapped([*map(self._own, self.middleware)])
         if not own:
             return None
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
         made = job_class(
-            self.codec, self.priorities, self.offload, self._max_payload,
+            self.codec, self.priorities, self.offload, self.max_payload,
             cluster=is_cluster(self.url or default_url() or ""),
         )  # fmt: skip
         return Handlers(own.values(), ignored, made)
+
+    def _own(self, middleware: M) -> M:
+        """The middleware as it works for this app."""
+        return middleware.for_app(self) if isinstance(middleware, Instrumentation) else middleware
 
     def _rules(self, group: str) -> Rules:
         return merged(group, [g.rules for g in self._groups if g.name == group])
@@ -263,12 +273,21 @@ class App(Registry, AppProducing):
         return self._server
 
     @property
+    def peer(self) -> tuple[str, int | None] | None:
+        """Host and port of its server, or the path of its socket and ``None``.
+
+        ``None`` before the server's first use: only to ask does not start one.
+        """
+        return None if self._server is None else self._server.peer
+
+    @property
     def producer(self) -> Producer:
         """What writes its jobs, until :meth:`close`."""
         if self._producer is None:
+            around = [self._own(one) for one in self._produce_middleware]
             self._producer = Producer(
-                self.server, self._max_payload, self._replication, self._produce_middleware,
-                self.codec, self.offload, self._backpressure,
+                self.server, self.max_payload, self._replication, around, self.codec, self.offload,
+                self._backpressure,
             )  # fmt: skip
         return self._producer
 

@@ -54,6 +54,10 @@ class ServerUnsupported(ServerError):
     """The server is older than Redis 7.0 or Valkey 7.2."""
 
 
+class DataTooNew(StreamqError):
+    """A newer streamq works with the stream, and writes what this one does not know."""
+
+
 class ServerRefused(ServerError):
     """The server answered a command with an error, such as out of memory."""
 

@@ -75,12 +75,16 @@ class Job:
         retries: how many more attempts follow a first failure.
         cancelled: whether it has been cancelled meanwhile. An ``async def`` handler is cancelled;
             one in a thread looks here, and returns.
+        failed_trace: a W3C ``traceparent``, set by middleware that traces: if the attempt fails,
+            it is kept in the job's record until the job ends.
     """
 
     __slots__ = (
-        "_data", "_raw", "attempt", "cancelled", "consumer", "emitted", "group", "id",
-        "meta", "retries", "stream", "type",
+        "_data", "_raw", "attempt", "cancelled", "consumer", "emitted", "failed_trace", "group",
+        "id", "meta", "retries", "stream", "type",
     )  # fmt: skip
+
+    failed_trace: str  # not there unless it is set, so that other jobs pay nothing for it
 
     codec: ClassVar[Codec | None] = None
     priorities: ClassVar[Priorities] = NO_PRIORITIES
@@ -150,6 +154,11 @@ class Job:
             name.decode("utf-8", "backslashreplace"): value.decode("utf-8", "backslashreplace")
             for name, value in (self.meta or {}).items()
         }
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its entry has no field ``data``, so that its other fields are its data."""
+        return self._raw is None
 
     @property
     def created_at(self) -> float:
@@ -338,7 +347,7 @@ def job_class(
 
         def __reduce__(self) -> tuple[object, ...]:
             # For handlers in processes, which find no class of this name.
-            state = {name: getattr(self, name) for name in Job.__slots__}
+            state = {name: getattr(self, name) for name in Job.__slots__ if hasattr(self, name)}
             made = own_codec, own_names, own_offload, own_limit, on_cluster
             return _bare_job, made, (None, state)
 

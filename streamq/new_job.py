@@ -48,7 +48,8 @@ class NewJob:
     """A job to be written.
 
     It is what :meth:`streamq.App.produce_many` takes where a job has options of its own, and
-    what the middleware of producing sees; there its attributes may be set.
+    what the middleware of producing sees; there its attributes may be set, and ``headers``:
+    further fields of the entry such as ``baggage``, which a handler finds in ``job.fields``.
 
     Args:
         type: the job type, or an :class:`~streamq.Event` in place of type and data.
@@ -70,8 +71,8 @@ class NewJob:
     """
 
     __slots__ = (
-        "at", "data", "delay", "expires", "key", "on_conflict", "trace", "type", "unique",
-        "unique_for", "unique_until",
+        "at", "data", "delay", "expires", "headers", "key", "on_conflict", "trace", "type",
+        "unique", "unique_for", "unique_until",
     )  # fmt: skip
 
     def __init__(
@@ -103,6 +104,7 @@ class NewJob:
         self.at = at
         self.expires = expires
         self.trace = trace
+        self.headers: Mapping[str, str] | None = None
 
     def __repr__(self) -> str:
         return f"<NewJob {self.type!r}>"
@@ -113,7 +115,7 @@ class NewJob:
         return (
             self.key is None and self.unique is None and self.delay is None and self.at is None
             and self.expires is None and self.trace is None and self.unique_for is None
-            and self.unique_until is None and self.on_conflict == "keep"
+            and self.unique_until is None and self.on_conflict == "keep" and self.headers is None
         )  # fmt: skip
 
     def fields(self, limit: int, codec: Codec | None = None) -> list[str | bytes | int]:
@@ -130,7 +132,7 @@ class NewJob:
         return encode(
             self.type, encode_with(codec, self.data, limit),
             key=check_key("key", self.key), trace=check_text("trace", self.trace),
-            expires=milliseconds("expires", self.expires),
+            expires=milliseconds("expires", self.expires), headers=self.headers,
         )  # fmt: skip
 
     def due(self) -> tuple[str, int] | None:

@@ -52,6 +52,18 @@ def printable(value: object, limit: int | None = None) -> str:
     return _UNSAFE.sub(_escape, text)
 
 
+def printable_lines(value: object, limit: int | None = None) -> list[str]:
+    """The lines of ``value``, each as :func:`printable` makes it.
+
+    Args:
+        limit: the most characters of all of them.
+    """
+    text = value if isinstance(value, str) else _text_of(value)
+    if limit is not None and len(text) > limit:
+        text = text[: max(limit - 1, 0)] + "…"
+    return [printable(line) for line in text.splitlines()]
+
+
 def size(count: float) -> str:
     """A number of bytes for a person: ``512 B``, ``1.5 KiB``, ``3.2 GiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):

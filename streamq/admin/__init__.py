@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streamq.admin.replays import Replayed
     from streamq.admin.schedules import ScheduledJob
     from streamq.admin.settings import AbandonedGroup, StreamSettings
+    from streamq.admin.snapshot import GroupSnapshot, Snapshot, StreamSnapshot
     from streamq.admin.status import GroupStatus, JobStatus
     from streamq.admin.streams import GroupInfo, StreamInfo
     from streamq.flow.state import GroupState
@@ -29,16 +30,18 @@ if TYPE_CHECKING:
 __all__ = [
     "AbandonedGroup", "Admin", "Allowed", "Backlog", "Backlogs", "CancelOutcome", "CancelSummary",
     "Cancelled", "ConsumerInfo", "DeadLetter", "DeadLetters", "DeletedGroup", "Diagnosis",
-    "Finding", "GroupInfo", "GroupState", "GroupStatus", "JobStatus", "Level", "Overview",
-    "PendingJob", "RedriveSummary",
+    "Finding", "GroupInfo", "GroupSnapshot", "GroupState", "GroupStatus", "JobStatus", "Level",
+    "Overview", "PendingJob", "RedriveSummary",
     "Redriven", "Released", "Replayed", "RetryNow", "RewoundGroup", "ScheduleChanges",
-    "ScheduleInfo", "ScheduledJob", "Schedules", "StreamInfo", "StreamSettings",
+    "ScheduleInfo", "ScheduledJob", "Schedules", "Snapshot", "StreamInfo", "StreamSettings",
+    "StreamSnapshot",
 ]  # fmt: skip
 
 _HOMES = {
     "CancelOutcome": "cancelling", "CancelSummary": "cancelling", "Cancelled": "cancelling",
     "AbandonedGroup": "settings", "Replayed": "replays", "RewoundGroup": "places",
     "StreamSettings": "settings",
+    "GroupSnapshot": "snapshot", "Snapshot": "snapshot", "StreamSnapshot": "snapshot",
     "Diagnosis": "doctor.findings", "Finding": "doctor.findings", "Level": "doctor.findings",
     "Admin": "admin", "Allowed": "pending", "Backlog": "backlog",
     "Backlogs": "backlog", "ConsumerInfo": "consumers", "DeadLetter": "dead_letter",

@@ -23,6 +23,8 @@ class DeadLetter:
         type: the job's type.
         reason: a short fixed phrase, such as ``retries exhausted``.
         error: what went wrong, for a person.
+        traceback: where its handler failed, shortened: several lines; ``""`` where that is not
+            known.
         attempts: how many it had.
         consumer: the consumer that held it last.
         raw: its data, JSON as a rule; as it was written, where that cannot be read, and ``None``
@@ -43,6 +45,7 @@ class DeadLetter:
     raw: bytes | None
     origin: str | None = None
     ref: Ref | None = field(default=None, repr=False)
+    traceback: str = field(default="", repr=False)
 
     @property
     def dead_since(self) -> float:
@@ -80,6 +83,7 @@ class DeadLetter:
             "type": self.type,
             "reason": self.reason,
             "error": self.error,
+            "traceback": self.traceback,
             "attempts": self.attempts,
             "consumer": self.consumer,
             "created_at": self.created_at,
@@ -92,11 +96,11 @@ class DeadLetter:
 def read_letter(entry: Entry, stream: str, group: str, codec: Codec | None = None) -> DeadLetter:
     """The dead letter in an entry of a group's stream of them."""
     meta, own = split(entry.id, entry.fields)
-    job_id, reason, error, attempts, consumer = map(text, meta)
+    job_id, reason, error, traceback, attempts, consumer = map(text, meta)
     job = content(own, codec)
     return DeadLetter(
         entry.id, job_id, stream, group, job.type, reason, error,
-        int(attempts), consumer, job.raw, job.origin, job.ref,
+        int(attempts), consumer, job.raw, job.origin, job.ref, traceback,
     )  # fmt: skip
 
 

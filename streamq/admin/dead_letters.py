@@ -100,6 +100,7 @@ class DeadLetters:
         older_than: float = 0.0,
         newest_first: bool = False,
         limit: int | None = None,
+        after: str | None = None,
     ) -> AsyncIterator[DeadLetter]:
         """The dead letters, oldest first; read page by page.
 
@@ -108,9 +109,12 @@ class DeadLetters:
             older_than: only those that have been dead for this many seconds.
             newest_first: the other way round.
             limit: stop after this many.
+            after: only those that come after the letter with this ID of its own, the last one
+                of a page.
         """
         left = limit
-        async for page in self._pages(older_than, newest_first=newest_first):
+        beyond = None if after is None else check_id(after)
+        async for page in self._pages(older_than, newest_first=newest_first, beyond=beyond):
             for entry in page:
                 if left == 0:
                     return
@@ -286,9 +290,15 @@ class DeadLetters:
             yield batch
 
     async def _pages(
-        self, older_than: float, *, newest_first: bool = False, cut: int = -1
+        self,
+        older_than: float,
+        *,
+        newest_first: bool = False,
+        cut: int = -1,
+        beyond: str | None = None,
     ) -> AsyncIterator[Sequence[Entry]]:
         """The pages of what is there now: what comes later is left out."""
+        start = "-"
         if older_than > 0:
             end = str(max(await self._now() - int(older_than * 1000), 0))
         else:
@@ -296,8 +306,12 @@ class DeadLetters:
             if not newest:
                 return
             end = text(newest[0][0])
+        if beyond is not None and not newest_first:
+            start = f"({beyond}"
+        elif beyond is not None and id_key(beyond)[0] <= int(end.partition("-")[0]):
+            end = f"({beyond}"
         async for page in pages(
-            self._server, self._keys.dlq, end=end, newest_first=newest_first, cut=cut
+            self._server, self._keys.dlq, start, end, newest_first=newest_first, cut=cut
         ):
             yield page
 

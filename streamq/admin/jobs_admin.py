@@ -58,6 +58,17 @@ class JobsAdmin(StreamsAdmin):
             self._server, stream, job_id, names, self._lease, self._allowed, self._codec
         )
 
+    async def failed_traces(
+        self, stream: str, group: str, job_ids: Sequence[str]
+    ) -> Mapping[str, str]:
+        """By job ID, the W3C ``traceparent`` of the first attempt that failed.
+
+        Those are missing that have had none, or none that was traced.
+        """
+        from streamq.admin.status import failed_traces
+
+        return await failed_traces(self._server, stream, group, job_ids)
+
     async def result(
         self, stream: str, job_id: str, group: str | None = None, *,
         timeout: float | None = None, on_progress: OnProgress | None = None,
@@ -105,6 +116,7 @@ class JobsAdmin(StreamsAdmin):
         min_idle: float = 0.0,
         states: Collection[str] = (),
         limit: int | None = None,
+        after: str | None = None,
     ) -> AsyncIterator[PendingJob]:
         """The jobs that were delivered and are not settled: group by group, oldest first.
 
@@ -114,10 +126,14 @@ class JobsAdmin(StreamsAdmin):
             min_idle: only those idle for this many seconds or longer.
             states: only these of ``running``, ``retrying``, ``held`` and ``stalled``.
             limit: stop after this many.
+            after: only those after this ID, the last one of a page; of one group.
         """
         from streamq.admin.pending import Wanted, check_states, pending_jobs
+        from streamq.wire.entry import check_id
 
-        wanted = Wanted(consumer, min_idle, check_states(states), self._lease)
+        if after is not None:
+            check_id(after)
+        wanted = Wanted(consumer, min_idle, check_states(states), self._lease, after)
         names = await self.group_names(stream, group)
         left = limit
         if left == 0:

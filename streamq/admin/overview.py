@@ -103,16 +103,16 @@ async def scan(server: Server, *wanted: str) -> tuple[list[bytes], bool]:
 
 async def scan_steps(server: Server, *wanted: str) -> AsyncIterator[tuple[list[bytes], bool]]:
     """The keys of one kind, step by step, and whether it was the last; some may come twice."""
-    async with server.parts() as parts:
-        steps = 0
-        for number, part in enumerate(parts, 1):
-            cursor: bytes | None = None
-            while cursor != b"0":
-                steps += 1
-                if steps > MOST_STEPS:
-                    return
-                cursor, found = await part.call("SCAN", cursor or 0, *wanted, "COUNT", SCAN_COUNT)
-                yield found, cursor == b"0" and number == len(parts)
+    steps = 0
+    parts = await server.parts()
+    for number, part in enumerate(parts, 1):
+        cursor: bytes | None = None
+        while cursor != b"0":
+            steps += 1
+            if steps > MOST_STEPS:
+                return
+            cursor, found = await part.call("SCAN", cursor or 0, *wanted, "COUNT", SCAN_COUNT)
+            yield found, cursor == b"0" and number == len(parts)
 
 
 def _sorted_out(keys: Sequence[bytes]) -> tuple[list[str], dict[str, dict[str, str]]]:

@@ -23,6 +23,7 @@ STATES: tuple[State, ...] = get_args(State)
 HeldFor = Literal["key", "rate", "room", "paused"]
 """What a held job waits for: for another job of its key, for its turn by a rate, for room in the
 group, or for its type to be resumed."""
+HELD_FOR: tuple[HeldFor, ...] = get_args(HeldFor)
 
 Allowed = Callable[[str, str, str], int | None]
 """Given a stream, a group and a job type: how many attempts such a job may have."""
@@ -98,12 +99,13 @@ def progress_of(
 
 
 class Wanted(NamedTuple):
-    """Which pending jobs are wanted; times in seconds."""
+    """Which pending jobs are wanted; times in seconds, and only those after an ID."""
 
     consumer: str | None = None
     min_idle: float = 0.0
     states: Collection[str] = ()
     lease: float = LEASE
+    after: str | None = None
 
     @property
     def only(self) -> str | None:
@@ -145,7 +147,8 @@ async def pending_jobs(
     """The pending jobs of some groups, group by group, the oldest first."""
     for group in groups:
         try:
-            async for page in pending_pages(server, stream, group, wanted.only):
+            found = pending_pages(server, stream, group, wanted.only, beyond=wanted.after)
+            async for page in found:
                 ids = [row.id for row in page if wanted.has(row.consumer, row.idle)]
                 for start in range(0, len(ids), PAGE):
                     chunk = ids[start : start + PAGE]

@@ -80,10 +80,19 @@ async def pages(
 
 
 async def pending_pages(
-    server: Server, stream: str, group: str, consumer: str | None = None
+    server: Server,
+    stream: str,
+    group: str,
+    consumer: str | None = None,
+    *,
+    beyond: str | None = None,
 ) -> AsyncIterator[list[PendingRow]]:
-    """The pending entries list of a group, or of one consumer, oldest first."""
-    start: str | None = "-"
+    """The pending entries list of a group, or of one consumer, oldest first.
+
+    Args:
+        beyond: only entries after this ID.
+    """
+    start = "-" if beyond is None else after(beyond)
     only = () if consumer is None else (consumer,)
     while start is not None:
         rows = await server.call("XPENDING", stream, group, start, "+", PENDING_PAGE, *only)

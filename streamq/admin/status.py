@@ -52,6 +52,8 @@ class GroupStatus:
         dead_since: when it became a dead letter.
         reason: why it did, a short fixed phrase.
         error: the error of its last failed attempt.
+        traceback: of a dead one, where its handler failed, shortened: several lines; ``""`` where
+            that is not known.
         result: what its handler returned.
         note: more about the state, for a person.
         dead_letter: the ID of its dead letter.
@@ -76,6 +78,7 @@ class GroupStatus:
     result: Any = None
     note: str | None = None
     dead_letter: str | None = None
+    traceback: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data, all fields of it."""
@@ -225,6 +228,17 @@ async def job_status(
     )
 
 
+async def failed_traces(
+    server: Server, stream: str, group: str, job_ids: Sequence[str]
+) -> dict[str, str]:
+    """By job ID, the ``traceparent`` of the first attempt that failed, where there is one."""
+    keys = group_keys(stream, group)
+    replies = await ask(server, *(("HGET", keys.job(check_id(id)), "trace") for id in job_ids))
+    return {
+        id: text(raw) for id, raw in zip(job_ids, replies, strict=True) if isinstance(raw, bytes)
+    }
+
+
 def scheduled_status(job: ScheduledJob) -> JobStatus:
     """That of a job for later."""
     return JobStatus(
@@ -364,6 +378,7 @@ def _dead(letter: DeadLetter) -> GroupStatus:
         reason=letter.reason,
         error=letter.error,
         dead_letter=letter.id,
+        traceback=letter.traceback,
     )
 
 

@@ -147,7 +147,7 @@ class _Standing(NamedTuple):
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> _Standing:
-        name, last, queued, first_queued, first_pending = row
+        name, last, queued, first_queued, first_pending, *_ = row
         unsettled = [text(id) for id in (first_queued, first_pending) if id]
         return cls(
             text(name), text(last), None if queued < 0 else queued,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streamq.admin.pending import Allowed
     from streamq.admin.places import RewoundGroup
     from streamq.admin.settings import StreamSettings
+    from streamq.admin.snapshot import Snapshot
     from streamq.admin.streams import GroupInfo, StreamInfo
     from streamq.codec import Codec
     from streamq.flow.state import GroupState
@@ -41,6 +42,11 @@ class StreamsAdmin:
         self._allowed = allowed or _not_known
         self._codec = codec
         self._store = store
+
+    async def time(self) -> float:
+        """The server's clock, Unix time in seconds: the least that tells whether it answers."""
+        seconds, micros = await self._server.call("TIME")
+        return int(seconds) + int(micros) / 1_000_000
 
     async def info(self) -> Overview:
         """The server and all streams on it.
@@ -102,6 +108,41 @@ class StreamsAdmin:
         from streamq.admin.backlog import backlogs
 
         return await backlogs(self._server, groups, self._lease)
+
+    async def snapshot(self, streams: Sequence[str] | None = None) -> Snapshot:
+        """A picture of all streams and groups, or of the groups of some streams.
+
+        It is much cheaper than :meth:`info`, and leaves out what takes a look at single jobs: of
+        a consumer that is alive, no job counts as stalled.
+
+        Args:
+            streams: these, as far as they exist. ``None`` looks for all that the server has.
+
+        Raises:
+            ServerUnsupported: it is older than Redis 7.0 or Valkey 7.2.
+        """
+        from streamq.admin.snapshot import snapshot
+
+        return await snapshot(self._server, self._lease, streams)
+
+    def watch(
+        self, streams: Sequence[str] | None = None, *, interval: float = 1.0
+    ) -> AsyncIterator[Snapshot]:
+        """Pictures one after the other, each with the rates since the one before.
+
+        New streams are looked for every 15 seconds, and less often on a server with millions of
+        keys. A server that cannot be reached raises, and ends it.
+
+        Args:
+            streams: these, as far as they exist. ``None`` looks for all that the server has.
+            interval: seconds from one picture to the next. Who is slower than that gets fewer.
+
+        Raises:
+            ConfigError: ``interval`` is not more than 0.
+        """
+        from streamq.admin.snapshot import watch
+
+        return watch(self._server, self._lease, streams, interval)
 
     async def create_group(self, stream: str, group: str, start: str | datetime = "0") -> bool:
         """Create a group, and the stream if it does not exist.

@@ -30,8 +30,8 @@ async def observed(server: Server, draining: Awaitable[tuple[int, float]]) -> Dr
 async def _server_cpu(server: Server) -> float | None:
     """Seconds that the server's main thread has worked, or all of its threads; on a Cluster, for
     all nodes: a stream keeps one of them busy."""
-    async with server.parts() as parts:
-        seconds = [_cpu(parse_info(await part.call("INFO", "cpu"))) for part in parts]
+    parts = await server.parts()
+    seconds = [_cpu(parse_info(await part.call("INFO", "cpu"))) for part in parts]
     return None if None in seconds else sum(filter(None, seconds))
 
 

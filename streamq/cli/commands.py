@@ -52,12 +52,20 @@ COMMANDS = {
     ),
     "cron": (
         "streamq.cli.cron",
-        "List, create, pause, resume, run or delete the schedules of periodic jobs.",
+        "List, create, change, pause, run or delete schedules of periodic jobs.",
     ),
     "replay": ("streamq.cli.replay", "Give a group jobs once more that it has settled."),
     "stream": ("streamq.cli.streams", "Show or change the settings of a stream."),
     "info": ("streamq.cli.info", "Show the server, its streams and their groups."),
     "doctor": ("streamq.cli.doctor", "Look for what bites, and say what to do about it."),
+    "exporter": (
+        "streamq.cli.exporter",
+        "Serve metrics of all streams and groups to Prometheus.",
+    ),
+    "serve": (
+        "streamq.cli.serve",
+        "Serve the HTTP API: write jobs, look at them, cure what is stuck.",
+    ),
     "key": ("streamq.cli.key", "Make keys for encrypted data."),
     "bench": ("streamq.cli.bench", "Measure the server, and one worker with it."),
     "server": ("streamq.cli.server", "Start, stop or look at the embedded server."),

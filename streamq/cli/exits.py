@@ -7,6 +7,7 @@ from enum import IntEnum
 from streamq.errors import (
     AuthenticationFailed,
     ConfigError,
+    DataTooNew,
     EmbeddedServerError,
     PayloadError,
     ResultTimeout,
@@ -66,7 +67,7 @@ def exit_code(error: StreamqError) -> ExitCode:
             return ExitCode.UNAVAILABLE
         case ResultTimeout():
             return ExitCode.TIMEOUT
-        case ConfigError() | PayloadError():
+        case ConfigError() | PayloadError() | DataTooNew():
             return ExitCode.USAGE
         case _:
             return ExitCode.REFUSED

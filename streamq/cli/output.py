@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from streamq.cli.exits import CommandError, ExitCode
-from streamq.text import printable
+from streamq.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,6 +90,12 @@ def say_fields(fields: Mapping[str, object]) -> None:
     width = max(map(len, known), default=0)
     for name, value in known.items():
         say(f"{name:<{width}}  {value}")
+
+
+def say_traceback(traceback: str) -> None:
+    """Print where a handler failed, below what is known of the job, if that is known."""
+    for line in ("", *printable_lines(traceback)) if traceback else ():
+        say(line)
 
 
 def duration(seconds: float) -> str:

@@ -16,6 +16,7 @@ from streamq.cli.output import (
     say,
     say_fields,
     say_json,
+    say_traceback,
     until,
 )
 from streamq.limits import DEFAULT_STREAM, LEASE
@@ -92,6 +93,7 @@ def _show(job: JobStatus, lease: float) -> None:
     for group in job.groups:
         say()
         say_fields(_fields(group, lease))
+        say_traceback(group.traceback)
     if not job.groups and not job.is_scheduled:
         say("\nNo group has been created on this stream yet: the job is queued")
 

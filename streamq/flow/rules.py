@@ -60,7 +60,7 @@ class Rules:
             ConfigError: one of them cannot be used, or not with another.
         """
         rules = cls(
-            order=bool(order),
+            order=_flag("order", order),
             limit_per_key=_at_least_one("limit_per_key", limit_per_key),
             rate=None if rate is None else parse_rate("rate", rate),
             rate_per_key=None if rate_per_key is None else parse_rate("rate_per_key", rate_per_key),
@@ -153,6 +153,12 @@ def _differing(one: Rules, other: Rules) -> str:
     first, second = one.to_dict(), other.to_dict()
     name = next(name for name in NAMES if first[name] != second[name])
     return f"{name}={first[name]!r} and {name}={second[name]!r}"
+
+
+def _flag(name: str, value: bool | None) -> bool:
+    if value not in (None, True, False):
+        raise ConfigError(f"{name}={printable(repr(value), 60)}: give True or False")
+    return bool(value)
 
 
 def _at_least_one(name: str, number: int | None) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 from streamq.errors import ConfigError
 from streamq.handlers.binding import Binder, compile_binder, only_job, plain
 from streamq.limits import RETRIES
-from streamq.middleware import Middleware
+from streamq.middleware import Middleware, only_instrumentation
 from streamq.retry import Backoff
 
 ANY = "*"
@@ -71,11 +71,11 @@ class Handler:
         """This handler with middleware around it.
 
         Raises:
-            ConfigError: it takes batches, and middleware wraps one job.
+            ConfigError: it takes batches, and one of the middleware wraps one job only.
         """
         if not middleware:
             return self
-        if self.batch:
+        if self.batch and only_instrumentation(middleware) is None:
             raise ConfigError(
                 f"the handler of {self.type!r} takes batches, and middleware wraps one job: "
                 "register it in a group without middleware"

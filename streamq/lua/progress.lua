@@ -11,7 +11,8 @@
 --
 -- Returns {length,
 --          {name, entry ID delivered last, number queued, or -1 for unknown,
---           oldest queued entry ID or '', oldest pending entry ID or ''}, ...}
+--           oldest queued entry ID or '', oldest pending entry ID or '', number pending,
+--           number ever delivered, or -1 for unknown}, ...}
 -- where the group ~retain, of a stream that retains settled entries, has only its place,
 -- or nil when there is no stream.
 --@include after
@@ -68,9 +69,14 @@ end
 
 local answer = { length }
 for _, group in ipairs(groups_of(stream)) do
-    answer[#answer + 1] = group.name == '~retain' and { group.name, group.last, 0, '', '' } or {
-        group.name, group.last, queued(group), first_queued(group),
-        first_id(redis.call('XPENDING', stream, group.name, '-', '+', 1)),
-    }
+    if group.name == '~retain' then
+        answer[#answer + 1] = { group.name, group.last, 0, '', '', 0, -1 }
+    else
+        answer[#answer + 1] = {
+            group.name, group.last, queued(group), first_queued(group),
+            first_id(redis.call('XPENDING', stream, group.name, '-', '+', 1)),
+            group.pending, group.read or (group.last == '0-0' and 0 or -1),
+        }
+    end
 end
 return answer

@@ -87,6 +87,7 @@ return lacking({
     { 'ZADD', queue, '0', 'a' },
     { 'ZPOPMIN', queue },
     { 'ZADD', rates, '0', 'a' },
+    { 'PEXPIRE', rates, '1' },
     { 'ZREMRANGEBYSCORE', rates, '0', '1' },
     { 'DEL', rates },
     -- jobs for later

@@ -26,7 +26,9 @@
 --                          failed, another attempt follows, unless it was cancelled; how
 --                          many deliveries it may have is noted for those who look
 --                                                          [1 key: record]
---   d reason error         dead                            [1 key: record, deleted]
+--   d reason error traceback
+--                          dead; traceback is '' or where the handler failed
+--                                                          [1 key: record, deleted]
 --   b                      given back: this delivery does not count
 --   f for                  not for this group, but for another one; where there is none
 --                          of that name, dead, and gone from the stream
@@ -38,6 +40,8 @@
 --                          target                          [2 keys: target, data]
 --   and before it, where the job has reported progress:
 --   p                      forget how far it was           [1 key: record]
+--   and right before `r`, where the attempt was traced:
+--   t trace                a W3C traceparent, for its record
 --
 -- Returns a flat list of those refused: position (from 1), why. Why is '' (pending no
 -- more), '=' .. consumer (who holds it), '!deleted' (no longer in the stream), or

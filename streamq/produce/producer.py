@@ -21,7 +21,13 @@ from streamq.errors import (
     StreamqError,
 )
 from streamq.limits import MAX_PAYLOAD
-from streamq.middleware import ProduceMiddleware, around_producing
+from streamq.middleware import (
+    Instrumentation,
+    ProduceMiddleware,
+    around_producing,
+    around_producing_many,
+    only_instrumentation,
+)
 from streamq.new_job import NewJob, Options
 from streamq.offload import Offload
 from streamq.produce.backpressure import Backpressure, BoundedWriter, pieces, until_room
@@ -66,7 +72,7 @@ class Producer:
         server: Server,
         max_payload: int = MAX_PAYLOAD,
         replication: Replication | None = None,
-        middleware: Sequence[ProduceMiddleware] = (),
+        middleware: Sequence[ProduceMiddleware | Instrumentation] = (),
         codec: Codec | None = None,
         offload: Offload | None = None,
         backpressure: Backpressure | None = None,
@@ -98,7 +104,8 @@ class Producer:
             ServerUnavailable: nothing was written.
         """
         if self._middleware:
-            return await around_producing(self._middleware, partial(self._produce, stream))(job)
+            write = partial(self._produce, stream)
+            return await around_producing(self._middleware, stream, write)(job)
         return await self._produce(stream, job)
 
     async def produce_many(
@@ -122,20 +129,34 @@ class Producer:
             raise
         return written
 
-    async def stream_jobs(
+    def stream_jobs(
         self, stream: str, jobs: Jobs, options: Options | None = None
-    ) -> AsyncIterator[AllEnqueued]:
+    ) -> AsyncGenerator[AllEnqueued, None]:
         """Write jobs as they come, and yield each chunk once it is written.
 
         At no time are more than two chunks of them in memory: one is on its way while the
         next is made. Where replicas are waited for, they have a chunk before the next is
-        sent. With middleware, each job is written before the next.
+        sent. With middleware that wraps one job, each job is written before the next.
         """
         check_stream(stream)
-        if self._middleware:
-            async for job in new_jobs(jobs, options or Options()):
-                yield AllEnqueued([await self.produce(stream, job)])
-            return
+        write = partial(self._write_jobs, stream)
+        if not self._middleware:
+            return write(jobs, options)
+        one_by_one = new_jobs(jobs, options or Options())
+        around = only_instrumentation(self._middleware)
+        if around is None:
+            return self._write_each(stream, one_by_one)
+        return around_producing_many(around, stream, write)(one_by_one)
+
+    async def _write_each(
+        self, stream: str, jobs: AsyncIterator[NewJob]
+    ) -> AsyncGenerator[AllEnqueued, None]:
+        async for job in jobs:
+            yield AllEnqueued([await self.produce(stream, job)])
+
+    async def _write_jobs(
+        self, stream: str, jobs: Jobs, options: Options | None = None
+    ) -> AsyncGenerator[AllEnqueued, None]:
         faults: list[Exception] = []
         outgoing = self._outgoing()
         limit = None if self._backpressure is None else self._backpressure.limit(stream)

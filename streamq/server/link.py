@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from streamq.errors import OutcomeUnknown, ServerError, StreamqError, WrongKeyType
@@ -50,6 +51,8 @@ class Link:
         self.timeout = timeout
         self.received = 0
         """Bytes of the replies that came last."""
+        self.timings: list[tuple[str, float]] | None = None
+        """Where to note each script's name, and the seconds until its reply was in."""
         self._connect = connect
         self._name = name
         self._connection: Connection | None = None
@@ -93,10 +96,13 @@ class Link:
 
     async def run(self, script: Call) -> Any:
         """Run a script by its digest, or by its text where the server does not know it."""
+        sent = 0.0 if self.timings is None else monotonic()
         replies = await self.exchange(pack(script.evalsha()), 1)
         if isinstance(replies[0], NoScript):
             # In one step: between loading and running, the server could lose it again.
             replies = await self.exchange(pack(script.eval()), 1)
+        if self.timings is not None:
+            self.timings.append((script.script.name, monotonic() - sent))
         if isinstance(replies[0], WrongKeyType):
             # The server does not say which of the keys it is.
             kinds = await self.exchange(

@@ -48,6 +48,7 @@ class Server:
         self._topology = topology_of(url, embedded=self.embedded)
         self._name = "streamq"
         self._idle: list[Link] = []
+        self._parts: dict[str, Server] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._info: ServerInfo | None = None
         self.clock = Clock()
@@ -59,39 +60,42 @@ class Server:
             name: what ``CLIENT LIST`` shows.
         """
         other = copy(self)
-        other._name, other._idle, other._loop = name, [], None
+        other._name, other._idle, other._parts, other._loop = name, [], {}, None
         other._topology = self._topology.separate()
         return other
 
-    @asynccontextmanager
-    async def parts(self) -> AsyncIterator[Sequence[Server]]:
+    async def parts(self) -> Sequence[Server]:
         """The servers that have a part of the keys each: the primaries of a Cluster, or itself.
 
-        What is not about one stream has to be asked of each of them: ``SCAN``, ``INFO``. They
-        are closed at the end of the ``with`` block.
+        What is not about one stream has to be asked of each of them: ``SCAN``, ``INFO``.
 
         Raises:
             ServerUnavailable: nobody tells which they are.
         """
         topologies = await self._topology.parts()
         if topologies == [self._topology]:
-            yield [self]
-            return
-        parts = []
+            return [self]
+        parts = {}
         for topology in topologies:
-            part = copy(self)
-            part._idle, part._topology = [], topology
-            parts.append(part)
-        try:
-            yield parts
-        finally:
-            for part in parts:
-                await part.close()
+            part = self._parts.pop(topology.where, None)
+            if part is None:
+                part = copy(self)
+                part._idle, part._parts, part._topology = [], {}, topology
+            parts[topology.where] = part
+        gone, self._parts = self._parts, parts
+        for part in gone.values():
+            await part.close()
+        return list(parts.values())
 
     @property
     def where(self) -> str:
         """The address as it may be shown: without user name and password."""
         return self._topology.where
+
+    @property
+    def peer(self) -> tuple[str, int | None]:
+        """Host and port, or the path of its socket and ``None``; of several, those given first."""
+        return self._topology.peer
 
     def link(self, name: str | None = None, timeout: float = REPLY_TIMEOUT) -> Link:
         """A connection of one's own, opened at its first use; the caller closes it.
@@ -168,15 +172,16 @@ class Server:
 
     async def info_now(self) -> ServerInfo:
         """As :meth:`info`, asked anew; of all servers that have a part of the keys, together."""
-        async with self.parts() as parts:
-            infos = []
-            for part in parts:
-                async with part.borrowed() as link:
-                    infos.append(await read_info(link, part.where))
+        infos = []
+        for part in await self.parts():
+            async with part.borrowed() as link:
+                infos.append(await read_info(link, part.where))
         return infos[0] if len(infos) == 1 else all_together(infos)
 
     async def close(self) -> None:
         """Close the pool's connections."""
         self._topology.close()
+        while self._parts:
+            await self._parts.popitem()[1].close()
         while self._idle:
             await self._idle.pop().close()

@@ -2,14 +2,15 @@
 
 Entry fields: ``type`` (which handler), ``data`` (JSON), and only when used
 ``key``, ``trace`` (W3C traceparent), ``expires`` (ms after the entry was written),
-``for`` (one group only) and ``origin`` (the ID before a redrive). An entry without ``data`` comes
+``for`` (one group only) and ``origin`` (the ID before a redrive). Any others are headers, which go
+with the job as they are: ``tracestate`` and ``baggage`` of a trace. An entry without ``data`` comes
 from a foreign producer: all its fields but ``type`` are its data, as strings.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,9 @@ from streamq.wire.encrypted import encrypted_with
 from streamq.wire.json import dumps, loads
 
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
+
+OURS = frozenset({"type", "data", "key", "trace", "expires", "for", "origin", "ref", "tick"})
+"""The names of fields that have a meaning here."""
 
 _LARGEST = 2**64 - 1
 LARGEST_ID = f"{_LARGEST}-{_LARGEST}"
@@ -91,11 +95,13 @@ def encode(
     key: str | None = None,
     trace: str | None = None,
     expires: int | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> list[str | bytes | int]:
     """The fields of one entry as a flat list, as ``XADD`` takes them.
 
     Args:
         expires: ms after which the job is no longer worth doing.
+        headers: further fields. One that streamq gives a meaning is left out.
     """
     fields: list[str | bytes | int] = ["type", type, "data", raw] if type else ["data", raw]
     if key is not None:
@@ -104,6 +110,10 @@ def encode(
         fields += ("trace", trace)
     if expires is not None:
         fields += ("expires", expires)
+    if headers:
+        for name, value in headers.items():
+            if name not in OURS:
+                fields += (name, value)
     return fields
 
 

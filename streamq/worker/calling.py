@@ -9,7 +9,7 @@ from typing import Any
 
 from streamq.handlers.handler import Handler, Mode
 from streamq.job import Job
-from streamq.middleware import around_handling
+from streamq.middleware import around_batch, around_handling, only_instrumentation
 from streamq.worker.deadlines import Deadlines
 from streamq.worker.executors import Executors
 from streamq.worker.prepare import Prepared
@@ -70,7 +70,7 @@ class Caller:
         if handler.loads:
             return self._load_and_enter(slot, handler, jobs)
 
-        def call(*_: Job) -> Awaitable[Any]:
+        def call(*_: object) -> Awaitable[Any]:
             if handler.mode is _ASYNC:
                 self._begun(slot, handler)
                 result: Awaitable[Any] = handler.function(*args, **kwargs)
@@ -83,6 +83,8 @@ class Caller:
         if not handler.middleware:
             return call()
         slot.started = time.time()
+        if handler.batch:
+            return around_batch(only_instrumentation(handler.middleware) or (), call)(jobs)
         return around_handling(handler.middleware, call)(jobs[0])
 
     async def _load_and_enter(self, slot: Slot, handler: Handler, jobs: Sequence[Job]) -> Any:

@@ -25,6 +25,7 @@ from streamq.signals import GroupCreated, Signals
 from streamq.verdict import Verdict
 from streamq.wire.entry import after
 from streamq.wire.keys import GroupKeys, group_keys, stream_keys
+from streamq.wire.version import check_version
 from streamq.worker.budget import Budget
 from streamq.worker.control import Control
 from streamq.worker.executors import Executors
@@ -62,6 +63,7 @@ class Consumer:
         fatal: called with an error that ends the worker.
         schedules: the periodic jobs that are in the code.
         share: the stream's share of the group's slots, where streams share them.
+        timings: where to note how long scripts take; ``None`` where nobody asks.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Consumer:
         fatal: Callable[[Exception], None],
         schedules: Sequence[Schedule] = (),
         share: Share | None = None,
+        timings: list[tuple[str, float]] | None = None,
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.keys: GroupKeys = group_keys(stream, group)
@@ -107,10 +110,13 @@ class Consumer:
             # slower side, and it would only be more to do.
             settling.append(server.link(name, timeout))
         self._links = (self._reading, *settling)
+        for link in self._links:
+            link.timings = timings
         context = Context(
             self.keys, name, self._reading, self.in_flight, handlers, settings.lease, control,
             signals, alive=lambda: self._heartbeat.alive,
-            cancel=lambda ids: self.runners.cancel(Cause.CANCELLED, ids), schedules=schedules,
+            cancel=lambda ids: self.runners.cancel(Cause.CANCELLED, ids), fatal=fatal,
+            schedules=schedules,
         )  # fmt: skip
         self.fetcher = Fetcher(
             context, budget=budget, reconnect=reconnect,
@@ -134,8 +140,9 @@ class Consumer:
             signals=signals, fatal=fatal, share=share, load=self._offloaded.load,
         )  # fmt: skip
         self.promoter = Promoter(
-            stream, link=self._writing, reconnect=reconnect, heard=self.fetcher.ticks.heard
-        )
+            stream, link=self._writing, reconnect=reconnect, signals=signals,
+            heard=self.fetcher.ticks.heard,
+        )  # fmt: skip
         self._heartbeat = Heartbeat(
             self.keys, name, link=self._writing, in_flight=self.in_flight, lease=settings.lease,
             reconnect=reconnect, signals=signals,
@@ -149,13 +156,17 @@ class Consumer:
         Raises:
             WrongKeyType: the stream's key holds something else.
             AuthenticationFailed: the user lacks a permission; it says which.
+            DataTooNew: a newer streamq works with the stream.
             StreamqError: the server cannot be used.
         """
         if self._prepared:
             return
-        missing = await self._writing.run(lua.rights(self.keys, stream_keys(self.stream)))
+        keys = stream_keys(self.stream)
+        missing = await self._writing.run(lua.rights(self.keys, keys))
         if missing:
             raise lacks_rights(self._where, missing)
+        flat = await self._writing.run(lua.settings(keys))
+        check_version(dict(zip(flat[::2], flat[1::2], strict=True)), self.stream)
         if await create_group(self._writing, self.stream, self.group, self._settings.start):
             self._signals.send(GroupCreated(self.stream, self.group, again=False))
         self._prepared = True

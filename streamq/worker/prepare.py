@@ -143,7 +143,7 @@ class Preparer:
                 job = None
             if (
                 job is None
-                or job.meta is not None
+                or (job.meta is not None and (job.ref is not None or self._unwanted(job)))
                 or job.id in in_flight.cancelled
                 or self._handlers.find(job.type) is not handler
             ):

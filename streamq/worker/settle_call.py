@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from streamq import lua
-from streamq.limits import KEEP_DATA
+from streamq.limits import KEEP_DATA, MAX_TRACEBACK
 from streamq.lua import Arg
 from streamq.text import printable
-from streamq.verdict import Outcome, Verdict
+from streamq.verdict import Outcome, Verdict, traceback
 from streamq.wire.keys import GroupKeys, stream_keys
 from streamq.wire.offloaded import new_ref
 
@@ -114,7 +114,8 @@ def settle_call(
 
 def weight(verdict: Verdict) -> int:
     """About how many bytes a verdict sends, beside what every one does."""
-    return len(verdict.result) + sum(event.size for event in emitted(verdict))
+    frames = MAX_TRACEBACK if verdict.outcome is Outcome.DEAD else 0
+    return len(verdict.result) + frames + sum(event.size for event in emitted(verdict))
 
 
 def emitted(verdict: Verdict) -> Sequence[Emitted]:
@@ -156,9 +157,11 @@ def _words(verdict: Verdict, record_ttl: int, ahead: float) -> tuple[Words, Word
         return _ACK, (), False
     if outcome is Outcome.RETRY:
         delay = int(min(verdict.delay, FOREVER) * 1000)
-        return (), ("r", delay, verdict.error, job.retries + 1), True
+        words: Words = ("r", delay, verdict.error, job.retries + 1)
+        trace = getattr(job, "failed_trace", None)
+        return (), words if trace is None else ("t", trace, *words), True
     if outcome is Outcome.DEAD:
-        return (), ("d", verdict.reason, verdict.error), True
+        return (), ("d", verdict.reason, verdict.error, traceback(verdict)), True
     if outcome is Outcome.RELEASED:
         return (), ("b",), False
     if job.only_for is not None and job.only_for != job.group:

@@ -49,6 +49,30 @@ def test_a_schedule_from_its_making_to_its_end(streamq: Streamq, client: redis.R
     assert client.keys("*") == ["jobs"]
 
 
+def test_a_schedule_that_is_changed(streamq: Streamq) -> None:
+    streamq("cron", "create", "report", "0 7 * * MON", "--tz", "Europe/Berlin", "--key", "k")
+    changed = streamq("cron", "update", "report", "0 8 * * MON", "--data", '{"a": 1}')
+    assert changed.code == 0
+    assert changed.out.startswith("Changed the schedule report of jobs; next: ")
+    one = orjson.loads(streamq("cron", "list", "--json").out)
+    assert {name: one[name] for name in ("cron", "tz", "key", "data", "type", "missed")} == {
+        "cron": "0 8 * * MON", "tz": "Europe/Berlin", "key": "k", "data": {"a": 1},
+        "type": "report", "missed": "latest",
+    }  # fmt: skip
+    streamq("cron", "update", "report", "--every", "5m", "--missed", "all", "--overlap", "skip")
+    one = orjson.loads(streamq("cron", "list", "--json").out)
+    assert (one["cron"], one["every"], one["missed"], one["overlap"]) == (None, 300, "all", "skip")
+
+    for args, code, said in (
+        (("report",), 2, "name what is to change, such as --every TIME"),
+        (("missing", "--every", "5m"), 1, "the stream jobs has no schedule missing"),
+        (("report", "0 8 * * MOON"), 2, "MOON"),
+    ):
+        refused = streamq("cron", "update", *args)
+        assert (refused.code, refused.out) == (code, "")
+        assert said in refused.err
+
+
 def test_all_that_can_be_asked_for(streamq: Streamq) -> None:
     made = streamq(
         "cron", "create", "sweep", "--every", "5m", "--type", "t", "--data", '{"dir": "/tmp"}',

@@ -215,8 +215,7 @@ class Orders:
             found.append(f"slow: {slow} jobs were begun in {elapsed:.1f} s")
         # What dead letters hold goes with them.
         asyncio.run(self._purge())
-        # When the next turn of a rate is; the first sweep after that time forgets it.
-        allowed = {f"the key {KEYS.cron}", f"the key {{{STREAM}}}:group:slow:flow:rates"}
+        allowed = {f"the key {KEYS.cron}"}
         left = leftovers(client, GROUPS, STREAM, other="jobs")
         return found + [one for one in left if one not in allowed]
 

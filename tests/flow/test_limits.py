@@ -235,6 +235,7 @@ async def test_rules_that_are_taken_away_leave_nothing_held(
         ({"rate_per_key": "5/0s"}, "rate_per_key='5/0s': nothing would ever run"),
         ({"rate": "9000000/s"}, "give 1,000,000/s at most"),
         ({"rate": 5}, "give a rate such as"),
+        ({"order": "yes"}, "order='yes': give True or False"),
         ({"limit_per_key": 0}, "limit_per_key=0: give one or more"),
         ({"max_in_flight": -1}, "max_in_flight=-1: give one or more"),
         ({"max_held": 0}, "max_held=0: give one or more"),

@@ -68,8 +68,10 @@ def failed(id: str, count: int = 1, *, delay: int = 0, error: str = "oops") -> V
     return Verdict(id, count, (), ("r", delay, error, 4), record=True)
 
 
-def dead(id: str, count: int = 1, *, reason: str = "gave up", error: str = "oops") -> Verdict:
-    return Verdict(id, count, (), ("d", reason, error), record=True)
+def dead(
+    id: str, count: int = 1, *, reason: str = "gave up", error: str = "oops", traceback: str = ""
+) -> Verdict:
+    return Verdict(id, count, (), ("d", reason, error, traceback), record=True)
 
 
 def given_back(id: str, count: int = 1) -> Verdict:

@@ -175,6 +175,19 @@ def test_a_rate_says_when_to_ask_again(client: redis.Redis) -> None:
     assert len(group.pending()) == 1
 
 
+def test_the_turns_of_a_rate_end_by_themselves(client: redis.Redis) -> None:
+    group = FlowGroup(client, rate_per_key="1/h")
+    for key in ("x", "y"):
+        add_keyed(client, key, key)
+        group.admit()
+    now: Any = client.time()
+    turns: Any = client.zrange(group.flow("rates"), 0, -1, withscores=True)
+    last = max(score for _, score in turns)
+    left = last - (now[0] * 1000 + now[1] / 1000)
+    assert client.pttl(group.flow("rates")) == pytest.approx(left, abs=60_000)
+    assert left > 7_000_000
+
+
 def test_a_rate_of_a_key_holds_the_job_until_its_time(client: redis.Redis) -> None:
     group = FlowGroup(client, rate_per_key="1/h")
     first, second, other = add_keyed(client, "x", "x", "y")

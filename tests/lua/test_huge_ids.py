@@ -114,9 +114,9 @@ def test_progress(client: redis.Redis, group: Group) -> None:
     Group(client, "new", start=LARGEST_ID)
     _, *rows = run(client, lua.progress("jobs", 100))
     assert {row[0]: row[1:] for row in rows} == {
-        "g": [LARGEST_ID, 0, "", HUGE[0]],
-        "half": [HUGE[3], 4, HUGE[4], HUGE[0]],
-        "new": [LARGEST_ID, 0, "", ""],
+        "g": [LARGEST_ID, 0, "", HUGE[0], len(HUGE), len(HUGE)],
+        "half": [HUGE[3], 4, HUGE[4], HUGE[0], 4, 4],
+        "new": [LARGEST_ID, 0, "", "", 0, -1],
     }
 
 

@@ -23,9 +23,9 @@ def test_every_group_by_itself(client: redis.Redis) -> None:
     half.read("a", 3)
     half.settle("a", succeeded(ids[0]))
     assert progress(client) == (5, {
-        "done": [ids[4], 0, "", ""],
-        "half": [ids[2], 2, ids[3], ids[1]],
-        "new": ["0-0", 5, ids[0], ""],
+        "done": [ids[4], 0, "", "", 0, 5],
+        "half": [ids[2], 2, ids[3], ids[1], 2, 3],
+        "new": ["0-0", 5, ids[0], "", 0, 0],
     })  # fmt: skip
     assert new.read("b") == ids
 

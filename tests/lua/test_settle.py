@@ -106,6 +106,18 @@ def test_failure_parks(group: Group, client: redis.Redis, size: int) -> None:
     assert ids_of(client) == ids
 
 
+def test_the_record_keeps_the_trace_of_the_first_failure(group: Group, client: redis.Redis) -> None:
+    [id] = add(client)
+    group.read()
+    group.settle("a", Verdict(id, 1, (), ("t", "00-1", "r", 0, "oops", 4), record=True))
+    group.due("a")
+    group.settle("a", failed(id, 2))
+    assert (group.record(id)["trace"], group.record(id)["error"]) == ("00-1", "oops")
+    group.due("a")
+    group.settle("a", recorded(id, 3), ttl=60_000)
+    assert "trace" not in group.record(id)
+
+
 def test_death_writes_a_letter(group: Group, client: redis.Redis) -> None:
     id = str(client.xadd("jobs", {"type": "t", "data": "{}", "key": "k", "trace": "x"}))
     group.read()
@@ -120,6 +132,17 @@ def test_death_writes_a_letter(group: Group, client: redis.Redis) -> None:
     assert types_left(client) == {"jobs": "stream", group.keys.dlq: "stream"}
     assert ids_of(client) == []
     assert group.pending() == {}
+
+
+def test_a_letter_tells_where_the_handler_failed(group: Group, client: redis.Redis) -> None:
+    ids = add(client, 3)
+    group.read()
+    deaths = [dead(id, traceback=where) for id, where in zip(ids, ("", "a\nb", ""), strict=True)]
+    assert group.settle("a", *deaths) == {}
+    (_, plain), (_, told), (_, last) = group.letters()
+    assert [name for name, _ in plain[:5]] == ["id", "reason", "error", "attempts", "consumer"]
+    assert told[3] == ("traceback", "a\nb")
+    assert [pair for pair in told if pair[0] != "traceback"][1:5] == plain[1:5] == last[1:5]
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -26,6 +26,7 @@ from tests.cli.support import Result
 from tests.lua.support import command
 from tests.markdown import ROOT, blocks, read
 from tests.servers import RedisServer
+from tests.waiting import eventually
 
 PASSWORD = "pw"
 PATIENCE = 20.0
@@ -346,9 +347,28 @@ async def prepare(url: str, admin: redis.Redis) -> Jobs:
         return Jobs(queued, running, retrying, dead, succeeded, scheduled, was_scheduled)
 
 
+async def hold(url: str, admin: redis.Redis) -> None:
+    """Two jobs of a key in another group: the second is held until the first has its retry."""
+    admin.xgroup_create("jobs", "ordered", "$")
+    async with App(url) as app:
+
+        @app.group("ordered", order=True).handler("*")
+        async def handle() -> None:
+            raise Retry("later", delay=3600)
+
+        await app.produce_many([("ordered", {})] * 2, key="k")
+        worker = app.worker()
+        running = asyncio.create_task(worker.run())
+        await eventually(lambda: admin.xpending("jobs", "ordered")["pending"] == 2)
+        await eventually(lambda: admin.zcard("{jobs}:group:ordered:retry"))
+        worker.stop()
+        await running
+
+
 def inspect(stage: Stage) -> None:
     """Ask every question that the command line can."""
     jobs = asyncio.run(prepare(stage.admin_url, stage.admin))
+    asyncio.run(hold(stage.admin_url, stage.admin))
     _look(stage, jobs)
     _look(stage, jobs, "--json")
 
@@ -370,11 +390,20 @@ def _look(stage: Stage, jobs: Jobs, *json: str) -> None:
     assert jobs.scheduled in stage.run("scheduled", "list", *json)
     assert jobs.scheduled in stage.run("scheduled", "show", jobs.scheduled, *json)
     assert asyncio.run(_scheduled(stage.url)) == [jobs.scheduled]
+    assert asyncio.run(_held_for(stage.url)) == {"key": 1, "rate": 0, "room": 0, "paused": 0}
+    assert "held" in stage.run("pending", "--group", "ordered", *json)
 
 
 async def _scheduled(url: str) -> list[str]:
     async with App(url) as app:
         return [job.name async for job in app.admin.scheduled("jobs")]
+
+
+async def _held_for(url: str) -> dict[str, int]:
+    async with App(url) as app:
+        picture = await app.admin.snapshot()
+    [held] = [group.backlog.held_for for group in picture.groups if group.name == "ordered"]
+    return {str(reason): count for reason, count in held.items()}
 
 
 # -- the operator -------------------------------------------------------------
@@ -384,7 +413,9 @@ def operate(stage: Stage) -> None:
     """Look, and treat what was found, with every command for that."""
     jobs = asyncio.run(prepare(stage.admin_url, stage.admin))
     large = asyncio.run(_prepare_offloaded(stage))
+    asyncio.run(hold(stage.admin_url, stage.admin))
     _look(stage, jobs)
+    stage.run("group", "delete", "ordered", "--force", "--yes")
     stage.run("scheduled", "reschedule", jobs.scheduled, "--delay", "2h")
     stage.run("cancel", jobs.scheduled)
     stage.run("cancel", jobs.queued)

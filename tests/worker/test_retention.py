@@ -102,11 +102,13 @@ async def test_a_running_worker_says_which_key_is_wrong(
         seen = counting(app, "images")
         watch = Watch()
         async with running(app, observers=[watch]):
+            await app.produce("t")
+            await watch.until(lambda: seen.total() == 1)
             client.set(KEYS.settings, "x")
             await watch.until(lambda: watch.of(ServerLost))
             client.delete(KEYS.settings)
             await app.produce("t")
-            await watch.until(lambda: seen)
+            await watch.until(lambda: seen.total() == 2)
     [lost] = watch.of(ServerLost)
     assert "{jobs}:settings, which is streamq's own, holds another type" in str(lost.error)
 

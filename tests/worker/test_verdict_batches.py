@@ -66,6 +66,7 @@ def make_settler(
         signals,
         alive=lambda: True,
         cancel=lambda ids: None,
+        fatal=lambda error: None,
     )
     fetcher = Fetcher(
         context,

@@ -40,10 +40,10 @@ Check = Callable[[Server, ServerInfo], Coroutine[Any, Any, Finding]]
 
 async def check_server(server: Server, info: ServerInfo) -> list[Finding]:
     """One finding for each check of the server itself; on a Cluster, for each node with trouble."""
-    async with server.parts() as parts:
-        if len(parts) == 1:
-            return await _check(parts[0], info)
-        nodes = [(part.where, await _check(part, await part.info_now())) for part in parts]
+    parts = await server.parts()
+    if len(parts) == 1:
+        return await _check(parts[0], info)
+    nodes = [(part.where, await _check(part, await part.info_now())) for part in parts]
     findings = []
     for same in zip(*(found for _, found in nodes), strict=True):
         said = Counter((one.level, one.found, one.advice) for one in same)

@@ -185,7 +185,13 @@ local function flow_control(stream, group, names, packed, now)
     -- The next time that a rate allows; it is taken. "GCRA": ATM Forum TM 4.0, annex.
     local function reserve(rate, token)
         local arrival = tonumber(redis.call('ZSCORE', rates, token) or 0)
-        redis.call('ZADD', rates, string.format('%.3f', math.max(arrival, now) + rate[1]), token)
+        local until_then = math.max(arrival, now) + rate[1]
+        redis.call('ZADD', rates, string.format('%.3f', until_then), token)
+        -- With the last of these times the key is as good as none.
+        local ttl = string.format('%.0f', math.ceil(until_then - now) + 1)
+        if redis.call('PEXPIRE', rates, ttl, 'NX') == 0 then
+            redis.call('PEXPIRE', rates, ttl, 'GT')
+        end
         return math.max(now, arrival - (rate[2] - 1) * rate[1])
     end
 

@@ -1,5 +1,5 @@
--- The groups of a stream: a list of {name=, last=, pending=, lag=}; lag is false when
--- the server cannot tell.
+-- The groups of a stream: a list of {name=, last=, pending=, lag=, read=}; lag and read (how many
+-- entries were ever delivered to it) are false when the server cannot tell.
 local function groups_of(stream)
     local groups = {}
     for i, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -12,6 +12,7 @@ local function groups_of(stream)
             last = fields['last-delivered-id'],
             pending = fields['pending'],
             lag = fields['lag'],
+            read = fields['entries-read'],
         }
     end
     return groups

@@ -37,10 +37,10 @@ local function refuse_stranger(position)
     refuse(position, others[position] == '' and '' or '=' .. others[position])
 end
 
-local function bury(id, delivery, reason, err)
+local function bury(id, delivery, reason, err, traceback)
     letters = letters or {}
     letters[id] = dead_letter(
-        stream, dlq, id, delivery, consumer, reason, err, refs and refs.holders
+        stream, dlq, id, delivery, consumer, reason, err, refs and refs.holders, traceback
     )
 end
 
@@ -110,6 +110,10 @@ while i < n do
             event.id = written
         end
     end
+    local trace = nil
+    if ARGV[arg] == 't' then
+        trace, arg = ARGV[arg + 1], arg + 2
+    end
     local verdict = ARGV[arg]
     if verdict == 's' then
         if ours then
@@ -170,6 +174,9 @@ while i < n do
                     'HSET', record, 'error', ARGV[arg + 2], 'failed_at', now,
                     'deliveries', ARGV[arg + 3]
                 )
+                if trace then
+                    redis.pcall('HSET', record, 'trace', trace)
+                end
                 redis.pcall('PEXPIRE', record, delay + 86400000)
             else
                 refuse(i, '!deleted')
@@ -178,11 +185,11 @@ while i < n do
         arg, key = arg + 4, key + 1
     elseif verdict == 'd' then
         if ours then
-            bury(id, deliveries[i], ARGV[arg + 1], ARGV[arg + 2])
+            bury(id, deliveries[i], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3])
             redis.pcall('DEL', KEYS[key])
             acked[#acked + 1] = id
         end
-        arg, key = arg + 3, key + 1
+        arg, key = arg + 4, key + 1
     elseif verdict == 'b' then
         arg = arg + 1
         if ours then

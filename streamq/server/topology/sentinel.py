@@ -48,6 +48,7 @@ class Sentinels(Topology):
     def __init__(self, sentinels: Sequence[Address], name: str, server: Address) -> None:
         shown = ",".join(sentinel.shown for sentinel in sentinels)
         self.where = f"{printable(name, 100)} ({shown})"
+        self.peer = sentinels[0].host, sentinels[0].port
         self.sentinels = list(sentinels)
         self._name = name
         self.server = server

@@ -21,6 +21,8 @@ class Single(Topology):
 
     def __init__(self, address: Address, connect: Connect | None = None) -> None:
         self.where, self.embedded = address.shown, address.embedded
+        tcp = (address.host, address.port)
+        self.peer = tcp if address.path is None else (address.path, None)
         self._connect: Connect = connect or partial(open_connection, address)
 
     def link(self, name: str | None, timeout: float) -> Link:

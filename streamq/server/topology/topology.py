@@ -15,9 +15,11 @@ class Topology(ABC):
     Attributes:
         where: what it is, as it may be shown: without user name and password.
         embedded: whether it is the embedded server.
+        peer: host and port, or the path of its socket and ``None``; of several, those given first.
     """
 
     where: str
+    peer: tuple[str, int | None]
     embedded = False
 
     @abstractmethod

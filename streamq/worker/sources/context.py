@@ -35,6 +35,7 @@ class Context:
         alive: whether its own leases have been renewed lately; without that, reclaiming
             could rob this very consumer.
         cancel: called with the jobs in flight that were cancelled.
+        fatal: called with an error that ends the worker.
         schedules: the periodic jobs that are in the code.
     """
 
@@ -48,6 +49,8 @@ class Context:
     signals: Signals
     alive: Callable[[], bool]
     cancel: Callable[[Sequence[str]], None]
+    fatal: Callable[[Exception], None]
+    schedules: Sequence[Schedule] = ()
 
     @property
     def ask_cancelled(self) -> bytes:
@@ -63,8 +66,6 @@ class Context:
             cancelled += [id for id, answer in zip(chunk, answers, strict=True) if answer]
         self.in_flight.cancelled.update(cancelled)
         return cancelled
-
-    schedules: Sequence[Schedule] = ()
 
     def vanished(self, ids: Sequence[bytes]) -> None:
         """Tell of pending entries that are no longer in the stream."""

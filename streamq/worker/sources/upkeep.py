@@ -1,4 +1,5 @@
-"""What the stream's settings ask for: old entries trimmed, abandoned groups let go."""
+"""What the stream's settings ask for: old entries trimmed, abandoned groups let go; and whether
+a newer streamq has come."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from streamq import lua
-from streamq.errors import StreamqError
+from streamq.errors import DataTooNew, StreamqError
 from streamq.signals import Abandoned
 from streamq.wire.keys import check_group, group_keys, stream_keys
+from streamq.wire.version import check_version
 from streamq.worker.inflight import Delivery
 from streamq.worker.sources.context import Context
 from streamq.worker.sources.source import now
@@ -45,6 +47,10 @@ class Upkeep:
         more = False
         if flat:
             settings = dict(zip(flat[::2], flat[1::2], strict=True))
+            try:
+                check_version(settings, self._keys.stream)
+            except DataTooNew as error:
+                self._context.fatal(error)
             if b"retain" in settings:
                 reply = await self._context.link.run(
                     lua.trim(self._keys, MOST, offloads=self._offloads)

@@ -27,6 +27,7 @@ class Cluster(Topology):
         self.seeds = seeds
         self._slots = SlotMap(seeds)
         self.where = self._slots.where
+        self.peer = seeds[0].host, seeds[0].port
 
     @classmethod
     def of(cls, url: str) -> Cluster:

@@ -50,6 +50,7 @@ class ClusterLink(Link):
         self._name = name
         self.timeout = timeout
         self.received = 0
+        self.timings = None
 
     async def open(self) -> None:
         """See :meth:`Link.open`; to any of the nodes."""

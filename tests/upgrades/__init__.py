@@ -1,0 +1,1 @@
+"""Two versions of streamq on one stream, as during a deploy."""
