@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from pathlib import Path
 
 import pytest
+import trustme
 
 from streamq import App, Job, NewJob
 from streamq.errors import (
@@ -13,10 +16,13 @@ from streamq.errors import (
     NotReplicated,
     ServerRefused,
     ServerUnavailable,
+    TLSFailed,
 )
+from streamq.wire.slots import SLOTS
 from tests.security.roles import documented
+from tests.security.tls import TlsFront
 from tests.servers import RedisServer, binaries, free_port
-from tests.topology.cluster import ClusterServers
+from tests.topology.cluster import ClusterNode, ClusterServers
 from tests.waiting import eventually
 from tests.worker.support import QUIET, drain, running
 
@@ -309,3 +315,30 @@ async def test_a_worker_has_links_to_the_node_of_its_stream(
         await eventually(lambda: worker.name in owner.ask("CLIENT", "LIST"))
         others = [node for node in cluster.nodes if node is not owner]
         assert not any(worker.name in node.ask("CLIENT", "LIST") for node in others)
+
+
+# -- TLS ----------------------------------------------------------------------
+
+
+async def test_tls_to_every_node(tmp_path: Path) -> None:
+    server = ClusterNode(next(iter(binaries().values())))
+    server.start()
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    try:
+        with TlsFront(server, context) as front:
+            server.ask("CONFIG", "SET", "cluster-announce-port", front.port)
+            server.ask("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
+            await eventually(lambda: "cluster_state:ok" in str(server.ask("CLUSTER", "INFO")))
+            url = f"rediss+cluster://{front.where}"
+            async with App(f"{url}?ssl_ca_certs={tmp_path / 'ca.pem'}") as app:
+                app.handler("t")(lambda: None)
+                await app.produce_many([("t", {})] * 20)
+                assert len((await drain(app)).outcomes) == 20
+            async with App(url) as app:
+                with pytest.raises(TLSFailed, match="is not trusted"):
+                    await app.produce("t")
+    finally:
+        server.stop()

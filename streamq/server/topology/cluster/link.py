@@ -26,7 +26,7 @@ keys are on their way to another node."""
 BACKOFF = Backoff(base=0.02, factor=2, cap=0.5)
 
 HOPS = 16
-"""Nodes to which a command may be sent on."""
+"""How often a command may be sent on."""
 
 _ELSEWHERE = (Redirected, Unstable)
 _ASKING, _MULTI, _EXEC = pack(("ASKING",)), pack(("MULTI",)), pack(("EXEC",))
@@ -72,13 +72,13 @@ class ClusterLink(Link):
         sent: deque[bytes] = deque()
         redirected = False
 
-        async def until_redirected() -> AsyncGenerator[tuple[bytes, int], None]:
-            if first is not None:
-                sent.append(first[0])
-                yield first
-            while not redirected and (lot := await anext(source, None)) is not None:
+        async def until_redirected(
+            lot: tuple[bytes, int] | None,
+        ) -> AsyncGenerator[tuple[bytes, int], None]:
+            while lot is not None:
                 sent.append(lot[0])
                 yield lot
+                lot = None if redirected else await anext(source, None)
 
         first = await anext(source, None)
         if first is None:
@@ -87,7 +87,7 @@ class ClusterLink(Link):
         # The link is busy with the pipeline until its end: what is to be sent again goes by others.
         beside = ClusterLink(self._slots, self._name, self.timeout)
         try:
-            async with aclosing(self._to(node).pipeline(until_redirected())) as lots:
+            async with aclosing(self._to(node).pipeline(until_redirected(first))) as lots:
                 async for replies in lots:
                     packed = sent.popleft()
                     if _any_elsewhere(replies):
@@ -159,13 +159,17 @@ class ClusterLink(Link):
         got = list(replies)
         units, tail = _units(split(packed))
         left = {unit: node for unit in units if unit.is_left(got)}
-        patience = _Patience()
-        for _ in range(HOPS):
+        patience, hops = _Patience(), 0
+        while left:
             if any(unit.must_wait(got) for unit in left):
                 if not await patience.pause():
                     break
                 if not all(unit.may_stay(got) for unit in left):
                     self._slots.doubt()
+            elif hops == HOPS:
+                break
+            else:
+                hops += 1
             targets = [(self._target(unit, got, asked), unit) for unit, asked in left.items()]
             # In their order, and those that follow each other together.
             for target, run in groupby(targets, key=lambda one: one[0]):
@@ -173,8 +177,6 @@ class ClusterLink(Link):
                 asked = await self._repeat(part, target, tail, got, block)
                 left.update(dict.fromkeys(part, asked))
             left = {unit: asked for unit, asked in left.items() if unit.is_left(got)}
-            if not left:
-                break
         return got
 
     def _target(self, unit: _Unit, got: Sequence[Any], asked: Address) -> _Target:
