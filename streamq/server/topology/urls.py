@@ -81,8 +81,8 @@ def split_url(url: str, kind: str, port: int = PORT) -> Hosts:
 def wrong_url(kind: str) -> ConfigError:
     """The error for a URL that cannot be used; it says nothing of the URL, nor of a password."""
     return ConfigError(
-        f"not a URL of a {kind.capitalize()}: give {_FORMS[kind]}, and write ',', '/', '#', '?' and '@' in a "
-        "password as %2C, %2F, %23, %3F, %40"
+        f"not a URL of a {kind.capitalize()}: give {_FORMS[kind]}, "
+        "and write ',', '/', '#', '?' and '@' in a password as %2C, %2F, %23, %3F, %40"
     )
 
 
