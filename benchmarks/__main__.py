@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import bare
+import dashboard
 import growth
 import keys
 import latency
@@ -26,6 +27,7 @@ SCRIPTS = {
     "startup": startup.main,
     "growth": growth.main,
     "keys": keys.main,
+    "dashboard": dashboard.main,
 }
 
 

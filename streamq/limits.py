@@ -118,3 +118,8 @@ EXPORTER_INTERVAL = 5.0
 """Seconds for which one answer of the server serves all scrapes of an exporter, by default."""
 
 MAX_PORT = 65_535
+
+# -- looking ------------------------------------------------------------------
+
+LOOKED_AT = 10_000
+"""Rows that are looked at for one page of a list, however few of them are wanted."""

@@ -167,8 +167,8 @@ def test_a_question_imports_only_what_answers_it() -> None:
     assert done.stdout.split() == [
         f"streamq.admin.{name}"
         for name in (
-            "admin", "content", "dead_letter", "dead_letters", "existing", "jobs_admin", "reading",
-            "streams_admin",
+            "admin", "content", "dead_letter", "dead_letters", "existing", "jobs_admin", "paging",
+            "reading", "streams_admin",
         )
     ]  # fmt: skip
 

@@ -7,10 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streamq.admin.streams_admin import StreamsAdmin
+from streamq.limits import LOOKED_AT
 
 if TYPE_CHECKING:
+    from streamq.admin.activity import ConsumerActivity
     from streamq.admin.cures import Released, RetryNow
     from streamq.admin.dead_letters import DeadLetters
+    from streamq.admin.paging import Page
     from streamq.admin.pending import PendingJob
     from streamq.admin.replays import Replayed
     from streamq.admin.status import JobStatus
@@ -146,6 +149,50 @@ class JobsAdmin(StreamsAdmin):
                 left -= 1
                 if left == 0:
                     return
+
+    async def pending_page(
+        self,
+        stream: str,
+        group: str,
+        *,
+        consumer: str | None = None,
+        min_idle: float = 0.0,
+        states: Collection[str] = (),
+        type: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+        look_at: int = LOOKED_AT,
+    ) -> Page[PendingJob]:
+        """A page of the pending jobs of a group, the oldest first; see :meth:`pending`.
+
+        Args:
+            type: only jobs of this type.
+            after: what the page before says of where to go on.
+            limit: how many at most.
+            look_at: how many to look at before giving up for now, where few match.
+        """
+        from streamq.admin.pending import Wanted, check_states, pending_page
+
+        wanted = Wanted(consumer, min_idle, check_states(states), self._lease)
+        [name] = await self.group_names(stream, group)
+        return await pending_page(
+            self._server, stream, name, wanted, self._allowed, self._codec, type, after, limit,
+            look_at,
+        )  # fmt: skip
+
+    async def consumers(
+        self, stream: str, group: str, *, jobs: int = 3
+    ) -> Sequence[ConsumerActivity]:
+        """The consumers of a group, the live ones first, and what each is doing.
+
+        Args:
+            jobs: how many of the jobs that each holds, the oldest first.
+        """
+        from streamq.admin.activity import activity
+
+        return await activity(
+            self._server, stream, group, jobs, self._lease, self._allowed, self._codec
+        )
 
     async def retry_now(
         self, stream: str, group: str, ids: Iterable[str]

@@ -63,16 +63,18 @@ async def pages(
     *,
     cut: int = -1,
     newest_first: bool = False,
+    size: int = PAGE,
 ) -> AsyncIterator[list[Entry]]:
     """The entries of a stream between two IDs, page by page.
 
     Args:
         cut: bytes of each value that are read, -1 for all.
         newest_first: begin at ``end``.
+        size: entries of a page.
     """
     position, last = (end, start) if newest_first else (start, end)
     while position:
-        call = lua.page(key, position, last, PAGE, cut=cut, newest_first=newest_first)
+        call = lua.page(key, position, last, size, cut=cut, newest_first=newest_first)
         rows, following = await server.run(call)
         if rows:
             yield [Entry(id.decode(), fields) for id, fields in rows]

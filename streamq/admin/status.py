@@ -30,6 +30,18 @@ Finished = Literal["succeeded", "expired", "cancelled"]
 Standing = State | Finished | Literal["queued", "dead", "skipped", "settled", "unknown"]
 
 
+class Emitted(NamedTuple):
+    """An event that a job has written: a job itself.
+
+    Attributes:
+        stream: where it is.
+        id: its ID.
+    """
+
+    stream: str
+    id: str
+
+
 @dataclass(frozen=True, slots=True)
 class GroupStatus:
     """What has become of a job in one group. What does not apply is ``None``.
@@ -55,6 +67,8 @@ class GroupStatus:
         traceback: of a dead one, where its handler failed, shortened: several lines; ``""`` where
             that is not known.
         result: what its handler returned.
+        emitted: of one that succeeded, the events that it has written, the first 50.
+        emitted_count: how many there were.
         note: more about the state, for a person.
         dead_letter: the ID of its dead letter.
     """
@@ -76,13 +90,16 @@ class GroupStatus:
     reason: str | None = None
     error: str | None = None
     result: Any = None
+    emitted: tuple[Emitted, ...] = ()
+    emitted_count: int = 0
     note: str | None = None
     dead_letter: str | None = None
     traceback: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data, all fields of it."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return plain | {"emitted": [event._asdict() for event in self.emitted]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +116,8 @@ class JobStatus:
         groups: by group; none for a job for later.
         due_at: of a job for later, when it is written to the stream: Unix time in seconds.
         ref: where its data is, if that is kept outside the stream.
+        key: its order key.
+        trace: its W3C ``traceparent``. This and the key are known while its entry is there.
     """
 
     id: str
@@ -111,6 +130,8 @@ class JobStatus:
     groups: tuple[GroupStatus, ...]
     ref: Ref | None = field(default=None, repr=False)
     due_at: float | None = None
+    key: str | None = None
+    trace: str | None = None
 
     @property
     def created_at(self) -> float | None:
@@ -138,6 +159,8 @@ class JobStatus:
             "in_stream": self.in_stream,
             "for": self.only_for,
             "origin": self.origin,
+            "key": self.key,
+            "trace": self.trace,
             "state": "scheduled" if self.is_scheduled else None,
             "due_at": self.due_at,
             **plain_data(self.raw, self.ref),
@@ -198,7 +221,10 @@ async def job_status(
             letter = await DeadLetters(server, stream, trace.group, codec).find(job_id)
             if letter is not None:
                 status = _dead(letter)
-                job = job or Content(letter.type, letter.raw, None, letter.origin, letter.ref)
+                job = job or Content(
+                    letter.type, letter.raw, None, letter.origin, letter.ref, letter.key,
+                    letter.trace,
+                )  # fmt: skip
         elif job is None and b"type" in trace.record:
             raw = trace.record.get(b"data") or None
             shown = raw and as_json(codec, raw)
@@ -212,7 +238,7 @@ async def job_status(
     statuses = [
         status or _without_trace(trace, entry) for status, trace in zip(found, traces, strict=True)
     ]
-    type, raw, only_for, origin, ref = job or (None, None, None, None, None)
+    type = None if job is None else job.type
     if type is not None:
         statuses = [
             replace(
@@ -223,9 +249,13 @@ async def job_status(
             else status
             for status in statuses
         ]  # fmt: skip
-    return JobStatus(
-        job_id, stream, type, raw, entry is not None, only_for, origin, tuple(statuses), ref
-    )
+    whole = JobStatus(job_id, stream, type, None, entry is not None, None, None, tuple(statuses))
+    if job is None:
+        return whole
+    return replace(
+        whole, raw=job.raw, only_for=job.only_for, origin=job.origin, ref=job.ref, key=job.key,
+        trace=job.trace,
+    )  # fmt: skip
 
 
 async def failed_traces(
@@ -242,8 +272,9 @@ async def failed_traces(
 def scheduled_status(job: ScheduledJob) -> JobStatus:
     """That of a job for later."""
     return JobStatus(
-        job.name, job.stream, job.type, job.raw, False, None, None, (), job.ref, job.due_at
-    )
+        job.name, job.stream, job.type, job.raw, False, None, None, (), job.ref, job.due_at,
+        job.key, job.trace,
+    )  # fmt: skip
 
 
 async def _traces(
@@ -344,6 +375,7 @@ def _finished(trace: _Trace, codec: Codec | None) -> GroupStatus | None:
         return None
     attempts = trace.text(b"attempts") or ""
     result, note = _result(trace, codec)
+    emitted, count = _emitted(trace.record.get(b"emitted", b""))
     return GroupStatus(
         trace.group,
         state,
@@ -352,8 +384,17 @@ def _finished(trace: _Trace, codec: Codec | None) -> GroupStatus | None:
         started_at=trace.time(b"started_at"),
         finished_at=trace.time(b"finished_at"),
         result=result,
+        emitted=emitted,
+        emitted_count=count,
         note=note,
     )
+
+
+def _emitted(raw: bytes) -> tuple[tuple[Emitted, ...], int]:
+    """The events that a record names, and how many there were; see `settling.lua`."""
+    count, *lines = text(raw).split("\n")
+    found = [line.partition(" ") for line in lines]
+    return tuple(Emitted(stream, id) for id, _, stream in found), count_of(count.encode()) or 0
 
 
 def _result(trace: _Trace, codec: Codec | None) -> tuple[Any, str | None]:

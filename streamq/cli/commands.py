@@ -58,6 +58,10 @@ COMMANDS = {
     "stream": ("streamq.cli.streams", "Show or change the settings of a stream."),
     "info": ("streamq.cli.info", "Show the server, its streams and their groups."),
     "doctor": ("streamq.cli.doctor", "Look for what bites, and say what to do about it."),
+    "dashboard": (
+        "streamq.cli.dashboard",
+        "Serve a web page that shows all streams, and cures what is stuck.",
+    ),
     "exporter": (
         "streamq.cli.exporter",
         "Serve metrics of all streams and groups to Prometheus.",

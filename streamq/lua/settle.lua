@@ -43,6 +43,8 @@
 --   and right before `r`, where the attempt was traced:
 --   t trace                a W3C traceparent, for its record
 --
+-- A record of a job that has emitted says how many events, and which of the first ones.
+--
 -- Returns a flat list of those refused: position (from 1), why. Why is '' (pending no
 -- more), '=' .. consumer (who holds it), '!deleted' (no longer in the stream), or
 -- '!emit' and what is known of it (a target takes no event).

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 import redis
 
@@ -21,6 +22,7 @@ from streamq.cli.exits import ExitCode
 from streamq.errors import BacklogFull, NotReplicated, ResultTimeout
 from streamq.observe.prometheus import Metrics
 from streamq.signals import Reclaimed, ServerLost, Settled, Signal
+from streamq.ui.web import dashboard
 from streamq.verdict import Outcome
 from tests.cli.support import Result
 from tests.lua.support import command
@@ -390,6 +392,7 @@ def _look(stage: Stage, jobs: Jobs, *json: str) -> None:
     assert jobs.scheduled in stage.run("scheduled", "list", *json)
     assert jobs.scheduled in stage.run("scheduled", "show", jobs.scheduled, *json)
     assert asyncio.run(_scheduled(stage.url)) == [jobs.scheduled]
+    asyncio.run(_browse(stage.url, jobs))
     assert asyncio.run(_held_for(stage.url)) == {"key": 1, "rate": 0, "room": 0, "paused": 0}
     assert "held" in stage.run("pending", "--group", "ordered", *json)
 
@@ -397,6 +400,25 @@ def _look(stage: Stage, jobs: Jobs, *json: str) -> None:
 async def _scheduled(url: str) -> list[str]:
     async with App(url) as app:
         return [job.name async for job in app.admin.scheduled("jobs")]
+
+
+async def _browse(url: str, jobs: Jobs) -> None:
+    """Look at every page of the dashboard."""
+    async with App(url) as app:
+        transport = httpx.ASGITransport(dashboard(app), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as browser:
+            for page, seen in (
+                ("", "images"), ("pending", "images"), ("dead", "images"), ("cron", "jobs"),
+                ("consumers", "images"), ("scheduled", jobs.scheduled), ("limits", "ordered"),
+                ("group?stream=jobs&group=images", "images"),
+                ("pending?stream=jobs&group=images", jobs.retrying),
+                ("dead?stream=jobs&group=images", jobs.dead),
+                ("limits?stream=jobs&group=images", "Held jobs"),
+                (f"job?stream=jobs&id={jobs.dead}", "no good"),
+            ):  # fmt: skip
+                answer = await browser.get(f"/{page}")
+                assert answer.status_code == 200, answer.text
+                assert seen in answer.text, page
 
 
 async def _held_for(url: str) -> dict[str, int]:

@@ -44,14 +44,27 @@ local function bury(id, delivery, reason, err, traceback)
     )
 end
 
-local function keep(record, delivery, state, type, data, started, finished)
+-- The field that says which events a job has written, for those who look, and its value.
+local EMITTED_KEPT = 50
+local function emitted(events)
+    if events then
+        local told = { #events }
+        for i = 1, math.min(#events, EMITTED_KEPT) do
+            told[i + 1] = events[i].id .. ' ' .. events[i][1]
+        end
+        return 'emitted', table.concat(told, '\n')
+    end
+end
+
+local function keep(record, delivery, state, type, data, started, finished, events)
     if delivery ~= '1' then
         redis.pcall('DEL', record) -- what an earlier, failed delivery left
     end
     if keep_ms > 0 then
         redis.pcall(
             'HSET', record, 'state', state, 'type', type, 'data', data,
-            'attempts', delivery, 'started_at', started, 'finished_at', finished
+            'attempts', delivery, 'started_at', started, 'finished_at', finished,
+            emitted(events)
         )
         redis.pcall('PEXPIRE', record, ARGV[3])
     end
@@ -135,7 +148,7 @@ while i < n do
             if ours then
                 keep(
                     KEYS[key], deliveries[i], state, type,
-                    ARGV[arg], ARGV[arg + 1], ARGV[arg + 2]
+                    ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], events
                 )
                 acked[#acked + 1] = ids[i]
             end
@@ -144,14 +157,15 @@ while i < n do
                 break
             end
             i = i + 1
-            ours = others[i] == nil
+            ours, events = others[i] == nil, nil
             if not ours then
                 refuse_stranger(i)
             end
         end
     elseif verdict == 'R' then
         if ours then
-            keep(KEYS[key], deliveries[i], unpack(ARGV, arg + 1, arg + 5))
+            local state, type, data, started, finished = unpack(ARGV, arg + 1, arg + 5)
+            keep(KEYS[key], deliveries[i], state, type, data, started, finished, events)
             if keep_ms > 0 and ARGV[arg + 6] ~= '' then
                 redis.pcall('HSET', KEYS[key], 'result', ARGV[arg + 6])
             end
