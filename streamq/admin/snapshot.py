@@ -12,7 +12,6 @@ from streamq.admin.backlog import Backlog, Look, look
 from streamq.admin.overview import MOST_STREAMS, stream_names
 from streamq.errors import ConfigError
 from streamq.server import Server, ServerInfo
-from streamq.server.version import read_info
 from streamq.wire.keys import check_stream
 
 MOST_GROUPS = 1000
@@ -152,8 +151,7 @@ class _Watcher:
             took = time.monotonic() - began
             self._search_at = began + max(SEARCH_EVERY, took / SEARCH_SHARE)
         wanted: Mapping[str, Sequence[str]] = dict.fromkeys(self._streams[:MOST_STREAMS], ())
-        async with self._server.borrowed() as link:
-            info = await read_info(link, self._server.where)
+        info = await self._server.info_now()
         found = await look(self._server, wanted, self._lease, MOST_GROUPS)
         last, self._last = self._last, found
         return _picture(self._server.where, info, found, last)

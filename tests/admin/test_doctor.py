@@ -13,7 +13,7 @@ import redis
 
 from streamq import App
 from streamq.admin import Admin, Diagnosis, Finding, Level, overview
-from streamq.admin.doctor import diagnose, records, server_checks, stream_checks
+from streamq.admin.doctor import records, server_checks, stream_checks
 from streamq.errors import StreamNotFound
 from streamq.server import ServerInfo
 from tests.markdown import ROOT
@@ -390,7 +390,7 @@ async def test_before_redis_7_2_only_consumers_with_jobs_count(
     monkeypatch.setattr(stream_checks, "LONG_GONE", 0.0)
     admin = Admin(app.admin._server, lease=0)
     for version, named in (("7.2.4", "web-1, web-2"), ("7.0.15", "web-1")):
-        monkeypatch.setattr(diagnose, "read_info", pretend(version))
+        monkeypatch.setattr("streamq.server.server.read_info", pretend(version))
         diagnosis = await admin.doctor()
         assert bad(diagnosis)["consumers"].endswith(f": {named}")
         level = Level.OK if version == "7.2.4" else Level.NOTE
