@@ -206,6 +206,15 @@ class JobsAdmin(StreamsAdmin):
 
         return await retry_now(self._server, stream, group, ids, self._lease)
 
+    async def retry_all(self, stream: str, group: str) -> int:
+        """Retry all jobs of a group now that wait for a retry, and return how many.
+
+        It goes through them in bounded steps, so there may be a million.
+        """
+        from streamq.admin.cures import retry_all
+
+        return await retry_all(self._server, stream, group, self._lease)
+
     async def dead_letter(
         self, stream: str, group: str, ids: Iterable[str], error: str = "made a dead letter by hand"
     ) -> Mapping[str, bool]:
