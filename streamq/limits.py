@@ -64,6 +64,11 @@ MAX_TRACEBACK = 4000
 KEEP_DATA = 1024
 """Bytes of a job's data up to which its status record keeps them."""
 
+HISTORY = 20
+"""Attempts of a job that its record remembers, by default."""
+
+MAX_HISTORY = 1000
+
 # -- handlers -----------------------------------------------------------------
 
 RETRIES = 3

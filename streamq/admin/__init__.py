@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from streamq.admin.dead_letter import DeadLetter
     from streamq.admin.dead_letters import DeadLetters, Matching, Redriven, RedriveSummary
     from streamq.admin.doctor.findings import Diagnosis, Finding, Level
+    from streamq.admin.followed import Followed
     from streamq.admin.groups import DeletedGroup
+    from streamq.admin.history import Attempt
     from streamq.admin.overview import Overview
     from streamq.admin.paging import Page
     from streamq.admin.pending import Allowed, PendingJob
@@ -31,14 +33,13 @@ if TYPE_CHECKING:
     from streamq.flow.state import GroupState
 
 __all__ = [
-    "AbandonedGroup", "Admin", "Allowed", "Backlog", "Backlogs", "CancelOutcome", "CancelSummary",
-    "Cancelled", "Cause", "Causes", "ConsumerActivity", "ConsumerInfo", "DeadLetter",
-    "DeadLetters", "DeletedGroup", "Diagnosis", "Finding", "GroupInfo", "GroupSnapshot",
-    "GroupState", "GroupStatus", "JobStatus", "Level", "Matching", "Overview", "Page", "PendingJob",
-    "RedriveSummary",
-    "Redriven", "Released", "Replayed", "RetryNow", "RewoundGroup", "ScheduleChanges",
-    "ScheduleInfo", "ScheduledJob", "Schedules", "Snapshot", "StreamInfo", "StreamSettings",
-    "StreamSnapshot",
+    "AbandonedGroup", "Admin", "Allowed", "Attempt", "Backlog", "Backlogs", "CancelOutcome",
+    "CancelSummary", "Cancelled", "Cause", "Causes", "ConsumerActivity", "ConsumerInfo",
+    "DeadLetter", "DeadLetters", "DeletedGroup", "Diagnosis", "Finding", "Followed", "GroupInfo",
+    "GroupSnapshot", "GroupState", "GroupStatus", "JobStatus", "Level", "Matching", "Overview",
+    "Page", "PendingJob", "RedriveSummary", "Redriven", "Released", "Replayed", "RetryNow",
+    "RewoundGroup", "ScheduleChanges", "ScheduleInfo", "ScheduledJob", "Schedules", "Snapshot",
+    "StreamInfo", "StreamSettings", "StreamSnapshot",
 ]  # fmt: skip
 
 _HOMES = {
@@ -47,10 +48,11 @@ _HOMES = {
     "StreamSettings": "settings",
     "GroupSnapshot": "snapshot", "Snapshot": "snapshot", "StreamSnapshot": "snapshot",
     "Diagnosis": "doctor.findings", "Finding": "doctor.findings", "Level": "doctor.findings",
-    "Admin": "admin", "Allowed": "pending", "Backlog": "backlog",
+    "Admin": "admin", "Allowed": "pending", "Attempt": "history", "Backlog": "backlog",
     "Backlogs": "backlog", "Cause": "causes", "Causes": "causes",
     "ConsumerActivity": "activity", "ConsumerInfo": "consumers", "DeadLetter": "dead_letter",
-    "DeadLetters": "dead_letters", "DeletedGroup": "groups", "GroupInfo": "streams",
+    "DeadLetters": "dead_letters", "DeletedGroup": "groups", "Followed": "followed",
+    "GroupInfo": "streams",
     "Matching": "dead_letters", "GroupState": "control", "GroupStatus": "status",
     "JobStatus": "status", "Overview": "overview",
     "Page": "paging", "PendingJob": "pending", "RedriveSummary": "dead_letters",

@@ -12,6 +12,7 @@ from streamq.admin.consumers import consumers_of
 from streamq.admin.existing import require_group
 from streamq.admin.reading import pending_pages
 from streamq.errors import ConfigError, ConsumerNotFound, StillInUse
+from streamq.limits import RESULT_TTL
 from streamq.server import Server
 from streamq.text import printable
 from streamq.wire.entry import check_id
@@ -90,7 +91,7 @@ async def dead_letter(
     done: dict[str, bool] = {}
     for start in range(0, len(wanted), BATCH):
         batch = wanted[start : start + BATCH]
-        answers = await server.run(lua.to_dead_letters(keys, error, batch))
+        answers = await server.run(lua.to_dead_letters(keys, error, int(RESULT_TTL * 1000), batch))
         done |= zip(batch, (answer == 1 for answer in answers), strict=True)
     return done
 

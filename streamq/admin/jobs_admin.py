@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from streamq.admin.activity import ConsumerActivity
     from streamq.admin.cures import Released, RetryNow
     from streamq.admin.dead_letters import DeadLetters
+    from streamq.admin.followed import Followed
     from streamq.admin.paging import Page
     from streamq.admin.pending import PendingJob
     from streamq.admin.replays import Replayed
@@ -109,6 +110,40 @@ class JobsAdmin(StreamsAdmin):
             return await results.finished(stream, job_id, group, timeout, on_progress)
         finally:
             await results.close()
+
+    def follow(
+        self,
+        stream: str,
+        group: str | None = None,
+        *,
+        types: Collection[str] = (),
+        states: Collection[str] = (),
+    ) -> AsyncGenerator[Followed]:
+        """What happens to jobs from now on, as it happens, without touching any group.
+
+        Each job that is written, and what becomes of each attempt at one. It ends when it is
+        closed, or with an error that does not pass by itself; a server that is lost is waited
+        for, and what happened meanwhile is not known. The first event is the notice
+        ``following``: what comes after it is told. Of a stream that is quicker than its reader,
+        10,000 events are kept, and a notice says how many were left out.
+
+        To stop before the program ends, close it: ``async with aclosing(admin.follow(…))``.
+
+        Nobody who works pays for it while nobody follows. While somebody does, the server
+        reads each job's entry once more when it is settled.
+
+        Args:
+            group: only what becomes of its jobs in this group.
+            types: only jobs of these types, or patterns such as ``thumbnail_*``.
+            states: only these states of :class:`~streamq.admin.Followed`; notices come in any case.
+
+        Raises:
+            ConfigError: there is no such state.
+        """
+        from streamq.admin.followed import Wanted
+        from streamq.admin.following import follow
+
+        return follow(self._server, stream, group, Wanted(types, states), self._codec)
 
     async def pending(
         self,

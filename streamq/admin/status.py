@@ -14,6 +14,7 @@ from streamq.admin.consumers import consumers_of
 from streamq.admin.content import Content, content, plain_data
 from streamq.admin.dead_letter import DeadLetter
 from streamq.admin.dead_letters import DeadLetters
+from streamq.admin.history import Attempt, history_of
 from streamq.admin.pending import PROGRESS, Allowed, State, progress_of, state_of
 from streamq.admin.reading import ask, count_of, named, text
 from streamq.admin.schedules import ScheduledJob, is_name
@@ -71,6 +72,9 @@ class GroupStatus:
         emitted_count: how many there were.
         note: more about the state, for a person.
         dead_letter: the ID of its dead letter.
+        history: its attempts that have ended, in order: those that failed, and the last one. Kept
+            with its record, so for ``result_ttl`` after its end; of many the first one and the
+            last ones.
     """
 
     group: str
@@ -95,11 +99,15 @@ class GroupStatus:
     note: str | None = None
     dead_letter: str | None = None
     traceback: str = ""
+    history: tuple[Attempt, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data, all fields of it."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return plain | {"emitted": [event._asdict() for event in self.emitted]}
+        return plain | {
+            "emitted": [event._asdict() for event in self.emitted],
+            "history": [attempt.to_dict() for attempt in self.history],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +228,7 @@ async def job_status(
         if status is None:
             letter = await DeadLetters(server, stream, trace.group, codec).find(job_id)
             if letter is not None:
-                status = _dead(letter)
+                status = _dead(letter, trace)
                 job = job or Content(
                     letter.type, letter.raw, None, letter.origin, letter.ref, letter.key,
                     letter.trace,
@@ -344,6 +352,7 @@ def _pending(trace: _Trace, entry: Content | None, lease: float) -> GroupStatus 
         progress_note=said,
         failed_at=trace.time(b"failed_at"),
         error=trace.text(b"error"),
+        history=history_of(trace.record, deliveries),
         note=(
             "its entry was deleted from the stream"
             if entry is None
@@ -373,20 +382,26 @@ def _finished(trace: _Trace, codec: Codec | None) -> GroupStatus | None:
     state = _FINISHED.get(trace.record.get(b"state", b""))
     if state is None:
         return None
-    attempts = trace.text(b"attempts") or ""
+    attempts = count_of(trace.record.get(b"attempts", b""))
     result, note = _result(trace, codec)
     emitted, count = _emitted(trace.record.get(b"emitted", b""))
+    started, finished = trace.time(b"started_at"), trace.time(b"finished_at")
+    history = history_of(trace.record, attempts)
+    if attempts == 1 and state == "succeeded" and started is not None and finished is not None:
+        # A job that succeeds at first costs nothing more: its record has all there is to tell.
+        history = (Attempt(1, state, None, started, max(finished - started, 0)),)
     return GroupStatus(
         trace.group,
         state,
-        attempts=int(attempts) if attempts.isdecimal() else None,
+        attempts=attempts,
         consumer=trace.text(b"consumer"),
-        started_at=trace.time(b"started_at"),
-        finished_at=trace.time(b"finished_at"),
+        started_at=started,
+        finished_at=finished,
         result=result,
         emitted=emitted,
         emitted_count=count,
         note=note,
+        history=history,
     )
 
 
@@ -409,7 +424,7 @@ def _result(trace: _Trace, codec: Codec | None) -> tuple[Any, str | None]:
         return None, note if key is None else f"the result is encrypted with the key {key}"
 
 
-def _dead(letter: DeadLetter) -> GroupStatus:
+def _dead(letter: DeadLetter, trace: _Trace) -> GroupStatus:
     return GroupStatus(
         letter.group,
         "dead",
@@ -420,6 +435,7 @@ def _dead(letter: DeadLetter) -> GroupStatus:
         error=letter.error,
         dead_letter=letter.id,
         traceback=letter.traceback,
+        history=history_of(trace.record, letter.attempts),
     )
 
 

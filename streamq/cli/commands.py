@@ -45,6 +45,10 @@ COMMANDS = {
         "Show the jobs that were delivered to a group and are not settled.",
     ),
     "dlq": ("streamq.cli.dlq", "List, show, redrive or purge dead letters."),
+    "tail": (
+        "streamq.cli.tail",
+        "Follow jobs and what becomes of them as it happens, until Ctrl-C.",
+    ),
     "status": ("streamq.cli.status", "Show what has become of a job, in every group or in one."),
     "group": (
         "streamq.cli.groups",

@@ -116,7 +116,8 @@ class Consumer:
             self.keys, name, self._reading, self.in_flight, handlers, settings.lease, control,
             signals, alive=lambda: self._heartbeat.alive,
             cancel=lambda ids: self.runners.cancel(Cause.CANCELLED, ids), fatal=fatal,
-            schedules=schedules,
+            schedules=schedules, history=settings.history,
+            record_ttl=int(settings.result_ttl * 1000),
         )  # fmt: skip
         self.fetcher = Fetcher(
             context, budget=budget, reconnect=reconnect,
@@ -130,9 +131,9 @@ class Consumer:
         )
         self.settler = Settler(
             self.keys, name, links=settling, in_flight=self.in_flight,
-            result_ttl=settings.result_ttl, clock=server.clock, reconnect=reconnect,
-            signals=signals, control=control, fetcher=self.fetcher, progress=self._progress,
-            settled=self._note_offloaded,
+            result_ttl=settings.result_ttl, history=settings.history, clock=server.clock,
+            reconnect=reconnect, signals=signals, control=control, fetcher=self.fetcher,
+            progress=self._progress, settled=self._note_offloaded,
         )  # fmt: skip
         self.runners = Runners(
             self.keys, name, in_flight=self.in_flight, handlers=handlers, executors=executors,

@@ -9,7 +9,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -397,6 +397,22 @@ def _look(stage: Stage, jobs: Jobs, *json: str) -> None:
     asyncio.run(_browse(stage.url, jobs))
     assert asyncio.run(_held_for(stage.url)) == {"key": 1, "rate": 0, "room": 0, "paused": 0}
     assert "held" in stage.run("pending", "--group", "ordered", *json)
+    asyncio.run(_follow(stage))
+
+
+async def _follow(stage: Stage) -> None:
+    """See a job that is written, and what becomes of one; be asked for a word in between."""
+    async with App(stage.url) as app, asyncio.timeout(PATIENCE):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("streamq.server.listener.SILENCE", 0.01)
+            async with aclosing(app.admin.follow("jobs", "images")) as events:
+                assert (await anext(events)).state == "following"
+                await asyncio.sleep(0.05)  # longer than the silence
+                stage.admin.xadd("jobs", {"type": "followed", "data": "{}"})
+                assert (await anext(events)).type == "followed"
+                row = "\x1f".join(["dead", "1-1", "1", "c", "t", "", "", "gave up", "no good"])
+                stage.admin.spublish("{jobs}:group:images:tail", f"1\x1e{row}")
+                assert (await anext(events)).reason == "gave up"
 
 
 async def _scheduled(url: str) -> list[str]:

@@ -21,7 +21,15 @@ from streamq.cli.options import (
     starting_place,
 )
 from streamq.errors import ConfigError
-from streamq.limits import GRACE, LEASE, MIN_LEASE, MIN_STUCK_AFTER, RESULT_TTL, STUCK_AFTER
+from streamq.limits import (
+    GRACE,
+    HISTORY,
+    LEASE,
+    MIN_LEASE,
+    MIN_STUCK_AFTER,
+    RESULT_TTL,
+    STUCK_AFTER,
+)
 
 HowToLog = Annotated[
     LogFormat | None,
@@ -156,6 +164,15 @@ class ConsumeOptions:
             show_default=False,
         ),
     ] = RESULT_TTL
+    history: Annotated[
+        int,
+        Option(
+            "--history",
+            metavar="COUNT",
+            help="How many attempts of a job that failed are kept with its record, the first and "
+            "the last ones; 0 keeps none.",
+        ),
+    ] = HISTORY
     start: Annotated[
         str,
         Option(

@@ -146,6 +146,7 @@ def make_plan(options: ConsumeOptions, output: Output, *, url: str | None) -> Pl
             concurrency=options.concurrency or concurrency,
             lease=options.lease,
             result_ttl=options.result_ttl,
+            history=options.history,
             # A job that cannot be printed has nothing to wait for.
             grace=0 if prints else options.grace,
             start=options.start,
