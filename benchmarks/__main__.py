@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import bare
+import dashboard
 import growth
 import keys
 import latency
 import later
+import looking
 import memory
 import startup
 import throughput
@@ -26,6 +28,8 @@ SCRIPTS = {
     "startup": startup.main,
     "growth": growth.main,
     "keys": keys.main,
+    "looking": looking.main,
+    "dashboard": dashboard.main,
 }
 
 

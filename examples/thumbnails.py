@@ -23,7 +23,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from streamq import App, Backoff, Job
+from streamq import App, Backoff, Job, Retry
 
 app = App()
 
@@ -39,7 +39,10 @@ audit = app.group("audit")
 async def make_thumbnail(job: Job, file: Path, width: int = 256) -> dict[str, object]:
     """Write a thumbnail beside the photograph, and announce it."""
     # Pillow would hold up the event loop, so it works in a thread.
-    thumbnail, size = await asyncio.to_thread(shrink, file, width)
+    try:
+        thumbnail, size = await asyncio.to_thread(shrink, file, width)
+    except OSError as error:
+        raise Retry(str(error)) from None  # it may be a photograph whose upload is not done
     job.emit("thumbnail_ready", {"file": str(thumbnail)})
     return {"thumbnail": str(thumbnail), "size": f"{size[0]}x{size[1]}"}
 

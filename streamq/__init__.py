@@ -26,23 +26,28 @@ if TYPE_CHECKING:
     from streamq.group import Group
     from streamq.job import Job
     from streamq.new_job import NewJob
+    from streamq.observe.job_logs import JobLogFilter, JsonLogFormatter
     from streamq.offload import Offload
     from streamq.partitions import Partitioned
     from streamq.retry import Backoff, Dead, Retry
+    from streamq.running import current_job
     from streamq.version import __version__ as __version__
     from streamq.worker import Settings, Worker
 
 __all__ = [
-    "AlreadyEnqueued", "App", "Backoff", "Dead", "Enqueued", "Event", "Group", "Job", "NewJob",
-    "Offload", "Partitioned", "Retry", "Settings", "StreamqError", "Worker",
+    "AlreadyEnqueued", "App", "Backoff", "Dead", "Enqueued", "Event", "Group", "Job",
+    "JobLogFilter", "JsonLogFormatter", "NewJob", "Offload", "Partitioned", "Retry", "Settings",
+    "StreamqError", "Worker", "current_job",
 ]  # fmt: skip
 
 _HOMES = {
     "AlreadyEnqueued": "enqueued", "App": "app", "Backoff": "retry", "Dead": "retry",
-    "Enqueued": "enqueued", "Event": "event", "Group": "group", "Job": "job", "NewJob": "new_job",
+    "Enqueued": "enqueued", "Event": "event", "Group": "group", "Job": "job",
+    "JobLogFilter": "observe.job_logs", "JsonLogFormatter": "observe.job_logs",
+    "NewJob": "new_job",
     "Offload": "offload", "Partitioned": "partitions", "Retry": "retry", "Settings": "worker",
     "StreamqError": "errors", "Worker": "worker",
-    "__version__": "version",
+    "__version__": "version", "current_job": "running",
 }  # fmt: skip
 
 

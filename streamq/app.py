@@ -27,6 +27,8 @@ from streamq.produce.producer import Producer
 from streamq.produce.replication import Replication
 from streamq.retry import Backoff
 from streamq.server import Server
+from streamq.server.address import default_url
+from streamq.server.topology import as_cluster, is_cluster
 from streamq.signals import Observer
 from streamq.wire.keys import check_group
 from streamq.worker import Handlers, Settings, Subscription, Worker, check_found, weighted
@@ -44,8 +46,9 @@ class App(Registry, AppProducing):
     """The groups that work on a server's streams, and the way to write jobs to them.
 
     Args:
-        url: ``redis://…``, ``rediss://…`` or ``unix://…``; without one, ``STREAMQ_URL``
-            from the environment, and without that the embedded server.
+        url: ``redis://…``, ``rediss://…`` or ``unix://…``, ``redis+cluster://…`` or
+            ``redis+sentinel://…``; without one, ``STREAMQ_URL`` from the environment, and
+            without that the embedded server.
         stream: the stream for everything that names no other.
         streams: those that have several partitions, ``{"jobs": Partitioned(8)}``.
         priorities: names for the streams of more and less urgent jobs, ``{"high": "urgent"}``.
@@ -70,6 +73,8 @@ class App(Registry, AppProducing):
             later: seconds or ``"7d"``, or a mapping by stream; ``None`` for what the stream says.
         lifespan: a function that returns an async context manager; a worker enters it
             before its first job and leaves it after its last.
+        cluster: whether ``redis://`` and ``rediss://`` lead to a Cluster, as
+            ``redis+cluster://`` does.
 
     Raises:
         ConfigError: a name, a number or the URL cannot be used.
@@ -97,10 +102,11 @@ class App(Registry, AppProducing):
         full_timeout: float | None = FULL_TIMEOUT,
         retain: Retain = None,
         lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
+        cluster: bool = False,
     ) -> None:
         Registry.__init__(self, stream=stream, ignore=ignore, middleware=middleware)
         AppProducing.__init__(self)
-        self.url = url
+        self.url = as_cluster(url or default_url()) if cluster else url
         self.priorities = Priorities(priorities or {})
         if priorities:
             self._home = None  # not one stream, but each of these
@@ -110,7 +116,7 @@ class App(Registry, AppProducing):
         self._partitioned = check_partitioned(streams)
         self.codec = codec
         self.offload = check_offload(offload)
-        self._max_payload = largest_payload(max_payload, self.offload)
+        self.max_payload = largest_payload(max_payload, self.offload)
         self._replication = Replication(replicas, replica_timeout) if replicas else None
         self._backpressure = backpressure_of(max_backlog, on_full, full_timeout)
         self._retention = Retention(retain)
@@ -224,7 +230,10 @@ class App(Registry, AppProducing):
         if not own:
             return None
         ignored = [pattern for one in (self, *members) for pattern in one.ignored]
-        made = job_class(self.codec, self.priorities, self.offload, self._max_payload)
+        made = job_class(
+            self.codec, self.priorities, self.offload, self.max_payload,
+            cluster=is_cluster(self.url or default_url() or ""),
+        )  # fmt: skip
         return Handlers(own.values(), ignored, made)
 
     def _own(self, middleware: M) -> M:
@@ -285,7 +294,7 @@ class App(Registry, AppProducing):
             if self._partitioned:
                 partitions = Partitions(self.server, self._partitioned)
             self._producer = Producer(
-                self.server, self._max_payload, self._replication, around, self.codec, self.offload,
+                self.server, self.max_payload, self._replication, around, self.codec, self.offload,
                 self._backpressure, partitions,
             )  # fmt: skip
         return self._producer

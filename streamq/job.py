@@ -27,6 +27,7 @@ from streamq.wire.entry import (
 from streamq.wire.json import loads
 from streamq.wire.keys import check_stream, partition_name
 from streamq.wire.offloaded import FIELD, Ref, parse_ref
+from streamq.wire.slots import slot_of
 
 if TYPE_CHECKING:
     from streamq.event import Event
@@ -92,6 +93,7 @@ class Job:
     cipher: ClassVar[Cipher | None] = None
     offload: ClassVar[Offload | None] = None
     max_payload: ClassVar[int] = MAX_PAYLOAD
+    cluster: ClassVar[bool] = False
     partition: ClassVar[int | None] = None
     """The partition of its stream that it is in; ``None`` where the stream has none."""
     named: ClassVar[str | None] = None
@@ -253,7 +255,7 @@ class Job:
                 and data.
             data: the new event's data.
             stream: where it goes; this job's own stream by default. On a Cluster
-                it must share this stream's hash slot.
+                it must share that stream's slot, as ``{eu}:jobs`` and ``{eu}:mails`` do.
             key: its order key.
             expires: seconds, counted from its writing, after which it is not run.
             trace: a W3C ``traceparent``; this job's own by default.
@@ -272,6 +274,13 @@ class Job:
         key = check_key("key", key)
         if self.layouts is not None:
             target = self._partition_for(target, key, self.layouts)
+        if self.cluster and slot_of(target.encode()) != slot_of(self.place.encode()):
+            raise ConfigError(
+                f"emit to the stream {printable(target, 100)}: on a Cluster, a follow-up event "
+                f"must be in the slot of its job's stream, {printable(self.place, 100)}, to be "
+                "written with its ack; give both the same hash tag, such as {eu}:jobs and "
+                "{eu}:mails, or produce it with a `unique` key"
+            )
         fields = encode(
             check_type(name), encode_with(self.codec, values, self.max_payload), key=key,
             trace=self.trace if trace is None else check_text("trace", trace),
@@ -341,16 +350,20 @@ def job_class(
     priorities: Priorities = NO_PRIORITIES,
     offload: Offload | None = None,
     max_payload: int = MAX_PAYLOAD,
+    *,
+    cluster: bool = False,
 ) -> type[Job]:
     """The class of the jobs of an app; :class:`Job` itself where the app has nothing special.
 
     Args:
         max_payload: bytes that the data of an emitted event may take, with ``offload``.
+        cluster: whether streams may be on different servers.
     """
-    if codec is None and offload is None and not priorities.streams:
+    if codec is None and offload is None and not priorities.streams and not cluster:
         return Job
     own_codec, own_names, own_offload = codec, priorities, offload
     own_limit = MAX_PAYLOAD if offload is None else max_payload
+    on_cluster = cluster
 
     class JobOfApp(Job):
         __slots__ = ()
@@ -359,11 +372,13 @@ def job_class(
         priorities = own_names
         offload = own_offload
         max_payload = own_limit
+        cluster = on_cluster
 
         def __reduce__(self) -> tuple[object, ...]:
             # For handlers in processes, which find no class of this name.
             state = {name: getattr(self, name) for name in Job.__slots__ if hasattr(self, name)}
-            return _bare_job, (own_codec, own_names, own_offload, own_limit), (None, state)
+            made = own_codec, own_names, own_offload, own_limit, on_cluster
+            return _bare_job, made, (None, state)
 
     if codec is not None:
         JobOfApp.decode = staticmethod(partial(decode_with, codec))
@@ -411,8 +426,9 @@ def _bare_job_of_partition(
 
 
 def _bare_job(
-    codec: Codec | None, priorities: Priorities, offload: Offload | None, max_payload: int
-) -> Job:
+    codec: Codec | None, priorities: Priorities, offload: Offload | None, max_payload: int,
+    cluster: bool,
+) -> Job:  # fmt: skip
     """A job without anything in it, to be filled by :mod:`pickle`."""
-    made = job_class(codec, priorities, offload, max_payload)
+    made = job_class(codec, priorities, offload, max_payload, cluster=cluster)
     return made.__new__(made)

@@ -55,8 +55,19 @@ MAX_PROGRESS_NOTE = 200
 MAX_ERROR = 2000
 """Characters of an error that are kept."""
 
+MAX_LOGGED = 32 * 1024
+"""Characters of a traceback in the log."""
+
+MAX_TRACEBACK = 4000
+"""Characters of a traceback that a dead letter keeps."""
+
 KEEP_DATA = 1024
 """Bytes of a job's data up to which its status record keeps them."""
+
+HISTORY = 20
+"""Attempts of a job that its record remembers, by default."""
+
+MAX_HISTORY = 1000
 
 # -- handlers -----------------------------------------------------------------
 
@@ -92,6 +103,12 @@ MAX_PARTITIONS = 1024
 GRACE = 30.0
 """Seconds that running handlers have when the worker stops, by default."""
 
+STUCK_AFTER = 30.0
+"""Seconds after which an event loop that does not turn counts as stuck, by default."""
+
+MIN_STUCK_AFTER = 2.0
+"""Seconds: less than that, and a loop that is only busy could count as stuck."""
+
 # -- the server ---------------------------------------------------------------
 
 REPLICA_TIMEOUT = 1.0
@@ -103,4 +120,14 @@ FULL_TIMEOUT = 30.0
 """Seconds that a producer waits for room in a stream, by default."""
 
 METRICS_PORT = 8000
+EXPORTER_PORT = 8001
+
+EXPORTER_INTERVAL = 5.0
+"""Seconds for which one answer of the server serves all scrapes of an exporter, by default."""
+
 MAX_PORT = 65_535
+
+# -- looking ------------------------------------------------------------------
+
+LOOKED_AT = 10_000
+"""Rows that are looked at for one page of a list, however few of them are wanted."""

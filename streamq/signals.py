@@ -128,6 +128,48 @@ class RetentionChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptsRan:
+    """The server has run scripts for this worker: told about once a second.
+
+    Attributes:
+        runs: the name of each, such as ``settle``, and the seconds from the call to its reply;
+            the way there and back, and waiting for the connection, are in it.
+    """
+
+    runs: Sequence[tuple[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """Jobs for later were written to their stream.
+
+    Attributes:
+        late: how long after its time each of them was written, in seconds.
+    """
+
+    stream: str
+    late: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """A schedule has gone on: this worker was the first to come to these ticks.
+
+    Attributes:
+        schedule: its name.
+        late: of each job that was written, how long after its tick, in seconds.
+        missed: ticks that have no job, because no worker was there in time.
+        overlapped: ticks that have no job, because the last one is not settled.
+    """
+
+    stream: str
+    schedule: str
+    late: Sequence[float]
+    missed: int = 0
+    overlapped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ServerLost:
     """The server cannot be used; said once, until it is back."""
 
@@ -149,6 +191,19 @@ class HandlerAbandoned:
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """The worker consumes from now on; all its groups exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopAlive:
+    """The worker's event loop turns: sent about once a second while it consumes.
+
+    One that is not sent for long means that a handler blocks the loop.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The worker stops: it waits up to ``grace`` seconds for ``running`` handlers."""
 
@@ -164,9 +219,15 @@ class Leaving:
     lease: float
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The worker has ended, for whatever reason."""
+
+
 Signal = (
     Settled | Refused | LeaseLost | Reclaimed | DeadLettered | Vanished | GroupCreated
-    | Abandoned | RetentionChanged | ServerLost | ServerBack | HandlerAbandoned | Stopping | Leaving
+    | Abandoned | RetentionChanged | ScriptsRan | Promoted | Ticked | ServerLost | ServerBack
+    | HandlerAbandoned | Started | LoopAlive | Stopping | Leaving | Stopped
 )  # fmt: skip
 
 Observer = Callable[[Signal], None]

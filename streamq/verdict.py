@@ -16,6 +16,7 @@ from streamq.job import Job
 from streamq.limits import MAX_ERROR, MAX_RESULT
 from streamq.retry import Backoff, Dead, Retry
 from streamq.text import printable
+from streamq.tracebacks import shortened, traceback_of
 from streamq.wire import json
 
 _log = logging.getLogger(__name__)
@@ -141,9 +142,17 @@ def failed(job: Job, handler: Handler, started: float, error: BaseException) -> 
     return verdict
 
 
-def timed_out(job: Job, handler: Handler, started: float) -> Verdict:
-    """The verdict on a job that ran longer than its handler's timeout."""
+def timed_out(
+    job: Job, handler: Handler, started: float, ended: BaseException | None = None
+) -> Verdict:
+    """The verdict on a job that ran longer than its handler's timeout.
+
+    Args:
+        ended: what its cancellation raised, which tells where it was.
+    """
     error = JobTimeout(f"ran longer than its timeout of {handler.timeout or 0:g} s")
+    if ended is not None:
+        error.__traceback__ = ended.__traceback__
     return failed(job, handler, started, error)
 
 
@@ -178,6 +187,17 @@ def unsent(verdict: Verdict, why: str) -> Verdict:
     why = printable(why, 300) or f"one of the keys {targets} is not a stream"
     unsent.error = f"an event could not be written: {why}"
     return unsent
+
+
+def foreseen(error: BaseException) -> bool:
+    """Whether an error says all that is to be known, and where it was raised tells nothing."""
+    return isinstance(error, Dead | Retry | HandlerFailed) and error.__cause__ is None
+
+
+def traceback(verdict: Verdict) -> str:
+    """Where the handler failed, shortened for a dead letter; ``""`` where that tells nothing."""
+    error = verdict.exception
+    return "" if error is None or foreseen(error) else shortened(traceback_of(error))
 
 
 def _backoff(backoff: Backoff, attempt: int) -> float:

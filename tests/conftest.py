@@ -32,9 +32,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def is_slow(item: pytest.Item) -> bool:
     """Whether it takes seconds by itself, or is the same once more on another server."""
     call = getattr(item, "callspec", None)
-    kind = call.params.get("shared_server") if call else None
+    kinds = list(binaries())
     return (
-        kind not in (None, next(iter(binaries()), None))
+        any(kind in call.params.values() for kind in kinds[1:] if call)
         or item.path.is_relative_to(FAULTS)
         or item.get_closest_marker("slow") is not None
     )

@@ -81,13 +81,23 @@ async def test_the_python_of_the_documentation_runs(
 
 def test_the_commands_of_the_readme_print_what_it_shows(tmp_path: Path) -> None:
     cut_off(photographs(tmp_path / "photos")[-1], tmp_path / "photos/broken.png")
-    terminal = Terminal(tmp_path)
+    follow(ROOT / "README.md", tmp_path)
+
+
+@pytest.mark.parametrize("page", ["first-hour.md", "bad-night.md"])
+def test_the_commands_for_operators_print_what_the_page_shows(page: str, tmp_path: Path) -> None:
+    follow(ROOT / "docs" / page, tmp_path)
+
+
+def follow(page: Path, directory: Path) -> None:
+    """Run the commands of a page one by one, and compare what they print with what it shows."""
+    terminal = Terminal(directory)
     likeness = Likeness()
     try:
-        for block in blocks(read(ROOT / "README.md"), "console"):
+        for block in blocks(read(page), "console"):
             for step in steps(block):
                 printed = terminal.run(likeness.command(step.command))
-                compare("README.md", step, printed, likeness)
+                compare(page.name, step, printed, likeness)
     finally:
         terminal.run("streamq server stop")
 

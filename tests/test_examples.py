@@ -81,10 +81,7 @@ async def test_a_broken_photograph_dies_is_repaired_redriven_and_succeeds(
     await app.worker(burst=True).run()
     [letter] = [letter async for letter in dead_letters.list()]
     assert (letter.job_id, letter.attempts) == (job_id, 4)
-    assert (letter.reason, letter.error) == (
-        "retries exhausted",
-        "OSError: image file is truncated",
-    )
+    assert (letter.reason, letter.error) == ("retries exhausted", "image file is truncated")
     assert not thumbnails_made()
     assert audit_log() == {audited("photo_added", broken)}, "the other group has gone on"
 

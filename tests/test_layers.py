@@ -23,15 +23,15 @@ import streamq
 ROOT = Path(streamq.__file__).parent
 
 LAYERS = (
-    "limits", "errors", "text", "version", "main_guard", "retry",
+    "limits", "errors", "text", "version", "main_guard", "retry", "tracebacks",
     "wire", "lua", "server", "partitions", "results",
     "codec", "encryption", "offload", "event", "option_checks", "priorities", "job", "new_job",
-    "enqueued", "middleware",
+    "enqueued", "middleware", "running",
     "handlers", "verdict", "signals", "flow",
     "produce", "worker", "admin",
     "observe", "programs", "process",
     "group", "sync", "app_results", "app_producing", "app",
-    "testing", "bench", "cli",
+    "testing", "bench", "ui", "cli",
     "__init__", "__main__",
 )  # fmt: skip
 """The modules and packages directly under ``streamq``: each may import those before it."""
@@ -39,7 +39,7 @@ LAYERS = (
 WIRE = ("streamq.lua", "streamq.server.packing", "streamq.wire.keys")
 """Key names, scripts and bare commands: below the line that admin draws."""
 
-LOOKING = sorted(path for part in ("cli", "observe") for path in (ROOT / part).rglob("*.py"))
+LOOKING = sorted(path for part in ("cli", "observe", "ui") for path in (ROOT / part).rglob("*.py"))
 
 
 def module_name(path: Path) -> str:
@@ -168,7 +168,7 @@ def test_a_question_imports_only_what_answers_it() -> None:
         f"streamq.admin.{name}"
         for name in (
             "admin", "content", "dead_letter", "dead_letters", "dead_letters_of_all", "existing",
-            "jobs_admin", "partitions", "reading", "streams_admin",
+            "jobs_admin", "paging", "partitions", "reading", "streams_admin",
         )
     ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from harness.machine import Machine
 from harness.measure import Measurement, Summary, summarize
 from harness.systems import Description
 
-LOWER_IS_BETTER = ("ms", "bytes", "MiB", "times")
+LOWER_IS_BETTER = ("ms", "bytes", "MiB", "times", "% of a core")
 
 
 @dataclass

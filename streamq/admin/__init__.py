@@ -6,16 +6,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamq.admin.activity import ConsumerActivity
     from streamq.admin.backlog import Backlog, Backlogs
     from streamq.admin.cancelling import Cancelled, CancelOutcome, CancelSummary
+    from streamq.admin.causes import Cause, Causes
     from streamq.admin.consumers import ConsumerInfo
     from streamq.admin.cron import ScheduleChanges, ScheduleInfo, Schedules
     from streamq.admin.cures import Released, RetryNow
     from streamq.admin.dead_letter import DeadLetter
-    from streamq.admin.dead_letters import DeadLetters, Redriven, RedriveSummary
+    from streamq.admin.dead_letters import DeadLetters, Matching, Redriven, RedriveSummary
     from streamq.admin.doctor.findings import Diagnosis, Finding, Level
+    from streamq.admin.followed import Followed
     from streamq.admin.groups import DeletedGroup
+    from streamq.admin.history import Attempt
     from streamq.admin.overview import Overview
+    from streamq.admin.paging import Page
     from streamq.admin.partitions import Admin
     from streamq.admin.pending import Allowed, PendingJob
     from streamq.admin.places import RewoundGroup
@@ -28,13 +33,13 @@ if TYPE_CHECKING:
     from streamq.flow.state import GroupState
 
 __all__ = [
-    "AbandonedGroup", "Admin", "Allowed", "Backlog", "Backlogs", "CancelOutcome", "CancelSummary",
-    "Cancelled", "ConsumerInfo", "DeadLetter", "DeadLetters", "DeletedGroup", "Diagnosis",
-    "Finding", "GroupInfo", "GroupSnapshot", "GroupState", "GroupStatus", "JobStatus", "Level",
-    "Overview", "PendingJob", "RedriveSummary",
-    "Redriven", "Released", "Replayed", "RetryNow", "RewoundGroup", "ScheduleChanges",
-    "ScheduleInfo", "ScheduledJob", "Schedules", "Snapshot", "StreamInfo", "StreamSettings",
-    "StreamSnapshot",
+    "AbandonedGroup", "Admin", "Allowed", "Attempt", "Backlog", "Backlogs", "CancelOutcome",
+    "CancelSummary", "Cancelled", "Cause", "Causes", "ConsumerActivity", "ConsumerInfo",
+    "DeadLetter", "DeadLetters", "DeletedGroup", "Diagnosis", "Finding", "Followed", "GroupInfo",
+    "GroupSnapshot", "GroupState", "GroupStatus", "JobStatus", "Level", "Matching", "Overview",
+    "Page", "PendingJob", "RedriveSummary", "Redriven", "Released", "Replayed", "RetryNow",
+    "RewoundGroup", "ScheduleChanges", "ScheduleInfo", "ScheduledJob", "Schedules", "Snapshot",
+    "StreamInfo", "StreamSettings", "StreamSnapshot",
 ]  # fmt: skip
 
 _HOMES = {
@@ -43,12 +48,16 @@ _HOMES = {
     "StreamSettings": "settings",
     "GroupSnapshot": "snapshot", "Snapshot": "snapshot", "StreamSnapshot": "snapshot",
     "Diagnosis": "doctor.findings", "Finding": "doctor.findings", "Level": "doctor.findings",
-    "Admin": "partitions", "Allowed": "pending", "Backlog": "backlog",
-    "Backlogs": "backlog", "ConsumerInfo": "consumers", "DeadLetter": "dead_letter",
-    "DeadLetters": "dead_letters", "DeletedGroup": "groups", "GroupInfo": "streams",
-    "GroupState": "control", "GroupStatus": "status", "JobStatus": "status", "Overview": "overview",
-    "PendingJob": "pending", "RedriveSummary": "dead_letters", "Redriven": "dead_letters",
-    "Released": "cures", "RetryNow": "cures", "ScheduleChanges": "cron", "ScheduleInfo": "cron",
+    "Admin": "partitions", "Allowed": "pending", "Attempt": "history", "Backlog": "backlog",
+    "Backlogs": "backlog", "Cause": "causes", "Causes": "causes",
+    "ConsumerActivity": "activity", "ConsumerInfo": "consumers", "DeadLetter": "dead_letter",
+    "DeadLetters": "dead_letters", "DeletedGroup": "groups", "Followed": "followed",
+    "GroupInfo": "streams",
+    "Matching": "dead_letters", "GroupState": "control", "GroupStatus": "status",
+    "JobStatus": "status", "Overview": "overview",
+    "Page": "paging", "PendingJob": "pending", "RedriveSummary": "dead_letters",
+    "Redriven": "dead_letters", "Released": "cures", "RetryNow": "cures",
+    "ScheduleChanges": "cron", "ScheduleInfo": "cron",
     "ScheduledJob": "schedules", "Schedules": "cron", "StreamInfo": "streams",
 }  # fmt: skip
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
+from streamq.admin.activity import ConsumerActivity
 from streamq.admin.backlog import Backlog
+from streamq.admin.causes import Cause, Causes
 from streamq.admin.consumers import ConsumerInfo
+from streamq.admin.pending import HeldFor
 from streamq.admin.snapshot import GroupSnapshot, StreamSnapshot
 from streamq.admin.streams import GroupInfo, StreamInfo
 from streamq.wire.entry import id_key
@@ -44,13 +48,12 @@ def stream_of_all(stream: str, parts: Sequence[StreamInfo], partitions: int) -> 
 
 
 def _group(stream: str, parts: Sequence[GroupInfo]) -> GroupInfo:
-    queued = [part.queued for part in parts]
     consumers = _by((one for part in parts for one in part.consumers), lambda one: one.name)
     unsettled = [part.oldest for part in parts if part.oldest is not None]
     return replace(
         parts[0],
         stream=stream,
-        queued=None if None in queued else sum(one or 0 for one in queued),
+        queued=_sum_of_known([part.queued for part in parts]),
         **_sums(parts, "pending", "running", "retrying", "held", "stalled", "dead"),
         oldest=min(unsettled, key=id_key, default=None),
         last_delivered=max((part.last_delivered for part in parts), key=id_key),
@@ -69,15 +72,17 @@ def _consumer(parts: Sequence[ConsumerInfo]) -> ConsumerInfo:
 
 def backlog_of_all(parts: Sequence[Backlog]) -> Backlog:
     """The backlog of a group, out of those that it has in each partition."""
-    dead = [part.dead_letters for part in parts]
-    settled = [part.settled for part in parts]
+    waits = Counter[HeldFor]()
+    for part in parts:
+        waits.update(part.held_for)
     numbers = ("queued", "pending", "retrying", "held", "stalled")
     return replace(
         parts[0],
         **_sums(parts, *numbers),
         **{name: max(getattr(part, name) for part in parts) for name in (*_OLDEST, *_MOST)},
-        dead_letters=None if None in dead else sum(one or 0 for one in dead),
-        settled=None if None in settled else sum(one or 0 for one in settled),
+        dead_letters=_sum_of_known([part.dead_letters for part in parts]),
+        settled=_sum_of_known([part.settled for part in parts]),
+        held_for=dict(waits),
     )
 
 
@@ -96,7 +101,8 @@ def snapshots_of_all(
                 name,
                 sum(part.length for part in parts),
                 tuple(_group_snapshot(name, some) for some in groups.values()),
-                _sum_of_rates(part.added_rate for part in parts),
+                added=_sum_of_known([part.added for part in parts]),
+                added_rate=_sum_of_rates(part.added_rate for part in parts),
             )
         )
     return tuple(found)
@@ -117,6 +123,33 @@ def _sum_of_rates(rates: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
+def activity_of_all(parts: Iterable[ConsumerActivity], most: int) -> list[ConsumerActivity]:
+    """The consumers of a group, each with at most so many of the jobs that it holds."""
+    found = []
+    for some in _by(parts, lambda one: one.consumer.name).values():
+        jobs = sorted((job for part in some for job in part.jobs), key=lambda job: id_key(job.id))
+        consumer = _consumer([part.consumer for part in some])
+        found.append(ConsumerActivity(consumer, tuple(jobs[:most])))
+    return sorted(found, key=lambda one: (not one.consumer.alive, one.consumer.name))
+
+
+def causes_of_all(parts: Sequence[Causes]) -> Causes:
+    """What the dead letters of a group have in common, out of what those of each partition have."""
+    found = []
+    for some in _by((one for part in parts for one in part.found), lambda one: one.name).values():
+        types = Counter[str]()
+        for one in some:
+            types.update(one.types)
+        latest = max((one.latest for one in some), key=lambda letter: letter.dead_since)
+        count, since = sum(one.count for one in some), min(one.since for one in some)
+        found.append(Cause(some[0].name, count, since, latest, dict(types)))
+    return Causes(
+        tuple(sorted(found, key=lambda one: -one.count)),
+        sum(part.looked_at for part in parts),
+        all(part.complete for part in parts),
+    )
+
+
 def counts_of_all(parts: Sequence[T]) -> T:
     """Answers that are made of counts, added up."""
     names = [field.name for field in fields(parts[0])]  # type: ignore[arg-type]  # dataclasses
@@ -126,6 +159,10 @@ def counts_of_all(parts: Sequence[T]) -> T:
 def merged(parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
     """What several answers say of some IDs, each of which is in one of them."""
     return {id: answer for part in parts for id, answer in part.items()}
+
+
+def _sum_of_known(counts: Sequence[int | None]) -> int | None:
+    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def _sums(parts: Sequence[Any], *names: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from streamq.admin.jobs_admin import JobsAdmin
 if TYPE_CHECKING:
     from streamq.admin.cancelling import Cancelled, CancelSummary
     from streamq.admin.cron import Schedules
+    from streamq.admin.paging import Page
     from streamq.admin.schedules import ScheduledJob
 
 
@@ -31,6 +32,25 @@ class KeyAdmin(JobsAdmin):
         from streamq.admin.schedules import scheduled_jobs
 
         return scheduled_jobs(self._server, stream, limit, self._codec)
+
+    async def scheduled_page(
+        self, stream: str, *, after: str | None = None, limit: int = 50
+    ) -> Page[ScheduledJob]:
+        """A page of the jobs that will be written to a stream later, those due first.
+
+        Args:
+            after: what the page before says of where to go on.
+            limit: how many at most.
+        """
+        from streamq.admin.schedules import scheduled_page
+
+        return await scheduled_page(self._server, stream, after, limit, self._codec)
+
+    async def scheduled_counts(self, streams: Iterable[str]) -> Mapping[str, int]:
+        """How many jobs will be written to each of these streams later; they need not exist."""
+        from streamq.admin.schedules import scheduled_counts
+
+        return await scheduled_counts(self._server, streams)
 
     async def scheduled_job(self, stream: str, name: str) -> ScheduledJob:
         """One job that will be written to a stream later.

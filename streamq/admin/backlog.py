@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from streamq import lua
 from streamq.admin.consumers import read_consumers
+from streamq.admin.pending import HELD_FOR, HeldFor
 from streamq.admin.reading import ask, text
 from streamq.errors import AuthenticationFailed, ConfigError, GroupNotFound
 from streamq.flow.state import parse_state
@@ -34,6 +35,8 @@ class Backlog:
         pending: entries delivered and not settled.
         retrying: how many of these wait for a retry.
         held: how many the rules of the group do not let run yet.
+        held_for: how many of these wait for what, as in :attr:`PendingJob.held_for`; empty where
+            the server does not permit to ask.
         stalled: how many are with consumers that are gone.
         oldest: seconds since the oldest of all these was written; 0.0 for none.
         oldest_queued: the same of those that are queued.
@@ -61,6 +64,7 @@ class Backlog:
     paused_since: float | None = None
     paused_types: tuple[str, ...] = ()
     settled: int | None = None
+    held_for: Mapping[HeldFor, int] = field(default_factory=dict)
 
     @property
     def running(self) -> int:
@@ -145,7 +149,28 @@ async def look(
         if not isinstance(own_answers[0], GroupNotFound):  # else it was deleted just now
             shown = place.stream, printable(place.group, 128)
             found[shown] = _backlog(place, own_answers, now, lease)
+    await _find_reasons(server, found)
     return Look(now, lengths, added, found, forbidden)
+
+
+async def _find_reasons(server: Server, found: dict[tuple[str, str], Backlog]) -> None:
+    """Add what the held jobs wait for, in the groups that have any."""
+    # Without dead letters: a group that is another program's, or that may not be looked at.
+    places = [p for p, one in found.items() if one.held and one.dead_letters is not None]
+    asks: list[Sequence[Arg]] = []
+    for stream, group in places:
+        _, _, lines, due, queue, _ = group_keys(stream, group).flow
+        asks += [
+            # Lines of keys, and those of paused types; see includes/flow.lua.
+            ("ZLEXCOUNT", lines, "[k", "(l"), ("ZCARD", due), ("ZCARD", queue),
+            ("ZLEXCOUNT", lines, "[t", "(u"),
+        ]  # fmt: skip
+    replies = await ask(server, *asks) if asks else []
+    for i, place in enumerate(places):
+        counts = replies[4 * i : 4 * i + 4]
+        if all(isinstance(count, int) for count in counts):
+            held_for = dict(zip(HELD_FOR, counts, strict=True))
+            found[place] = replace(found[place], held_for=held_for)
 
 
 AT_ONCE = 8

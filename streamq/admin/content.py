@@ -28,6 +28,8 @@ class Content(NamedTuple):
     only_for: str | None
     origin: str | None
     ref: Ref | None = None
+    key: str | None = None
+    trace: str | None = None
 
 
 def content(fields: Sequence[bytes], codec: Codec | None = None) -> Content:
@@ -49,9 +51,11 @@ def content(fields: Sequence[bytes], codec: Codec | None = None) -> Content:
         return Content(type, orjson.dumps(data), None, None)
     meta = {name: text(value) for name, value in (own or {}).items()}
     ref = parse_ref((own or {}).get(FIELD))
-    if ref is not None:
-        return Content(type, None, meta.get(b"for"), meta.get(b"origin"), ref)
-    return Content(type, as_json(codec, raw), meta.get(b"for"), meta.get(b"origin"))
+    readable = as_json(codec, raw) if ref is None else None
+    return Content(
+        type, readable, meta.get(b"for"), meta.get(b"origin"), ref, meta.get(b"key"),
+        meta.get(b"trace"),
+    )  # fmt: skip
 
 
 def plain_data(raw: bytes | None, ref: Ref | None = None) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
 from streamq import lua
 from streamq.admin.existing import require_group
+from streamq.admin.reading import ask
 from streamq.errors import ConfigError
 from streamq.flow.rules import NAMES, NO_RULES
-from streamq.flow.state import LIMIT, PAUSED, PAUSED_TYPE, GroupState, parse_state
+from streamq.flow.state import LIMIT, NOTHING_SET, PAUSED, PAUSED_TYPE, GroupState, parse_state
 from streamq.server import Server
 from streamq.wire.entry import check_type
 from streamq.wire.keys import group_keys
@@ -60,6 +61,23 @@ async def state_of_group(server: Server, stream: str, group: str) -> GroupState:
     keys = group_keys(stream, group)
     await require_group(server, stream, group)
     return parse_state(await server.call("HGETALL", keys.state))
+
+
+async def states_of_groups(
+    server: Server, groups: Iterable[tuple[str, str]]
+) -> Mapping[tuple[str, str], GroupState]:
+    """See :meth:`streamq.admin.Admin.group_states`."""
+    keys: dict[tuple[str, str], str] = {}
+    for place in groups:
+        try:
+            keys[place] = group_keys(*place).state
+        except ConfigError:
+            pass  # another program's group, with a name that streamq does not use
+    replies = await ask(server, *(("HGETALL", key) for key in keys.values()))
+    return {
+        place: parse_state(reply) if isinstance(reply, list) else NOTHING_SET
+        for place, reply in zip(keys, replies, strict=True)
+    }
 
 
 async def _set(server: Server, stream: str, group: str, fields: Mapping[str, str]) -> bool:

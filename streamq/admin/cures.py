@@ -10,11 +10,13 @@ from typing import Any
 from streamq import lua
 from streamq.admin.consumers import consumers_of
 from streamq.admin.existing import require_group
+from streamq.admin.reading import pending_pages
 from streamq.errors import ConfigError, ConsumerNotFound, StillInUse
+from streamq.limits import RESULT_TTL
 from streamq.server import Server
 from streamq.text import printable
 from streamq.wire.entry import check_id
-from streamq.wire.keys import WAITING, group_keys
+from streamq.wire.keys import PARKED, WAITING, group_keys
 
 BATCH = 50
 """Jobs that one script call treats."""
@@ -70,6 +72,16 @@ async def retry_now(
     return done
 
 
+async def retry_all(server: Server, stream: str, group: str, lease: float) -> int:
+    """See :meth:`streamq.admin.Admin.retry_all`."""
+    due = 0
+    await require_group(server, stream, group)
+    async for page in pending_pages(server, stream, group, PARKED):
+        done = await retry_now(server, stream, group, [row.id for row in page], lease)
+        due += sum(outcome is RetryNow.DUE for outcome in done.values())
+    return due
+
+
 async def dead_letter(
     server: Server, stream: str, group: str, ids: Iterable[str], error: str
 ) -> Mapping[str, bool]:
@@ -79,7 +91,7 @@ async def dead_letter(
     done: dict[str, bool] = {}
     for start in range(0, len(wanted), BATCH):
         batch = wanted[start : start + BATCH]
-        answers = await server.run(lua.to_dead_letters(keys, error, batch))
+        answers = await server.run(lua.to_dead_letters(keys, error, int(RESULT_TTL * 1000), batch))
         done |= zip(batch, (answer == 1 for answer in answers), strict=True)
     return done
 

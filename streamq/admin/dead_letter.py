@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,12 +24,16 @@ class DeadLetter:
         type: the job's type.
         reason: a short fixed phrase, such as ``retries exhausted``.
         error: what went wrong, for a person.
+        traceback: where its handler failed, shortened: several lines; ``""`` where that is not
+            known.
         attempts: how many it had.
         consumer: the consumer that held it last.
         raw: its data, JSON as a rule; as it was written, where that cannot be read, and ``None``
             when it had been deleted or is kept outside the stream.
         origin: the ID that it had before it was first redriven.
         ref: where its data is, if that is kept outside the stream.
+        key: its order key.
+        trace: its W3C ``traceparent``.
     """
 
     id: str
@@ -43,11 +48,21 @@ class DeadLetter:
     raw: bytes | None
     origin: str | None = None
     ref: Ref | None = field(default=None, repr=False)
+    traceback: str = field(default="", repr=False)
+    key: str | None = None
+    trace: str | None = None
 
     @property
     def dead_since(self) -> float:
         """Unix time in seconds."""
         return created_at(self.id)
+
+    @property
+    def cause(self) -> str:
+        """What made it one, so that letters can be grouped by it: the error's class, such as
+        ``ConnectionError``; the reason where that says more (``no handler``); or else the message,
+        with ``…`` for numbers, quotes and all else that differs from job to job."""
+        return cause_of(self.reason, self.error)
 
     @property
     def created_at(self) -> float:
@@ -80,6 +95,7 @@ class DeadLetter:
             "type": self.type,
             "reason": self.reason,
             "error": self.error,
+            "traceback": self.traceback,
             "attempts": self.attempts,
             "consumer": self.consumer,
             "created_at": self.created_at,
@@ -92,14 +108,32 @@ class DeadLetter:
 def read_letter(entry: Entry, stream: str, group: str, codec: Codec | None = None) -> DeadLetter:
     """The dead letter in an entry of a group's stream of them."""
     meta, own = split(entry.id, entry.fields)
-    job_id, reason, error, attempts, consumer = map(text, meta)
+    job_id, reason, error, traceback, attempts, consumer = map(text, meta)
     job = content(own, codec)
     return DeadLetter(
         entry.id, job_id, stream, group, job.type, reason, error,
-        int(attempts), consumer, job.raw, job.origin, job.ref,
+        int(attempts), consumer, job.raw, job.origin, job.ref, traceback, job.key, job.trace,
     )  # fmt: skip
 
 
 def job_of(entry: Entry) -> str:
     """The ID of the job that a letter is about."""
     return text(split(entry.id, entry.fields)[0][0])
+
+
+_CLASS = re.compile(r"([A-Z]\w*(?:\.\w+)*)(?:: |$)")
+_VARIES = re.compile(r"""'[^']*'|"[^"]*"|\S*[\d/@_]\S*|\S+\.\w\S*""")
+_OWN = ("retries exhausted", "gave up", "")
+"""Reasons that say less than the error does."""
+
+_MOST = 120
+
+
+def cause_of(reason: str, error: str) -> str:
+    """See :attr:`DeadLetter.cause`."""
+    if reason not in _OWN:
+        return reason
+    named = _CLASS.match(error)
+    if named is not None:
+        return named[1]
+    return _VARIES.sub("…", error[:_MOST]).strip() or reason or "no error was noted"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streamq import lua
 from streamq.admin.dead_letter import DeadLetter, job_of, read_letter
 from streamq.admin.existing import require_group
-from streamq.admin.reading import Entry, pages, text
+from streamq.admin.paging import Page
+from streamq.admin.reading import PAGE, Entry, pages, text
 from streamq.codec import Codec
 from streamq.errors import JobNotFound, WrongKeyType
+from streamq.limits import LOOKED_AT
 from streamq.offload import Store, delete_unheld
 from streamq.server import Arg, Server
 from streamq.text import printable
@@ -19,11 +21,52 @@ from streamq.wire.entry import check_id, id_key
 from streamq.wire.keys import GroupKeys, group_keys
 from streamq.wire.offloaded import Ref
 
+if TYPE_CHECKING:
+    from streamq.admin.causes import Causes
+
 BATCH = 50
 """Dead letters that one script call redrives or purges."""
 
+_AT_ONCE = 250
+"""Dead letters that one script call reads to count them."""
+
 _CUT = 512
-"""Bytes of each value that are read where only IDs and types matter."""
+"""Bytes of each value that are read where only IDs, types and causes matter."""
+
+Where = Callable[[DeadLetter], bool]
+"""Picks dead letters out of all."""
+
+
+class _Wanted(NamedTuple):
+    """Which dead letters are wanted.
+
+    Attributes:
+        until: the own ID of the last one, ``None`` for the last there is now.
+    """
+
+    type: str | None = None
+    older_than: float = 0.0
+    cause: str | None = None
+    where: Where | None = None
+    until: str | None = None
+
+    @property
+    def all(self) -> bool:
+        """Whether that is all there are."""
+        return self == _Wanted()
+
+    @property
+    def cut(self) -> int:
+        """Bytes of each value that have to be read to tell."""
+        return _CUT if self.where is None else -1
+
+    def has(self, letter: DeadLetter) -> bool:
+        """Whether a letter is one of them; ``older_than`` and ``until`` end the reading."""
+        return (
+            self.type in (None, letter.type)
+            and self.cause in (None, letter.cause)
+            and (self.where is None or self.where(letter))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +105,22 @@ class RedriveSummary:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How many dead letters match some filters.
+
+    Attributes:
+        count: how many were found.
+        until: the own ID of the newest letter there is, whether or not it matches, to redrive or
+            purge just what was counted; ``None`` where there is none.
+        complete: whether all were looked at.
+    """
+
+    count: int
+    until: str | None
+    complete: bool
+
+
 class DeadLetters:
     """The dead letters of one group on one stream.
 
@@ -87,35 +146,137 @@ class DeadLetters:
 
     # -- looking --------------------------------------------------------------
 
-    async def count(self, *, type: str | None = None, older_than: float = 0.0) -> int:
-        """How many there are, or how many match the filters; see :meth:`list`."""
-        if type is None and older_than <= 0:
+    async def count(
+        self,
+        *,
+        type: str | None = None,
+        older_than: float = 0.0,
+        cause: str | None = None,
+        where: Where | None = None,
+        until: str | None = None,
+    ) -> int:
+        """How many there are, or how many match the filters; see :meth:`list`.
+
+        Args:
+            until: only those up to this one, by the letter's own ID.
+        """
+        wanted = _Wanted(type, older_than, cause, where, until)
+        if wanted.all:
             return int(await self._ask("XLEN", self._keys.dlq))
-        return sum([len(batch) async for batch in self._batches(type, older_than)])
+        return sum([len(batch) async for batch in self._batches(wanted)])
+
+    async def matching(
+        self,
+        *,
+        type: str | None = None,
+        cause: str | None = None,
+        where: Where | None = None,
+        look_at: int = LOOKED_AT,
+    ) -> Matching:
+        """How many match the filters, of the oldest ones where they are very many.
+
+        Args:
+            look_at: how many to look at.
+        """
+        newest = await self._ask("XREVRANGE", self._keys.dlq, "+", "-", "COUNT", 1)
+        if not newest:
+            return Matching(0, None, True)
+        until = text(newest[0][0])
+        wanted = _Wanted(type, 0.0, cause, where)
+        if wanted.all:
+            return Matching(await self.count(), until, True)
+        count = looked_at = 0
+        async for page in self._pages(wanted._replace(until=until), cut=wanted.cut, size=_AT_ONCE):
+            if looked_at >= look_at:
+                return Matching(count, until, False)
+            looked_at += len(page)
+            codec = None if where is None else self._codec
+            for entry in page:
+                count += wanted.has(read_letter(entry, self.stream, self.group, codec))
+        return Matching(count, until, True)
+
+    async def causes(self, *, limit: int = LOOKED_AT) -> Causes:
+        """What the newest of them have in common, by error, the most frequent first.
+
+        Args:
+            limit: how many to look at.
+        """
+        from streamq.admin.causes import Counting
+
+        counting = Counting()
+        async for page in self._pages(_Wanted(), newest_first=True, size=_AT_ONCE):
+            for entry in page:
+                if counting.looked_at == limit:
+                    return counting.causes(complete=False)
+                counting.add(read_letter(entry, self.stream, self.group, self._codec))
+        return counting.causes(complete=True)
+
+    async def page(
+        self,
+        *,
+        type: str | None = None,
+        cause: str | None = None,
+        where: Where | None = None,
+        after: str | None = None,
+        limit: int = 50,
+        look_at: int = LOOKED_AT,
+    ) -> Page[DeadLetter]:
+        """A page of them, the newest first.
+
+        Args:
+            type: only jobs of this type.
+            cause: only those with this :attr:`DeadLetter.cause`.
+            where: only those for which it is true.
+            after: what the page before says of where to go on.
+            limit: how many at most.
+            look_at: how many to look at before giving up for now, where few match.
+        """
+        wanted = _Wanted(type, 0.0, cause, where)
+        found: list[DeadLetter] = []
+        looked_at = 0
+        beyond = None if after is None else check_id(after)
+        async for page in self._pages(wanted, newest_first=True, cut=-1, beyond=beyond):
+            for entry in page:
+                looked_at += 1
+                letter = read_letter(entry, self.stream, self.group, self._codec)
+                if wanted.has(letter):
+                    found.append(letter)
+                if len(found) == limit or looked_at == look_at:
+                    return Page(found, entry.id, looked_at)
+        return Page(found, None, looked_at)
 
     async def list(
         self,
         *,
         type: str | None = None,
         older_than: float = 0.0,
+        cause: str | None = None,
+        where: Where | None = None,
         newest_first: bool = False,
         limit: int | None = None,
+        after: str | None = None,
     ) -> AsyncIterator[DeadLetter]:
         """The dead letters, oldest first; read page by page.
 
         Args:
             type: only jobs of this type.
             older_than: only those that have been dead for this many seconds.
+            cause: only those with this :attr:`DeadLetter.cause`.
+            where: only those for which it is true.
             newest_first: the other way round.
             limit: stop after this many.
+            after: only those that come after the letter with this ID of its own, the last one
+                of a page.
         """
         left = limit
-        async for page in self._pages(older_than, newest_first=newest_first):
+        wanted = _Wanted(type, older_than, cause, where)
+        beyond = None if after is None else check_id(after)
+        async for page in self._pages(wanted, newest_first=newest_first, cut=-1, beyond=beyond):
             for entry in page:
                 if left == 0:
                     return
                 letter = read_letter(entry, self.stream, self.group, self._codec)
-                if type is None or letter.type == type:
+                if wanted.has(letter):
                     yield letter
                     left = None if left is None else left - 1
 
@@ -163,6 +324,9 @@ class DeadLetters:
         *,
         type: str | None = None,
         older_than: float = 0.0,
+        cause: str | None = None,
+        where: Where | None = None,
+        until: str | None = None,
         progress: Callable[[Sequence[Redriven]], object] | None = None,
     ) -> RedriveSummary:
         """Redrive all dead letters there are now, or those that match the filters.
@@ -173,6 +337,9 @@ class DeadLetters:
         Args:
             type: only jobs of this type.
             older_than: only those that have been dead for this many seconds.
+            cause: only those with this :attr:`DeadLetter.cause`.
+            where: only those for which it is true.
+            until: only those up to this one, by the letter's own ID.
             progress: called with what became of each batch.
 
         Raises:
@@ -180,7 +347,7 @@ class DeadLetters:
         """
         await require_group(self._server, self.stream, self.group)
         redriven = failed = 0
-        async for batch in self._batches(type, older_than):
+        async for batch in self._batches(_Wanted(type, older_than, cause, where, until)):
             results = await self._redrive([(letter.job_id, letter.id) for letter in batch])
             count = sum(result.new_id is not None for result in results)
             redriven, failed = redriven + count, failed + len(results) - count
@@ -211,6 +378,9 @@ class DeadLetters:
         *,
         type: str | None = None,
         older_than: float = 0.0,
+        cause: str | None = None,
+        where: Where | None = None,
+        until: str | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> int:
         """Delete all dead letters there are now, or those that match the filters.
@@ -218,13 +388,16 @@ class DeadLetters:
         Args:
             type: only jobs of this type.
             older_than: only those that have been dead for this many seconds.
+            cause: only those with this :attr:`DeadLetter.cause`.
+            where: only those for which it is true.
+            until: only those up to this one, by the letter's own ID.
             progress: called with the number deleted in each batch.
 
         Returns:
             How many were deleted.
         """
         total = 0
-        async for batch in self._batches(type, older_than):
+        async for batch in self._batches(_Wanted(type, older_than, cause, where, until)):
             refs = {letter.id: letter.ref.place for letter in batch if letter.ref is not None}
             count = sum(await self._purge([letter.id for letter in batch], refs))
             total += count
@@ -270,14 +443,13 @@ class DeadLetters:
                 results.append(Redriven(id, answer.decode()))
         return results
 
-    async def _batches(
-        self, type: str | None, older_than: float
-    ) -> AsyncIterator[Sequence[DeadLetter]]:
+    async def _batches(self, wanted: _Wanted) -> AsyncIterator[Sequence[DeadLetter]]:
         batch = []
-        async for page in self._pages(older_than, cut=_CUT):
+        codec = None if wanted.where is None else self._codec
+        async for page in self._pages(wanted, cut=wanted.cut):
             for entry in page:
-                letter = read_letter(entry, self.stream, self.group)
-                if type is None or letter.type == type:
+                letter = read_letter(entry, self.stream, self.group, codec)
+                if wanted.has(letter):
                     batch.append(letter)
                     if len(batch) == BATCH:
                         yield batch
@@ -286,18 +458,34 @@ class DeadLetters:
             yield batch
 
     async def _pages(
-        self, older_than: float, *, newest_first: bool = False, cut: int = -1
+        self,
+        wanted: _Wanted,
+        *,
+        newest_first: bool = False,
+        cut: int = _CUT,
+        size: int = PAGE,
+        beyond: str | None = None,
     ) -> AsyncIterator[Sequence[Entry]]:
-        """The pages of what is there now: what comes later is left out."""
-        if older_than > 0:
-            end = str(max(await self._now() - int(older_than * 1000), 0))
-        else:
+        """The pages of what is there now: what comes later is left out.
+
+        Args:
+            beyond: only what comes after this one.
+        """
+        start, end = "-", wanted.until and check_id(wanted.until)
+        if end is None:
             newest = await self._ask("XREVRANGE", self._keys.dlq, "+", "-", "COUNT", 1)
             if not newest:
                 return
             end = text(newest[0][0])
+        if wanted.older_than > 0:
+            last = max(await self._now() - int(wanted.older_than * 1000), 0)
+            end = min(f"{last}-{2**64 - 1}", end, key=id_key)
+        if beyond is not None and not newest_first:
+            start = f"({beyond}"
+        elif beyond is not None and id_key(beyond) <= id_key(end):
+            end = f"({beyond}"
         async for page in pages(
-            self._server, self._keys.dlq, end=end, newest_first=newest_first, cut=cut
+            self._server, self._keys.dlq, start, end, newest_first=newest_first, cut=cut, size=size
         ):
             yield page
 

@@ -10,14 +10,27 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from typing import TYPE_CHECKING, Any
 
 from streamq.admin.dead_letter import DeadLetter
-from streamq.admin.dead_letters import DeadLetters, Redriven, RedriveSummary
+from streamq.admin.dead_letters import (
+    DeadLetters,
+    Matching,
+    Redriven,
+    RedriveSummary,
+    Where,
+)
+from streamq.admin.paging import Page
 from streamq.codec import Codec
 from streamq.errors import ConfigError, GroupNotFound, StreamNotFound
+from streamq.limits import LOOKED_AT
 from streamq.offload import Store
 from streamq.server import Server
 from streamq.text import printable
+from streamq.wire.entry import id_key
+
+if TYPE_CHECKING:
+    from streamq.admin.causes import Causes
 
 KeysOf = Callable[[str], Awaitable[Sequence[str]]]
 """The keys of the server that have the jobs of a stream."""
@@ -45,29 +58,108 @@ class DeadLettersOfAll(DeadLetters):
 
     # -- looking --------------------------------------------------------------
 
-    async def count(self, *, type: str | None = None, older_than: float = 0.0) -> int:
+    async def count(
+        self,
+        *,
+        type: str | None = None,
+        older_than: float = 0.0,
+        cause: str | None = None,
+        where: Where | None = None,
+        until: str | None = None,
+    ) -> int:
         """See :meth:`DeadLetters.count`."""
+        wanted: dict[str, Any] = {
+            "type": type, "older_than": older_than, "cause": cause, "where": where, "until": until,
+        }  # fmt: skip
+        return sum([await part.count(**wanted) for part in await self._parts()])
+
+    async def matching(
+        self,
+        *,
+        type: str | None = None,
+        cause: str | None = None,
+        where: Where | None = None,
+        look_at: int = LOOKED_AT,
+    ) -> Matching:
+        """See :meth:`DeadLetters.matching`."""
         parts = await self._parts()
-        return sum([await part.count(type=type, older_than=older_than) for part in parts])
+        most = -(-look_at // len(parts))
+        found = [
+            await part.matching(type=type, cause=cause, where=where, look_at=most) for part in parts
+        ]
+        newest = [one.until for one in found if one.until is not None]
+        return Matching(
+            sum(one.count for one in found),
+            max(newest, key=id_key, default=None),
+            all(one.complete for one in found),
+        )
+
+    async def causes(self, *, limit: int = LOOKED_AT) -> Causes:
+        """See :meth:`DeadLetters.causes`."""
+        from streamq.admin.adding_up import causes_of_all
+
+        parts = await self._parts()
+        if len(parts) == 1:
+            return await parts[0].causes(limit=limit)
+        return causes_of_all([await part.causes(limit=-(-limit // len(parts))) for part in parts])
+
+    async def page(
+        self,
+        *,
+        type: str | None = None,
+        cause: str | None = None,
+        where: Where | None = None,
+        after: str | None = None,
+        limit: int = 50,
+        look_at: int = LOOKED_AT,
+    ) -> Page[DeadLetter]:
+        """See :meth:`DeadLetters.page`."""
+        parts = await self._parts()
+        if len(parts) == 1:
+            return await parts[0].page(
+                type=type, cause=cause, where=where, after=after, limit=limit, look_at=look_at
+            )
+        found: list[DeadLetter] = []
+        looked_at = 0
+        async for letter in self.list(newest_first=True, after=after):
+            looked_at += 1
+            if (
+                type in (None, letter.type)
+                and cause in (None, letter.cause)
+                and (where is None or where(letter))
+            ):
+                found.append(letter)
+            if len(found) == limit or looked_at == look_at:
+                return Page(found, letter.id, looked_at)
+        return Page(found, None, looked_at)
 
     async def list(
         self,
         *,
         type: str | None = None,
         older_than: float = 0.0,
+        cause: str | None = None,
+        where: Where | None = None,
         newest_first: bool = False,
         limit: int | None = None,
+        after: str | None = None,
     ) -> AsyncIterator[DeadLetter]:
-        """See :meth:`DeadLetters.list`; partition by partition, where there are some."""
+        """See :meth:`DeadLetters.list`."""
+        from streamq.admin.merging import in_order
+
+        wanted: dict[str, Any] = {
+            "type": type, "older_than": older_than, "cause": cause, "where": where,
+            "newest_first": newest_first, "limit": limit, "after": after,
+        }  # fmt: skip
+        sources = [part.list(**wanted) for part in await self._parts()]
         left = limit
-        for part in await self._parts():
+        async for letter in in_order(
+            sources, lambda letter: id_key(letter.id), backwards=newest_first
+        ):
             if left == 0:
                 return
-            async for letter in part.list(
-                type=type, older_than=older_than, newest_first=newest_first, limit=left
-            ):
-                yield letter
-                left = None if left is None else left - 1
+            yield letter
+            left = None if left is None else left - 1
 
     async def get(self, id: str) -> DeadLetter:
         """See :meth:`DeadLetters.get`."""
@@ -97,6 +189,9 @@ class DeadLettersOfAll(DeadLetters):
         *,
         type: str | None = None,
         older_than: float = 0.0,
+        cause: str | None = None,
+        where: Where | None = None,
+        until: str | None = None,
         progress: Callable[[Sequence[Redriven]], object] | None = None,
     ) -> RedriveSummary:
         """See :meth:`DeadLetters.redrive_all`."""
@@ -104,7 +199,10 @@ class DeadLettersOfAll(DeadLetters):
         missing: Exception | None = None
         for part in await self._parts():
             try:
-                one = await part.redrive_all(type=type, older_than=older_than, progress=progress)
+                one = await part.redrive_all(
+                    type=type, older_than=older_than, cause=cause, where=where, until=until,
+                    progress=progress,
+                )  # fmt: skip
             except (GroupNotFound, StreamNotFound) as error:
                 missing = error
             else:
@@ -125,16 +223,17 @@ class DeadLettersOfAll(DeadLetters):
         *,
         type: str | None = None,
         older_than: float = 0.0,
+        cause: str | None = None,
+        where: Where | None = None,
+        until: str | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> int:
         """See :meth:`DeadLetters.purge_all`."""
-        parts = await self._parts()
-        return sum(
-            [
-                await part.purge_all(type=type, older_than=older_than, progress=progress)
-                for part in parts
-            ]
-        )
+        wanted: dict[str, Any] = {
+            "type": type, "older_than": older_than, "cause": cause, "where": where, "until": until,
+            "progress": progress,
+        }  # fmt: skip
+        return sum([await part.purge_all(**wanted) for part in await self._parts()])
 
     async def _homes(self, ids: Iterable[str]) -> Mapping[DeadLetters, Sequence[str]]:
         """Some IDs, by the partitions that have their letters.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streamq.admin.streams_admin import StreamsAdmin
+from streamq.limits import LOOKED_AT
 
 if TYPE_CHECKING:
+    from streamq.admin.activity import ConsumerActivity
     from streamq.admin.cures import Released, RetryNow
     from streamq.admin.dead_letters import DeadLetters
+    from streamq.admin.followed import Followed
+    from streamq.admin.paging import Page
     from streamq.admin.pending import PendingJob
     from streamq.admin.replays import Replayed
     from streamq.admin.status import JobStatus
@@ -107,6 +111,40 @@ class JobsAdmin(StreamsAdmin):
         finally:
             await results.close()
 
+    def follow(
+        self,
+        stream: str,
+        group: str | None = None,
+        *,
+        types: Collection[str] = (),
+        states: Collection[str] = (),
+    ) -> AsyncGenerator[Followed]:
+        """What happens to jobs from now on, as it happens, without touching any group.
+
+        Each job that is written, and what becomes of each attempt at one. It ends when it is
+        closed, or with an error that does not pass by itself; a server that is lost is waited
+        for, and what happened meanwhile is not known. The first event is the notice
+        ``following``: what comes after it is told. Of a stream that is quicker than its reader,
+        10,000 events are kept, and a notice says how many were left out.
+
+        To stop before the program ends, close it: ``async with aclosing(admin.follow(…))``.
+
+        Nobody who works pays for it while nobody follows. While somebody does, the server
+        reads each job's entry once more when it is settled.
+
+        Args:
+            group: only what becomes of its jobs in this group.
+            types: only jobs of these types, or patterns such as ``thumbnail_*``.
+            states: only these states of :class:`~streamq.admin.Followed`; notices come in any case.
+
+        Raises:
+            ConfigError: there is no such state.
+        """
+        from streamq.admin.followed import Wanted
+        from streamq.admin.following import follow
+
+        return follow(self._server, stream, group, Wanted(types, states), self._codec)
+
     async def pending(
         self,
         stream: str,
@@ -116,6 +154,7 @@ class JobsAdmin(StreamsAdmin):
         min_idle: float = 0.0,
         states: Collection[str] = (),
         limit: int | None = None,
+        after: str | None = None,
     ) -> AsyncIterator[PendingJob]:
         """The jobs that were delivered and are not settled: group by group, oldest first.
 
@@ -125,10 +164,14 @@ class JobsAdmin(StreamsAdmin):
             min_idle: only those idle for this many seconds or longer.
             states: only these of ``running``, ``retrying``, ``held`` and ``stalled``.
             limit: stop after this many.
+            after: only those after this ID, the last one of a page; of one group.
         """
         from streamq.admin.pending import Wanted, check_states, pending_jobs
+        from streamq.wire.entry import check_id
 
-        wanted = Wanted(consumer, min_idle, check_states(states), self._lease)
+        if after is not None:
+            check_id(after)
+        wanted = Wanted(consumer, min_idle, check_states(states), self._lease, after)
         names = await self.group_names(stream, group)
         left = limit
         if left == 0:
@@ -142,6 +185,50 @@ class JobsAdmin(StreamsAdmin):
                 if left == 0:
                     return
 
+    async def pending_page(
+        self,
+        stream: str,
+        group: str,
+        *,
+        consumer: str | None = None,
+        min_idle: float = 0.0,
+        states: Collection[str] = (),
+        type: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+        look_at: int = LOOKED_AT,
+    ) -> Page[PendingJob]:
+        """A page of the pending jobs of a group, the oldest first; see :meth:`pending`.
+
+        Args:
+            type: only jobs of this type.
+            after: what the page before says of where to go on.
+            limit: how many at most.
+            look_at: how many to look at before giving up for now, where few match.
+        """
+        from streamq.admin.pending import Wanted, check_states, pending_page
+
+        wanted = Wanted(consumer, min_idle, check_states(states), self._lease)
+        [name] = await self.group_names(stream, group)
+        return await pending_page(
+            self._server, stream, name, wanted, self._allowed, self._codec, type, after, limit,
+            look_at,
+        )  # fmt: skip
+
+    async def consumers(
+        self, stream: str, group: str, *, jobs: int = 3
+    ) -> Sequence[ConsumerActivity]:
+        """The consumers of a group, the live ones first, and what each is doing.
+
+        Args:
+            jobs: how many of the jobs that each holds, the oldest first.
+        """
+        from streamq.admin.activity import activity
+
+        return await activity(
+            self._server, stream, group, jobs, self._lease, self._allowed, self._codec
+        )
+
     async def retry_now(
         self, stream: str, group: str, ids: Iterable[str]
     ) -> Mapping[str, RetryNow]:
@@ -153,6 +240,15 @@ class JobsAdmin(StreamsAdmin):
         from streamq.admin.cures import retry_now
 
         return await retry_now(self._server, stream, group, ids, self._lease)
+
+    async def retry_all(self, stream: str, group: str) -> int:
+        """Retry all jobs of a group now that wait for a retry, and return how many.
+
+        It goes through them in bounded steps, so there may be a million.
+        """
+        from streamq.admin.cures import retry_all
+
+        return await retry_all(self._server, stream, group, self._lease)
 
     async def dead_letter(
         self, stream: str, group: str, ids: Iterable[str], error: str = "made a dead letter by hand"

@@ -11,7 +11,6 @@ from streamq.admin.reading import ask, text
 from streamq.admin.streams import StreamInfo, stream_info
 from streamq.errors import AuthenticationFailed, ConfigError, StreamNotFound
 from streamq.server import Server, ServerInfo
-from streamq.server.version import read_info
 from streamq.wire.keys import check_stream, dead_letters_of, scheduled_of, stream_keys
 
 SCAN_COUNT = 1000
@@ -62,8 +61,7 @@ async def overview(server: Server, lease: float) -> Overview:
     """Ask the server, and look for streams with ``SCAN``, step by step."""
     keys, complete = await scan(server, "TYPE", "stream")
     names, dead = _sorted_out(keys)
-    async with server.borrowed() as link:
-        info = await read_info(link, server.where)
+    info = await server.info_now()
     streams: list[StreamInfo] = []
     forbidden: list[str] = []
     for name in names[:MOST_STREAMS]:
@@ -105,12 +103,16 @@ async def scan(server: Server, *wanted: str) -> tuple[list[bytes], bool]:
 
 async def scan_steps(server: Server, *wanted: str) -> AsyncIterator[tuple[list[bytes], bool]]:
     """The keys of one kind, step by step, and whether it was the last; some may come twice."""
-    cursor: bytes = b"0"
-    for _ in range(MOST_STEPS):
-        cursor, found = await server.call("SCAN", cursor, *wanted, "COUNT", SCAN_COUNT)
-        yield found, cursor == b"0"
-        if cursor == b"0":
-            return
+    steps = 0
+    parts = await server.parts()
+    for number, part in enumerate(parts, 1):
+        cursor: bytes | None = None
+        while cursor != b"0":
+            steps += 1
+            if steps > MOST_STEPS:
+                return
+            cursor, found = await part.call("SCAN", cursor or 0, *wanted, "COUNT", SCAN_COUNT)
+            yield found, cursor == b"0" and number == len(parts)
 
 
 def _sorted_out(keys: Sequence[bytes]) -> tuple[list[str], dict[str, dict[str, str]]]:

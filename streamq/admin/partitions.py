@@ -6,6 +6,7 @@ It takes a stream by its name, and walks over its partitions where it has some.
 from __future__ import annotations
 
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterator,
     Callable,
     Collection,
@@ -13,9 +14,10 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from streamq.admin.admin import KeyAdmin
 from streamq.errors import (
@@ -25,21 +27,24 @@ from streamq.errors import (
     JobNotFound,
     StreamNotFound,
 )
-from streamq.limits import LEASE
+from streamq.limits import LEASE, LOOKED_AT
 from streamq.partitions import has_own_entries, read_layout
 from streamq.server import Server
 from streamq.text import printable
-from streamq.wire.keys import partition_of
+from streamq.wire.keys import check_stream, partition_of
 
 if TYPE_CHECKING:
+    from streamq.admin.activity import ConsumerActivity
     from streamq.admin.backlog import Backlog, Backlogs
     from streamq.admin.cancelling import Cancelled, CancelSummary
     from streamq.admin.cron import Schedules
     from streamq.admin.cures import Released, RetryNow
     from streamq.admin.dead_letters import DeadLetters
     from streamq.admin.doctor.findings import Diagnosis
+    from streamq.admin.followed import Followed
     from streamq.admin.groups import DeletedGroup
     from streamq.admin.overview import Overview
+    from streamq.admin.paging import Page
     from streamq.admin.pending import Allowed, PendingJob
     from streamq.admin.places import RewoundGroup
     from streamq.admin.replays import Replayed
@@ -53,8 +58,6 @@ if TYPE_CHECKING:
     from streamq.offload import Store
     from streamq.results import Finished
     from streamq.results.progress import OnProgress
-
-T = TypeVar("T")
 
 
 class Admin(KeyAdmin):
@@ -188,8 +191,9 @@ class Admin(KeyAdmin):
 
         about = await self._one.info()
         parts: dict[str, list[StreamInfo]] = {}
+        names = await self._streams_of(one.name for one in about.streams)
         for one in about.streams:
-            parts.setdefault(await self._stream_of(one.name), []).append(one)
+            parts.setdefault(names[one.name], []).append(one)
         streams = [
             some[0]
             if [one.name for one in some] == [name]
@@ -215,7 +219,7 @@ class Admin(KeyAdmin):
         """See :meth:`StreamsAdmin.stream_names`."""
         seen = set()
         async for name in self._one.stream_names():
-            stream = await self._stream_of(name)
+            [stream] = (await self._streams_of([name])).values()
             if stream not in seen:
                 seen.add(stream)
                 yield stream
@@ -276,6 +280,8 @@ class Admin(KeyAdmin):
         from streamq.admin.snapshot import check_interval
 
         check_interval(interval)
+        for stream in streams or ():
+            check_stream(stream)
         return self._pictures(streams, interval)
 
     async def _pictures(
@@ -293,17 +299,19 @@ class Admin(KeyAdmin):
     async def _added_up(self, picture: Snapshot) -> Snapshot:
         from streamq.admin.adding_up import snapshots_of_all
 
-        names = {one.name: await self._stream_of(one.name) for one in picture.streams}
+        names = await self._streams_of([one.name for one in picture.streams])
         return replace(picture, streams=snapshots_of_all(picture.streams, names.__getitem__))
 
-    async def _stream_of(self, key: str) -> str:
-        """The name of the stream of which a key is a partition, or the key's own."""
-        part = partition_of(key)
-        if part is None:
-            return key
-        stream, number = part
-        layout = await read_layout(self._server, stream)
-        return stream if number < max(layout.partitions, layout.growing) else key
+    async def _streams_of(self, keys: Iterable[str]) -> Mapping[str, str]:
+        """For each key, the stream of which it is a partition, or itself."""
+        found, counts = {}, dict[str, int]()
+        for key in keys:
+            part = partition_of(key)
+            if part is not None and part[0] not in counts:
+                layout = await read_layout(self._server, part[0])
+                counts[part[0]] = max(layout.partitions, layout.growing)
+            found[key] = part[0] if part is not None and part[1] < counts[part[0]] else key
+        return found
 
     # -- groups ---------------------------------------------------------------
 
@@ -337,6 +345,23 @@ class Admin(KeyAdmin):
         one = self._one
         keys = await self._keys_with(stream, group)
         return any([await one.resume(key, group, type=type) for key in keys])
+
+    async def group_state(self, stream: str, group: str) -> GroupState:
+        """See :meth:`StreamsAdmin.group_state`."""
+        return await self._one.group_state((await self._keys_with(stream, group))[0], group)
+
+    async def group_states(
+        self, groups: Iterable[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], GroupState]:
+        """See :meth:`StreamsAdmin.group_states`."""
+        asked = [*groups]
+        last = {stream: (await self._keys(stream))[-1] for stream, _ in asked}
+        found = await self._one.group_states((last[stream], group) for stream, group in asked)
+        return {
+            (stream, group): found[last[stream], group]
+            for stream, group in asked
+            if (last[stream], group) in found
+        }
 
     async def set_rules(self, stream: str, group: str, **rules: Any) -> GroupState:
         """See :meth:`StreamsAdmin.set_rules`. Numbers count in each partition by itself."""
@@ -466,20 +491,110 @@ class Admin(KeyAdmin):
         min_idle: float = 0.0,
         states: Collection[str] = (),
         limit: int | None = None,
+        after: str | None = None,
     ) -> AsyncIterator[PendingJob]:
-        """See :meth:`JobsAdmin.pending`. Partition by partition, where there are some."""
+        """See :meth:`JobsAdmin.pending`."""
+        from streamq.admin.merging import in_order
+        from streamq.wire.entry import id_key
+
         one, left = self._one, limit
+        wanted: dict[str, Any] = {
+            "consumer": consumer, "min_idle": min_idle, "states": states, "limit": limit,
+            "after": after,
+        }  # fmt: skip
+        keys = await self._keys(stream)
+        if len(keys) == 1:
+            async for job in one.pending(keys[0], group, **wanted):
+                yield job
+            return
+        for name in await self.group_names(stream, group):
+            having = await self._keys_with(stream, name)
+            sources = [one.pending(key, name, **wanted) for key in having]
+            async for job in in_order(sources, lambda job: id_key(job.id)):
+                if left == 0:
+                    return
+                yield job
+                left = None if left is None else left - 1
+
+    async def pending_page(
+        self,
+        stream: str,
+        group: str,
+        *,
+        consumer: str | None = None,
+        min_idle: float = 0.0,
+        states: Collection[str] = (),
+        type: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+        look_at: int = LOOKED_AT,
+    ) -> Page[PendingJob]:
+        """See :meth:`JobsAdmin.pending_page`."""
+        from streamq.admin.paging import Page
+        from streamq.admin.pending import check_states
+
+        keys = await self._keys(stream)
+        if len(keys) == 1:
+            return await self._one.pending_page(
+                keys[0], group, consumer=consumer, min_idle=min_idle, states=states, type=type,
+                after=after, limit=limit, look_at=look_at,
+            )  # fmt: skip
+        check_states(states)
+        found: list[PendingJob] = []
+        looked_at = 0
+        async for job in self.pending(stream, group, consumer=consumer, after=after):
+            looked_at += 1
+            if (
+                job.idle >= min_idle
+                and (not states or job.state in states)
+                and type in (None, job.type)
+            ):
+                found.append(job)
+            if len(found) == limit or looked_at == look_at:
+                return Page(found, job.id, looked_at)
+        return Page(found, None, looked_at)
+
+    async def consumers(
+        self, stream: str, group: str, *, jobs: int = 3
+    ) -> Sequence[ConsumerActivity]:
+        """See :meth:`JobsAdmin.consumers`."""
+        from streamq.admin.adding_up import activity_of_all
+
+        keys = await self._keys_with(stream, group)
+        parts = [await self._one.consumers(key, group, jobs=jobs) for key in keys]
+        if len(parts) == 1:
+            return parts[0]
+        return activity_of_all((one for part in parts for one in part), jobs)
+
+    def follow(
+        self,
+        stream: str,
+        group: str | None = None,
+        *,
+        types: Collection[str] = (),
+        states: Collection[str] = (),
+    ) -> AsyncGenerator[Followed]:
+        """See :meth:`JobsAdmin.follow`. Partitions that the stream gets meanwhile are missing."""
+        from streamq.admin.followed import Wanted
+
+        Wanted(types, states)  # refuses what cannot be
+        return self._follow(stream, group, types, states)
+
+    async def _follow(
+        self, stream: str, group: str | None, types: Collection[str], states: Collection[str]
+    ) -> AsyncGenerator[Followed]:
+        from streamq.admin.merging import together
+
         keys = await self._keys(stream) if group is None else await self._keys_with(stream, group)
-        for key in keys:
-            try:
-                async for job in one.pending(
-                    key, group, consumer=consumer, min_idle=min_idle, states=states, limit=left
-                ):
-                    yield job
-                    left = None if left is None else left - 1
-            except StreamNotFound:
-                if len(keys) == 1:
-                    raise
+        sources = [self._one.follow(key, group, types=types, states=states) for key in keys]
+        async with aclosing(sources[0] if len(sources) == 1 else together(sources)) as events:
+            async for event in events:
+                yield event
+
+    async def retry_all(self, stream: str, group: str) -> int:
+        """See :meth:`JobsAdmin.retry_all`."""
+        keys = await self._keys_with(stream, group)
+        return sum([await self._one.retry_all(key, group) for key in keys])
 
     async def retry_now(
         self, stream: str, group: str, ids: Iterable[str]
@@ -533,14 +648,37 @@ class Admin(KeyAdmin):
         self, stream: str, *, limit: int | None = None
     ) -> AsyncIterator[ScheduledJob]:
         """See :meth:`KeyAdmin.scheduled`."""
+        from streamq.admin.merging import in_order
+
         one = self._one
         sources = [one.scheduled(key, limit=limit) for key in await self._keys(stream)]
         left = limit
-        async for job in _in_order(sources, lambda job: job.due_at):
+        async for job in in_order(sources, lambda job: job.due_at):
             if left == 0:
                 return
             yield job
             left = None if left is None else left - 1
+
+    async def scheduled_page(
+        self, stream: str, *, after: str | None = None, limit: int = 50
+    ) -> Page[ScheduledJob]:
+        """See :meth:`KeyAdmin.scheduled_page`. Partition by partition, where there are some."""
+        keys = await self._keys(stream)
+        if len(keys) == 1:
+            return await self._one.scheduled_page(keys[0], after=after, limit=limit)
+        place, _, inner = (after or "").partition("|")
+        number = int(place) if place.isdigit() and int(place) < len(keys) else 0
+        page = await self._one.scheduled_page(keys[number], after=inner or None, limit=limit)
+        following = None if page.following is None else f"{number}|{page.following}"
+        if following is None and number + 1 < len(keys):
+            following = f"{number + 1}|"
+        return replace(page, following=following)
+
+    async def scheduled_counts(self, streams: Iterable[str]) -> Mapping[str, int]:
+        """See :meth:`KeyAdmin.scheduled_counts`."""
+        keys = {stream: await self._keys(stream) for stream in streams}
+        found = await self._one.scheduled_counts([key for some in keys.values() for key in some])
+        return {stream: sum(found.get(key, 0) for key in some) for stream, some in keys.items()}
 
     async def scheduled_job(self, stream: str, name: str) -> ScheduledJob:
         """See :meth:`KeyAdmin.scheduled_job`."""
@@ -623,21 +761,3 @@ def _ambiguous(stream: str, id: str, keys: Sequence[str]) -> ConfigError:
         f"several partitions of {printable(stream, 100)} have a job {id}, {names}: name the one "
         "that is meant as the stream"
     )
-
-
-async def _in_order(
-    sources: Sequence[AsyncIterator[T]], key: Callable[[T], float]
-) -> AsyncIterator[T]:
-    """What several have, each in order, in order."""
-    heads: list[tuple[float, int, T]] = []
-    for i, source in enumerate(sources):
-        async for item in source:
-            heads.append((key(item), i, item))
-            break
-    while heads:
-        heads.sort(key=lambda head: head[:2])
-        _, i, item = heads.pop(0)
-        yield item
-        async for following in sources[i]:
-            heads.append((key(following), i, following))
-            break

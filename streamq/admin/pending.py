@@ -9,12 +9,14 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 from streamq import lua
 from streamq.admin.consumers import consumers_of
 from streamq.admin.content import content, shown_data
+from streamq.admin.paging import Page
 from streamq.admin.reading import PAGE, count_of, pending_pages, text
 from streamq.codec import Codec
 from streamq.errors import ConfigError, GroupNotFound
 from streamq.limits import LEASE
 from streamq.results.progress import read_progress
 from streamq.server import Server
+from streamq.wire.entry import check_id
 from streamq.wire.keys import HELD, PARKED, group_keys
 
 State = Literal["running", "retrying", "held", "stalled"]
@@ -23,6 +25,7 @@ STATES: tuple[State, ...] = get_args(State)
 HeldFor = Literal["key", "rate", "room", "paused"]
 """What a held job waits for: for another job of its key, for its turn by a rate, for room in the
 group, or for its type to be resumed."""
+HELD_FOR: tuple[HeldFor, ...] = get_args(HeldFor)
 
 Allowed = Callable[[str, str, str], int | None]
 """Given a stream, a group and a job type: how many attempts such a job may have."""
@@ -98,12 +101,13 @@ def progress_of(
 
 
 class Wanted(NamedTuple):
-    """Which pending jobs are wanted; times in seconds."""
+    """Which pending jobs are wanted; times in seconds, and only those after an ID."""
 
     consumer: str | None = None
     min_idle: float = 0.0
     states: Collection[str] = ()
     lease: float = LEASE
+    after: str | None = None
 
     @property
     def only(self) -> str | None:
@@ -145,17 +149,46 @@ async def pending_jobs(
     """The pending jobs of some groups, group by group, the oldest first."""
     for group in groups:
         try:
-            async for page in pending_pages(server, stream, group, wanted.only):
+            found = pending_pages(server, stream, group, wanted.only, beyond=wanted.after)
+            async for page in found:
                 ids = [row.id for row in page if wanted.has(row.consumer, row.idle)]
                 for start in range(0, len(ids), PAGE):
                     chunk = ids[start : start + PAGE]
-                    for job in await _look(server, stream, group, chunk, wanted, allowed, codec):
+                    for job in await look(server, stream, group, chunk, wanted, allowed, codec):
                         yield job
         except GroupNotFound:
             pass  # deleted since
 
 
-async def _look(
+async def pending_page(
+    server: Server, stream: str, group: str, wanted: Wanted, allowed: Allowed,
+    codec: Codec | None, type: str | None, after: str | None, limit: int, look_at: int,
+) -> Page[PendingJob]:  # fmt: skip
+    """See :meth:`streamq.admin.Admin.pending_page`."""
+    found: list[PendingJob] = []
+    looked_at = 0
+    beyond = None if after is None else check_id(after)
+    async for page in pending_pages(server, stream, group, wanted.only, beyond=beyond):
+        page = page[: look_at - looked_at]
+        places = {row.id: looked_at + n for n, row in enumerate(page, 1)}
+        ids = [row.id for row in page if wanted.has(row.consumer, row.idle)]
+        # Without a type to look for, nearly all that is looked at is found.
+        step = min(PAGE, limit if type is None else PAGE)
+        for at in range(0, len(ids), step):
+            for job in await look(
+                server, stream, group, ids[at : at + step], wanted, allowed, codec
+            ):
+                if type in (None, job.type):
+                    found.append(job)
+                if len(found) == limit:
+                    return Page(found, job.id, places[job.id])
+        looked_at += len(page)
+        if looked_at >= look_at:
+            return Page(found, page[-1].id, looked_at)
+    return Page(found, None, looked_at)
+
+
+async def look(
     server: Server, stream: str, group: str, ids: list[str], wanted: Wanted, allowed: Allowed,
     codec: Codec | None,
 ) -> list[PendingJob]:  # fmt: skip

@@ -63,16 +63,18 @@ async def pages(
     *,
     cut: int = -1,
     newest_first: bool = False,
+    size: int = PAGE,
 ) -> AsyncIterator[list[Entry]]:
     """The entries of a stream between two IDs, page by page.
 
     Args:
         cut: bytes of each value that are read, -1 for all.
         newest_first: begin at ``end``.
+        size: entries of a page.
     """
     position, last = (end, start) if newest_first else (start, end)
     while position:
-        call = lua.page(key, position, last, PAGE, cut=cut, newest_first=newest_first)
+        call = lua.page(key, position, last, size, cut=cut, newest_first=newest_first)
         rows, following = await server.run(call)
         if rows:
             yield [Entry(id.decode(), fields) for id, fields in rows]
@@ -80,10 +82,19 @@ async def pages(
 
 
 async def pending_pages(
-    server: Server, stream: str, group: str, consumer: str | None = None
+    server: Server,
+    stream: str,
+    group: str,
+    consumer: str | None = None,
+    *,
+    beyond: str | None = None,
 ) -> AsyncIterator[list[PendingRow]]:
-    """The pending entries list of a group, or of one consumer, oldest first."""
-    start: str | None = "-"
+    """The pending entries list of a group, or of one consumer, oldest first.
+
+    Args:
+        beyond: only entries after this ID.
+    """
+    start = "-" if beyond is None else after(beyond)
     only = () if consumer is None else (consumer,)
     while start is not None:
         rows = await server.call("XPENDING", stream, group, start, "+", PENDING_PAGE, *only)

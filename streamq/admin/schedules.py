@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from streamq import lua
 from streamq.admin.content import content, plain_data
+from streamq.admin.paging import Page
 from streamq.admin.reading import PAGE, ask, text
 from streamq.codec import Codec
 from streamq.errors import ConfigError, JobNotFound
@@ -116,6 +117,44 @@ async def scheduled_jobs(
         skip = skip + at_last if last == start else at_last
         start = last
         left = None if left is None else left - len(rows)
+
+
+async def scheduled_page(
+    server: Server, stream: str, after: str | None, limit: int, codec: Codec | None = None
+) -> Page[ScheduledJob]:
+    """See :meth:`streamq.admin.Admin.scheduled_page`.
+
+    Where to go on is a due time in ms, and how many due at it were seen.
+    """
+    start, skip = _place(after)
+    rows = await server.run(lua.scheduled(stream_keys(stream), start, skip, limit))
+    jobs = [
+        ScheduledJob.of(stream, text(name), due, fields, unique, codec=codec)
+        for name, due, fields, unique in rows
+    ]
+    if len(jobs) < limit:
+        return Page(jobs, None, len(jobs))
+    last = text(rows[-1][1])
+    at_last = sum(text(due) == last for _, due, *_ in rows)
+    return Page(jobs, f"{last}:{skip + at_last if last == start else at_last}", len(jobs))
+
+
+async def scheduled_counts(server: Server, streams: Iterable[str]) -> Mapping[str, int]:
+    """See :meth:`streamq.admin.Admin.scheduled_counts`."""
+    names = list(dict.fromkeys(streams))
+    counts = await ask(server, *(("ZCARD", stream_keys(name).scheduled) for name in names))
+    return {
+        name: count for name, count in zip(names, counts, strict=True) if isinstance(count, int)
+    }
+
+
+def _place(after: str | None) -> tuple[str, int]:
+    if after is None:
+        return "-inf", 0
+    due, _, skip = after.partition(":")
+    if not (due.isdecimal() and skip.isdecimal()):
+        raise ConfigError(f"{printable(after, 60)!r} is no place in the jobs for later")
+    return due, int(skip)
 
 
 async def find(

@@ -12,7 +12,6 @@ from streamq.admin.backlog import Backlog, Look, look
 from streamq.admin.overview import MOST_STREAMS, stream_names
 from streamq.errors import ConfigError
 from streamq.server import Server, ServerInfo
-from streamq.server.version import read_info
 from streamq.wire.keys import check_stream
 
 MOST_GROUPS = 1000
@@ -56,6 +55,7 @@ class StreamSnapshot:
 
     Attributes:
         length: its entries.
+        added: how many it ever had; ``None`` where the server cannot tell.
         added_rate: entries that were written a second since the last picture; ``None`` in the
             first.
     """
@@ -63,6 +63,7 @@ class StreamSnapshot:
     name: str
     length: int
     groups: tuple[GroupSnapshot, ...]
+    added: int | None = None
     added_rate: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,6 +71,7 @@ class StreamSnapshot:
         return {
             "name": self.name,
             "length": self.length,
+            "added": self.added,
             "added_rate": self.added_rate,
             "groups": [group.to_dict() for group in self.groups],
         }
@@ -158,8 +160,7 @@ class _Watcher:
             took = time.monotonic() - began
             self._search_at = began + max(SEARCH_EVERY, took / SEARCH_SHARE)
         wanted: Mapping[str, Sequence[str]] = dict.fromkeys(self._streams[:MOST_STREAMS], ())
-        async with self._server.borrowed() as link:
-            info = await read_info(link, self._server.where)
+        info = await self._server.info_now()
         found = await look(self._server, wanted, self._lease, MOST_GROUPS)
         last, self._last = self._last, found
         return _picture(self._server.where, info, found, last)
@@ -171,7 +172,13 @@ def _picture(where: str, info: ServerInfo, found: Look, last: Look | None) -> Sn
         if stream in groups:
             groups[stream].append(_group(stream, group, found, last, backlog))
     streams = tuple(
-        StreamSnapshot(stream, length, tuple(groups[stream]), _added_rate(stream, found, last))
+        StreamSnapshot(
+            stream,
+            length,
+            tuple(groups[stream]),
+            found.added.get(stream),
+            _added_rate(stream, found, last),
+        )
         for stream, length in found.lengths.items()
     )
     return Snapshot(found.at, where, info, streams, tuple(found.forbidden))

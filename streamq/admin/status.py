@@ -14,6 +14,7 @@ from streamq.admin.consumers import consumers_of
 from streamq.admin.content import Content, content, plain_data
 from streamq.admin.dead_letter import DeadLetter
 from streamq.admin.dead_letters import DeadLetters
+from streamq.admin.history import Attempt, history_of
 from streamq.admin.pending import PROGRESS, Allowed, State, progress_of, state_of
 from streamq.admin.reading import ask, count_of, named, text
 from streamq.admin.schedules import ScheduledJob, is_name
@@ -28,6 +29,18 @@ from streamq.wire.offloaded import Ref
 
 Finished = Literal["succeeded", "expired", "cancelled"]
 Standing = State | Finished | Literal["queued", "dead", "skipped", "settled", "unknown"]
+
+
+class Emitted(NamedTuple):
+    """An event that a job has written: a job itself.
+
+    Attributes:
+        stream: where it is.
+        id: its ID.
+    """
+
+    stream: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +65,16 @@ class GroupStatus:
         dead_since: when it became a dead letter.
         reason: why it did, a short fixed phrase.
         error: the error of its last failed attempt.
+        traceback: of a dead one, where its handler failed, shortened: several lines; ``""`` where
+            that is not known.
         result: what its handler returned.
+        emitted: of one that succeeded, the events that it has written, the first 50.
+        emitted_count: how many there were.
         note: more about the state, for a person.
         dead_letter: the ID of its dead letter.
+        history: its attempts that have ended, in order: those that failed, and the last one. Kept
+            with its record, so for ``result_ttl`` after its end; of many the first one and the
+            last ones.
     """
 
     group: str
@@ -74,12 +94,20 @@ class GroupStatus:
     reason: str | None = None
     error: str | None = None
     result: Any = None
+    emitted: tuple[Emitted, ...] = ()
+    emitted_count: int = 0
     note: str | None = None
     dead_letter: str | None = None
+    traceback: str = ""
+    history: tuple[Attempt, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data, all fields of it."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return plain | {
+            "emitted": [event._asdict() for event in self.emitted],
+            "history": [attempt.to_dict() for attempt in self.history],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +124,8 @@ class JobStatus:
         groups: by group; none for a job for later.
         due_at: of a job for later, when it is written to the stream: Unix time in seconds.
         ref: where its data is, if that is kept outside the stream.
+        key: its order key.
+        trace: its W3C ``traceparent``. This and the key are known while its entry is there.
     """
 
     id: str
@@ -108,6 +138,8 @@ class JobStatus:
     groups: tuple[GroupStatus, ...]
     ref: Ref | None = field(default=None, repr=False)
     due_at: float | None = None
+    key: str | None = None
+    trace: str | None = None
 
     @property
     def created_at(self) -> float | None:
@@ -135,6 +167,8 @@ class JobStatus:
             "in_stream": self.in_stream,
             "for": self.only_for,
             "origin": self.origin,
+            "key": self.key,
+            "trace": self.trace,
             "state": "scheduled" if self.is_scheduled else None,
             "due_at": self.due_at,
             **plain_data(self.raw, self.ref),
@@ -194,8 +228,11 @@ async def job_status(
         if status is None:
             letter = await DeadLetters(server, stream, trace.group, codec).find(job_id)
             if letter is not None:
-                status = _dead(letter)
-                job = job or Content(letter.type, letter.raw, None, letter.origin, letter.ref)
+                status = _dead(letter, trace)
+                job = job or Content(
+                    letter.type, letter.raw, None, letter.origin, letter.ref, letter.key,
+                    letter.trace,
+                )  # fmt: skip
         elif job is None and b"type" in trace.record:
             raw = trace.record.get(b"data") or None
             shown = raw and as_json(codec, raw)
@@ -209,7 +246,7 @@ async def job_status(
     statuses = [
         status or _without_trace(trace, entry) for status, trace in zip(found, traces, strict=True)
     ]
-    type, raw, only_for, origin, ref = job or (None, None, None, None, None)
+    type = None if job is None else job.type
     if type is not None:
         statuses = [
             replace(
@@ -220,9 +257,13 @@ async def job_status(
             else status
             for status in statuses
         ]  # fmt: skip
-    return JobStatus(
-        job_id, stream, type, raw, entry is not None, only_for, origin, tuple(statuses), ref
-    )
+    whole = JobStatus(job_id, stream, type, None, entry is not None, None, None, tuple(statuses))
+    if job is None:
+        return whole
+    return replace(
+        whole, raw=job.raw, only_for=job.only_for, origin=job.origin, ref=job.ref, key=job.key,
+        trace=job.trace,
+    )  # fmt: skip
 
 
 async def failed_traces(
@@ -239,8 +280,9 @@ async def failed_traces(
 def scheduled_status(job: ScheduledJob) -> JobStatus:
     """That of a job for later."""
     return JobStatus(
-        job.name, job.stream, job.type, job.raw, False, None, None, (), job.ref, job.due_at
-    )
+        job.name, job.stream, job.type, job.raw, False, None, None, (), job.ref, job.due_at,
+        job.key, job.trace,
+    )  # fmt: skip
 
 
 async def _traces(
@@ -310,6 +352,7 @@ def _pending(trace: _Trace, entry: Content | None, lease: float) -> GroupStatus 
         progress_note=said,
         failed_at=trace.time(b"failed_at"),
         error=trace.text(b"error"),
+        history=history_of(trace.record, deliveries),
         note=(
             "its entry was deleted from the stream"
             if entry is None
@@ -339,18 +382,34 @@ def _finished(trace: _Trace, codec: Codec | None) -> GroupStatus | None:
     state = _FINISHED.get(trace.record.get(b"state", b""))
     if state is None:
         return None
-    attempts = trace.text(b"attempts") or ""
+    attempts = count_of(trace.record.get(b"attempts", b""))
     result, note = _result(trace, codec)
+    emitted, count = _emitted(trace.record.get(b"emitted", b""))
+    started, finished = trace.time(b"started_at"), trace.time(b"finished_at")
+    history = history_of(trace.record, attempts)
+    if attempts == 1 and state == "succeeded" and started is not None and finished is not None:
+        # A job that succeeds at first costs nothing more: its record has all there is to tell.
+        history = (Attempt(1, state, None, started, max(finished - started, 0)),)
     return GroupStatus(
         trace.group,
         state,
-        attempts=int(attempts) if attempts.isdecimal() else None,
+        attempts=attempts,
         consumer=trace.text(b"consumer"),
-        started_at=trace.time(b"started_at"),
-        finished_at=trace.time(b"finished_at"),
+        started_at=started,
+        finished_at=finished,
         result=result,
+        emitted=emitted,
+        emitted_count=count,
         note=note,
+        history=history,
     )
+
+
+def _emitted(raw: bytes) -> tuple[tuple[Emitted, ...], int]:
+    """The events that a record names, and how many there were; see `settling.lua`."""
+    count, *lines = text(raw).split("\n")
+    found = [line.partition(" ") for line in lines]
+    return tuple(Emitted(stream, id) for id, _, stream in found), count_of(count.encode()) or 0
 
 
 def _result(trace: _Trace, codec: Codec | None) -> tuple[Any, str | None]:
@@ -365,7 +424,7 @@ def _result(trace: _Trace, codec: Codec | None) -> tuple[Any, str | None]:
         return None, note if key is None else f"the result is encrypted with the key {key}"
 
 
-def _dead(letter: DeadLetter) -> GroupStatus:
+def _dead(letter: DeadLetter, trace: _Trace) -> GroupStatus:
     return GroupStatus(
         letter.group,
         "dead",
@@ -375,6 +434,8 @@ def _dead(letter: DeadLetter) -> GroupStatus:
         reason=letter.reason,
         error=letter.error,
         dead_letter=letter.id,
+        traceback=letter.traceback,
+        history=history_of(trace.record, letter.attempts),
     )
 
 

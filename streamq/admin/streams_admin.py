@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,11 @@ class StreamsAdmin:
         self._allowed = allowed or _not_known
         self._codec = codec
         self._store = store
+
+    async def time(self) -> float:
+        """The server's clock, Unix time in seconds: the least that tells whether it answers."""
+        seconds, micros = await self._server.call("TIME")
+        return int(seconds) + int(micros) / 1_000_000
 
     async def info(self) -> Overview:
         """The server and all streams on it.
@@ -201,6 +206,20 @@ class StreamsAdmin:
         from streamq.admin.control import resume
 
         return await resume(self._server, stream, group, type)
+
+    async def group_state(self, stream: str, group: str) -> GroupState:
+        """What an operator has set for a group: whether it is paused, and changed rules."""
+        from streamq.admin.control import state_of_group
+
+        return await state_of_group(self._server, stream, group)
+
+    async def group_states(
+        self, groups: Iterable[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], GroupState]:
+        """The same of many groups at once, given as stream and group; they need not exist."""
+        from streamq.admin.control import states_of_groups
+
+        return await states_of_groups(self._server, groups)
 
     async def set_rules(self, stream: str, group: str, **rules: Any) -> GroupState:
         """Change rules of a group while it works, within a second and for all workers.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 
 from streamq.bench.report import Drained
 from streamq.server import Server
@@ -28,8 +28,14 @@ async def observed(server: Server, draining: Awaitable[tuple[int, float]]) -> Dr
 
 
 async def _server_cpu(server: Server) -> float | None:
-    """Seconds that the server's main thread has worked, or all of its threads."""
-    fields = parse_info(await server.call("INFO", "cpu"))
+    """Seconds that the server's main thread has worked, or all of its threads; on a Cluster, for
+    all nodes: a stream keeps one of them busy."""
+    parts = await server.parts()
+    seconds = [_cpu(parse_info(await part.call("INFO", "cpu"))) for part in parts]
+    return None if None in seconds else sum(filter(None, seconds))
+
+
+def _cpu(fields: Mapping[str, str]) -> float | None:
     for suffix in ("_main_thread", ""):
         user, system = (fields.get(f"used_cpu_{kind}{suffix}") for kind in ("user", "sys"))
         if user is not None and system is not None:

@@ -16,7 +16,6 @@ from streamq.bench.scratch import Scratch, scratch_stream
 from streamq.bench.workload import DEFAULTS, Workload
 from streamq.bench.writing import Writer
 from streamq.server import Server
-from streamq.server.version import read_info
 
 ROUNDS = 2
 """How often each backlog is processed: the fastest counts, for what else the machine does can
@@ -72,8 +71,7 @@ class Bench:
 
     async def _measure(self) -> BenchReport:
         server, workload, writer = self._server, self._workload, self._writer
-        async with server.borrowed() as link:
-            info = await read_info(link, server.where)
+        info = await server.info_now()
         workload.check_memory(info, server.where)
         async with self._scratch() as scratch:  # first of all: it shows whether one may write
             round_trip = await one_by_one(lambda: server.call("PING"), CALLS)

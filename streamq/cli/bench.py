@@ -119,12 +119,13 @@ def _check(jobs: int | None, payload: int) -> None:
 
 def _ask(url: str | None, *, yes: bool) -> None:
     """Ask before a server is measured that others may depend on."""
-    from streamq.server.address import Address, default_url
+    from streamq.server.address import default_url
+    from streamq.server.topology import topology_of
 
     url = url or default_url()
     if url is None:
         return
-    where = Address(url).shown
+    where = topology_of(url).where
     parts = urlsplit(url)
     if parts.scheme != "unix" and parts.hostname not in (None, "localhost", "127.0.0.1", "::1"):
         confirm(f"Put full load on the server at {where} for about ten seconds?", yes=yes)

@@ -45,6 +45,10 @@ COMMANDS = {
         "Show the jobs that were delivered to a group and are not settled.",
     ),
     "dlq": ("streamq.cli.dlq", "List, show, redrive or purge dead letters."),
+    "tail": (
+        "streamq.cli.tail",
+        "Follow jobs and what becomes of them as it happens, until Ctrl-C.",
+    ),
     "status": ("streamq.cli.status", "Show what has become of a job, in every group or in one."),
     "group": (
         "streamq.cli.groups",
@@ -57,7 +61,20 @@ COMMANDS = {
     "replay": ("streamq.cli.replay", "Give a group jobs once more that it has settled."),
     "stream": ("streamq.cli.streams", "Show, change or grow a stream."),
     "info": ("streamq.cli.info", "Show the server, its streams and their groups."),
+    "top": ("streamq.cli.top", "Watch streams and groups live: rates, lag, what is stuck."),
     "doctor": ("streamq.cli.doctor", "Look for what bites, and say what to do about it."),
+    "dashboard": (
+        "streamq.cli.dashboard",
+        "Serve a web page that shows all streams, and cures what is stuck.",
+    ),
+    "exporter": (
+        "streamq.cli.exporter",
+        "Serve metrics of all streams and groups to Prometheus.",
+    ),
+    "serve": (
+        "streamq.cli.serve",
+        "Serve the HTTP API: write jobs, look at them, cure what is stuck.",
+    ),
     "key": ("streamq.cli.key", "Make keys for encrypted data."),
     "bench": ("streamq.cli.bench", "Measure the server, and one worker with it."),
     "server": ("streamq.cli.server", "Start, stop or look at the embedded server."),

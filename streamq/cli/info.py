@@ -53,9 +53,11 @@ def _show(about: Overview, lease: float) -> None:
     server = about.server
     limit = f" of {size(server.maxmemory)}" if server.maxmemory else ""
     own = "embedded " if about.embedded else ""
+    what = f"{server.name.capitalize()} {printable(server.version)}"
+    if server.nodes > 1:
+        what += f" Cluster of {server.nodes} primaries"
     say(
-        f"{own}{server.name.capitalize()} {printable(server.version)} at {printable(about.where)}, "
-        f"{size(server.used_memory)}{limit} of memory used"
+        f"{own}{what} at {printable(about.where)}, {size(server.used_memory)}{limit} of memory used"
     )
     for warning in about.warnings:
         say(f"Warning: {printable(warning)}")

@@ -151,7 +151,8 @@ Url = Annotated[
     Option(
         "--url",
         metavar="URL",
-        help="The server: redis://, rediss:// or unix://. "
+        help="The server: redis://, rediss:// or unix://; several: redis+cluster:// or "
+        "redis+sentinel://. "
         "[default: STREAMQ_URL, else the embedded server]",
     ),
 ]

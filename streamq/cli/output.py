@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from streamq.cli.exits import CommandError, ExitCode
-from streamq.text import printable
+from streamq.text import duration as duration
+from streamq.text import moment as moment
+from streamq.text import printable, printable_lines
+from streamq.text import progress as progress
+from streamq.text import until as until
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -92,47 +96,10 @@ def say_fields(fields: Mapping[str, object]) -> None:
         say(f"{name:<{width}}  {value}")
 
 
-def duration(seconds: float) -> str:
-    """A time span for a person: ``<1 ms``, ``0.25 s``, ``42 s``, ``3 min 5 s``, ``59 min``."""
-    if 0 < seconds < 0.001:
-        return "<1 ms"
-    if seconds < 10:
-        return f"{seconds:.2g} s"
-    whole = round(seconds)
-    for unit, size, below, below_size in (
-        ("d", 86400, "h", 3600),
-        ("h", 3600, "min", 60),
-        ("min", 60, "s", 1),
-    ):
-        if whole >= size:
-            # Seconds matter beside three minutes, not beside an hour.
-            rest = whole % size // below_size if whole < 10 * size else 0
-            return f"{whole // size} {unit} {rest} {below}" if rest else f"{whole // size} {unit}"
-    return f"{whole} s"
-
-
-def progress(done: float | None, note: str | None) -> str | None:
-    """How far a job is, for a person: ``40 %, resizing``."""
-    if done is None:
-        return None
-    return f"{done:.0%}".replace("%", " %") + (f", {printable(note)}" if note else "")
-
-
-def moment(unix: float) -> str:
-    """A time for a person: ``2026-03-01 14:03:07 (5 min 2 s ago)``, where they live."""
-    import time
-
-    local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix))
-    return f"{local} ({duration(max(time.time() - unix, 0))} ago)"
-
-
-def until(unix: float) -> str:
-    """A time to come for a person: ``2026-03-01 14:03:07 (in 5 min 2 s)``, or ``(now)``."""
-    import time
-
-    local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix))
-    left = unix - time.time()
-    return f"{local} ({f'in {duration(left)}' if left > 0 else 'now'})"
+def say_traceback(traceback: str) -> None:
+    """Print where a handler failed, below what is known of the job, if that is known."""
+    for line in ("", *printable_lines(traceback)) if traceback else ():
+        say(line)
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -66,7 +66,7 @@ Ids = Annotated[
     Argument(metavar="ID", help="The jobs' IDs.", complete=from_server("pending")),
 ]
 Waiting = Annotated[
-    list[str],
+    list[str] | None,
     Argument(metavar="ID", help="The jobs' IDs.", complete=from_server("waiting")),
 ]
 
@@ -157,10 +157,14 @@ def pending(
     short_help="Retry waiting or stalled jobs now.",
     epilog=examples(
         "streamq pending retry 1716998413541-0 1716998413542-0",
+        "streamq pending retry --all --group images",
     ),
 )
 def retry(
-    ids: Waiting,
+    ids: Waiting = None,
+    every: Annotated[
+        bool, Option("--all", help="All that wait for a retry; not those that are stalled.")
+    ] = False,
     group: Group = None,
     lease: Lease = LEASE,
     stream: Stream = DEFAULT_STREAM,
@@ -172,13 +176,20 @@ def retry(
     jobs was not pending, or is running.
     """
 
+    if bool(ids) == every:
+        raise ConfigError("give the IDs of jobs, or --all")
+
     async def main() -> bool:
         from streamq.admin import Admin, RetryNow
 
         async with connect(url) as server:
             admin = Admin(server, lease=lease)
-            missing, complete = set(ids), True
+            missing, complete = set(ids or ()), True
             for name in await admin.group_names(stream, group):
+                if ids is None or every:
+                    count = counted(await admin.retry_all(stream, name), "job")
+                    say(f"{count} due now in {name}")
+                    continue
                 done = await admin.retry_now(stream, name, ids)
                 for job_id, outcome in done.items():
                     if outcome is RetryNow.NOT_PENDING:
@@ -192,7 +203,7 @@ def retry(
                     else:
                         complain(f"{job_id} was deleted from the stream: dropped from {name}")
                         complete = False
-            _complain_missing(ids, missing, group)
+            _complain_missing(ids or (), missing, group)
             return complete and not missing
 
     run_or_refuse(main)

@@ -16,8 +16,10 @@ from streamq.cli.output import (
     say,
     say_fields,
     say_json,
+    say_traceback,
     until,
 )
+from streamq.cli.rows import Row, say_rows
 from streamq.limits import DEFAULT_STREAM, LEASE
 
 if TYPE_CHECKING:
@@ -49,9 +51,9 @@ def status(
     In each group it is queued, running, retrying or stalled, or finished: succeeded,
     expired, dead, skipped (it was for another group), or settled (no record says how).
     Unknown is a job that was deleted before the group came to it. A job for later is
-    scheduled; its name leads to it for an hour after it was due. Where several partitions
-    of the stream have a job of that ID, each is shown. Exit code 1 if there is no trace of
-    the job.
+    scheduled; its name leads to it for an hour after it was due. Of one that has failed, all
+    attempts are listed, until its record expires. Where several partitions of the stream have
+    a job of that ID, each is shown. Exit code 1 if there is no trace of the job.
     """
 
     async def main() -> None:
@@ -96,6 +98,8 @@ def _show(job: JobStatus, lease: float) -> None:
     for group in job.groups:
         say()
         say_fields(_fields(group, lease))
+        _say_history(group)
+        say_traceback(group.traceback)
     if not job.groups and not job.is_scheduled:
         say("\nNo group has been created on this stream yet: the job is queued")
 
@@ -136,6 +140,24 @@ def _fields(group: GroupStatus, lease: float) -> dict[str, object]:
         "result": None if group.result is None else _json(group.result),
         "dead letter": group.dead_letter,
     }
+
+
+def _say_history(group: GroupStatus) -> None:
+    if all(attempt.outcome == "succeeded" for attempt in group.history):
+        return  # all that there is to tell has been told
+    rows = [
+        Row(
+            (
+                attempt.number, attempt.outcome, _moment(attempt.started_at) or "-",
+                "-" if attempt.seconds is None else duration(attempt.seconds),
+                attempt.consumer or "-",
+            ),
+            (attempt.error,),
+        )
+        for attempt in group.history
+    ]  # fmt: skip
+    titles = ("ATTEMPT", "OUTCOME", "STARTED", "TOOK", "CONSUMER")
+    say_rows(titles, ("ERROR",), rows, right=("ATTEMPT",))
 
 
 def _moment(unix: float | None) -> str | None:

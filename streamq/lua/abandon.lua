@@ -20,6 +20,7 @@
 --@include after
 --@include clock
 --@include dead_letter
+--@include follow
 --@include remove
 --@include tell
 
@@ -85,13 +86,22 @@ if not abandoned then
     redis.call('HDEL', settings, field('silent'), field('looked'))
 end
 
+local TOO_LONG = 'the group had no live consumer for too long'
 local pending, letters, refs = {}, {}, { holders = KEYS[5], unheld = KEYS[6] }
+local waiting, feed
 if group.pending > 0 then
+    local following
+    waiting, following = listened_to(string.sub(dlq, 1, -4))
+    feed = follow(following, stream)
     for i, row in ipairs(redis.call('XPENDING', stream, name, '-', '+', DEAD)) do
         letters[row[1]], refs[row[1]] = dead_letter(
-            stream, dlq, row[1], row[4], row[2], 'group abandoned',
-            'the group had no live consumer for too long', KEYS[5]
+            stream, dlq, row[1], row[4], row[2], 'group abandoned', TOO_LONG, KEYS[5]
         )
+        if feed then
+            feed.note(
+                'dead', row[1], row[4], row[2], nil, nil, nil, nil, 'group abandoned', TOO_LONG
+            )
+        end
         redis.call('ZREM', retry, row[1])
         pending[i] = row[1]
     end
@@ -126,7 +136,10 @@ end
 if #pending > 0 then
     redis.call('XACK', stream, name, unpack(pending))
     remove_settled(stream, groups, name, pending, refs)
-    tell(dlq, pending, letters)
+    tell(waiting, pending, letters)
+    if feed then
+        feed.publish()
+    end
 end
 if #ids > 0 then
     redis.call('XGROUP', 'SETID', stream, name, ids[#ids])

@@ -20,6 +20,8 @@
 -- group is done with it) or 'unknown' (there is no such entry).
 --@include clock
 --@include flow
+--@include follow
+--@include history
 --@include ids
 --@include remove
 --@include rights
@@ -32,7 +34,8 @@ local denied = not_permitted({
     { 'ZREM', retry, 'a' }, { 'SADD', cancelled, 'a' }, { 'HGET', KEYS[4], 'a' },
     { 'HDEL', KEYS[4], 'a' }, { 'HINCRBY', KEYS[5], 'a', '1' }, { 'ZREM', KEYS[6], 'a' },
     { 'ZREM', KEYS[7], 'a' }, { 'ZREM', KEYS[8], 'a' }, { 'HSET', KEYS[13], 'a', 'b' },
-    { 'PEXPIRE', KEYS[13], '1' }, { 'DEL', KEYS[13] }, { 'HGET', KEYS[10], 'a' },
+    { 'PEXPIRE', KEYS[13], '1' }, { 'DEL', KEYS[13] },
+    { 'HDEL', KEYS[13], 'a' }, { 'HGET', KEYS[10], 'a' },
     { 'HSET', KEYS[10], 'a', 'b' }, { 'HDEL', KEYS[10], 'a' }, { 'ZADD', KEYS[11], '0', 'a' },
 })
 if denied then
@@ -46,10 +49,12 @@ for _, one in ipairs(groups) do
     last = one.name == group and one.last or last
 end
 local queued = {}
+local waiting, following = listened_to(string.sub(KEYS[12], 1, -4))
+local feed = follow(following, stream)
 local answers, acked, refs = {}, {}, { holders = KEYS[10], unheld = KEYS[11] }
 
 local function keep(record, fields, deliveries)
-    redis.pcall('DEL', record)
+    clear(record, keep_ms > 0)
     if keep_ms > 0 then
         local job_type, data = '', nil
         for i = 1, #fields, 2 do
@@ -81,6 +86,9 @@ for i = 4, #ARGV do
         acked[#acked + 1] = id
         refs[id] = entry and ref_of(entry[2], 1)
         keep(KEYS[i + 9], entry and entry[2] or {}, row[4])
+        if feed then
+            feed.note('cancelled', id, row[4], row[2])
+        end
         answer = 'cancelled'
     elseif row then
         redis.call('SADD', cancelled, id)
@@ -91,7 +99,7 @@ for i = 4, #ARGV do
         redis.call('SADD', cancelled, id)
         -- Its record says so at once: who waits for it need not wait for a worker.
         keep(KEYS[i + 9], entry[2], 0)
-        queued[#queued + 1] = id
+        queued[#queued + 1] = id -- those who follow are told by the worker that comes to it
         answer = 'cancelled'
     else
         answer = entry and 'settled' or 'unknown'
@@ -99,6 +107,9 @@ for i = 4, #ARGV do
     answers[#answers + 1] = answer
 end
 remove_settled(stream, groups, group, acked, refs)
-tell(KEYS[12], acked, nil)
-tell(KEYS[12], queued, nil)
+tell(waiting, acked, nil)
+tell(waiting, queued, nil)
+if feed then
+    feed.publish()
+end
 return answers

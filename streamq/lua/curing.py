@@ -13,8 +13,12 @@ def retry_now(keys: GroupKeys, stalled_after: int, ids: Sequence[str]) -> Call:
     return Call(load("retry_now"), (keys.stream, keys.retry), (keys.group, stalled_after, *ids))
 
 
-def to_dead_letters(keys: GroupKeys, error: str, ids: Sequence[str]) -> Call:
-    """Make pending entries dead letters by hand."""
+def to_dead_letters(keys: GroupKeys, error: str, history_ttl: int, ids: Sequence[str]) -> Call:
+    """Make pending entries dead letters by hand.
+
+    Args:
+        history_ttl: how long the history of their attempts is kept, ms.
+    """
     return Call(
         load("to_dead_letters"),
         (
@@ -25,7 +29,7 @@ def to_dead_letters(keys: GroupKeys, error: str, ids: Sequence[str]) -> Call:
             *keys.flow,
             *map(keys.job, ids),
         ),
-        (keys.group, error, *ids),
+        (keys.group, error, history_ttl, *ids),
     )
 
 

@@ -16,10 +16,11 @@ _READS_ONLY = "#!lua flags=no-writes\n"
 
 
 class Script(NamedTuple):
-    """One Lua script: its whole text and the digest by which the server knows it."""
+    """One Lua script: its whole text, the digest by which the server knows it, and its name."""
 
     source: str
     sha: str
+    name: str
 
     @property
     def suffix(self) -> str:
@@ -53,19 +54,19 @@ class Call(NamedTuple):
 @cache
 def load(name: str) -> Script:
     """The script in ``name``.lua, with its includes put in."""
-    source = _assembled(_text(f"{name}.lua"))
-    return _script(source)
+    return _script(_assembled(_text(f"{name}.lua")), name)
 
 
 @cache
 def in_front(fragment: str, script: Script) -> Script:
     """A script with the fragment ``includes/fragment.lua`` put in front of what it does."""
     shebang, _, rest = script.source.partition("\n")
-    return _script(f"{shebang}\n{_assembled(_text('includes', f'{fragment}.lua'))}{rest}")
+    text = f"{shebang}\n{_assembled(_text('includes', f'{fragment}.lua'))}{rest}"
+    return _script(text, script.name)
 
 
-def _script(source: str) -> Script:
-    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+def _script(source: str, name: str) -> Script:
+    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest(), name)
 
 
 def _assembled(text: str) -> str:
@@ -88,8 +89,7 @@ def _assembled(text: str) -> str:
 def with_data(inner: Script) -> Script:
     """The script that keeps data outside the stream, around one that writes its entry."""
     _, _, body = inner.source.partition("\n")
-    source = load("with_data").source.replace("--@script\n", body)
-    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+    return _script(load("with_data").source.replace("--@script\n", body), inner.name)
 
 
 def _text(*path: str) -> str:

@@ -22,7 +22,7 @@ for i = 1, n do
     deliveries[i] = ARGV[4 + 2 * i]
 end
 local others = strangers(KEYS[1], ARGV[1], ARGV[2], ids, deliveries)
-local lost, channel = {}, waited_for(KEYS[2])
+local lost, channel = {}, (listened_to(string.sub(KEYS[2], 1, -4)))
 for i = 1, n do
     if others[i] then
         lost[#lost + 1] = ids[i]

@@ -11,20 +11,21 @@
 -- ARGV[1]   for how long a name leads to its entry, ms
 -- ARGV[2..] for each: its name, 1 when the job has an idempotency key or else 0
 --
--- Returns {how many of the names it has come to, how many jobs it has written}.
+-- Returns {how many of the names it has come to, and for each job that it has written: how many
+--          ms after its time}.
 --@include clock
 --@include packed
 
 local BUDGET = 1048576
 local stream, scheduled, jobs, memory = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
-local now, key, reached, written, size = now_ms(), 4, 0, 0, 0
+local now, key, reached, late, size = now_ms(), 4, 0, {}, 0
 
 local names = {}
 for i = 2, #ARGV, 2 do
     names[#names + 1] = ARGV[i]
 end
 if #names == 0 then
-    return { 0, 0 }
+    return { 0 }
 end
 local times = redis.call('ZMSCORE', scheduled, unpack(names))
 local done, fields_done, failed = {}, {}, nil
@@ -53,7 +54,8 @@ for i, name in ipairs(names) do
             if unique then
                 fields_done[#fields_done + 1] = name .. ':key'
             end
-            written, size = written + 1, size + #packed
+            late[#late + 1] = math.floor(now - tonumber(times[i]))
+            size = size + #packed
         end
         done[#done + 1] = name
     end
@@ -68,4 +70,4 @@ end
 if #fields_done > 0 then
     redis.call('HDEL', jobs, unpack(fields_done))
 end
-return failed or { reached, written }
+return failed or { reached, unpack(late) }

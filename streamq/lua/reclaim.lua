@@ -39,11 +39,13 @@
 --          {entry IDs that are no longer in the stream},
 --          {consumers removed},
 --          1 when more may be left, else 0,
---          where the next reclaim is to go on looking for parked entries}
+--          where the next reclaim is to go on looking for parked entries,
+--          {entry ID, delivery count, consumer, ... of each delivery that was lost}}
 -- or nil when another reclaim has just been.
 --@include after
 --@include clock
 --@include dead_letter
+--@include follow
 --@include flow
 --@include park
 --@include remove
@@ -92,8 +94,19 @@ local flow = ARGV[10] ~= '' and
 local HEALED = 1000 -- parked entries looked at in one pass
 local heal_from = '-'
 local refs = { holders = KEYS[5], unheld = KEYS[6] }
-local claimed, dead, acked, letters, deleted, removed = {}, {}, {}, {}, {}, {}
+local claimed, dead, acked, letters, deleted, removed, lost = {}, {}, {}, {}, {}, {}, {}
+local waiters, following = listened_to(string.sub(dlq, 1, -4))
+local feed = follow(following, stream)
 local left, last_chances, waiting, read = most, tonumber(ARGV[8]), false, 0
+
+local function lose(state, id, count, holder, job_type, err)
+    if feed then
+        feed.note(state, id, count, holder, job_type, nil, nil, nil, err and 'worker lost', err)
+    end
+    lost[#lost + 1] = id
+    lost[#lost + 1] = count
+    lost[#lost + 1] = holder
+end
 
 -- Returns whether the entry has been dealt with.
 local function take(row)
@@ -105,25 +118,30 @@ local function take(row)
         return false
     end
     if most_deliveries and count >= most_deliveries then
-        letters[id], refs[id] = dead_letter(stream, dlq, id, count, row[2], 'worker lost',
-            'its worker stopped answering during delivery ' .. count .. ', the last one allowed',
-            KEYS[5])
+        local err = 'its worker stopped answering during delivery ' .. count
+            .. ', the last one allowed'
+        letters[id], refs[id] = dead_letter(
+            stream, dlq, id, count, row[2], 'worker lost', err, KEYS[5]
+        )
         acked[#acked + 1] = id
         dead[#dead + 1] = id
         dead[#dead + 1] = count
         dead[#dead + 1] = job_type
+        lose('dead', id, count, row[2], job_type, err)
         return true
     end
     local again = flow and most_deliveries and flow.again(id, fields) or 'now'
     if again == 'later' and is_last then
         return false -- those that crash their workers come one by one
     elseif again ~= 'now' then
+        lose('reclaimed', id, count, row[2], job_type)
         return park(stream, retry, group, id, now_ms())
     end
     local reply = redis.call('XAUTOCLAIM', stream, group, consumer, lease, id, 'COUNT', 1)
     local entry = reply[2][1]
     if entry and entry[1] == id then
         claimed[#claimed + 1] = { id, entry[2], count + 1 }
+        lose('reclaimed', id, count, row[2], job_type)
         read = read + size_of(entry[2])
         if is_last then
             last_chances = last_chances - 1
@@ -187,10 +205,13 @@ end
 if #acked > 0 then
     redis.call('XACK', stream, group, unpack(acked))
     remove_settled(stream, groups_of(stream), group, acked, refs)
-    tell(dlq, acked, letters)
+    tell(waiters, acked, letters)
+end
+if feed then
+    feed.publish()
 end
 local more = (left == 0 or waiting) and 1 or 0
 if more == 1 then
     redis.call('DEL', lock)
 end
-return { claimed, dead, deleted, removed, more, heal_from }
+return { claimed, dead, deleted, removed, more, heal_from, lost }

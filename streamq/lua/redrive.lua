@@ -26,10 +26,10 @@ for i = 2, #ARGV do
     local letter = redis.call('XRANGE', KEYS[2], ARGV[i], ARGV[i])[1]
     if not letter then
         answers[#answers + 1] = ''
-    elseif #letter[2] <= LETTER then
+    elseif #letter[2] < first_own(letter[2]) then
         answers[#answers + 1] = '!empty'
     else
-        local own, target, origin = again(letter[2], LETTER + 1)
+        local own, target, origin = again(letter[2], first_own(letter[2]))
         answers[#answers + 1] =
             write_for(KEYS[1], own, target or ARGV[1], origin or letter[2][2])
         redis.call('XDEL', KEYS[2], ARGV[i])

@@ -12,8 +12,10 @@
 -- Returns {how many were given back, how many of the consumer's were looked at}.
 --@include clock
 --@include dead_letter
+--@include follow
 --@include park
 --@include rights
+--@include tell
 
 local denied = not_permitted({
     { 'XPENDING', KEYS[1], ARGV[1], '-', '+', '1' }, { 'XCLAIM', KEYS[1], ARGV[1], 'c', '0', '0-1' },
@@ -33,10 +35,18 @@ for i = 4, #ARGV do
     known[ARGV[i]] = true
 end
 local now, released = now_ms(), 0
+local _, following = listened_to(string.sub(retry, 1, -6))
+local feed = follow(following, stream)
 local rows = redis.call('XPENDING', stream, group, '-', '+', ARGV[3], consumer)
 for _, row in ipairs(rows) do
     if not known[row[1]] and park(stream, retry, group, row[1], now, math.max(row[4] - 1, 0)) then
         released = released + 1
+        if feed then
+            feed.note('released', row[1], row[4], consumer)
+        end
     end
+end
+if feed then
+    feed.publish()
 end
 return { released, #rows }

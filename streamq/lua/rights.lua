@@ -44,6 +44,7 @@ return lacking({
     { 'ZADD', retry, '0', 'a' },
     { 'HSET', record, 'a', 'b' },
     { 'PEXPIRE', record, '1' },
+    { 'HDEL', record, 'a' },
     { 'DEL', record },
     -- due retries
     { 'ZRANGE', retry, '0', '1' },

@@ -2,7 +2,7 @@
 -- Apply a batch of verdicts: ack, status record, retry time, dead letter, follow-up
 -- events and deletion, for each job together or not at all. A verdict counts only
 -- while the consumer holds the entry at the delivery that it was given. Whoever waits for
--- the end of one of the jobs is told.
+-- the end of one of the jobs is told, and so is whoever follows the group.
 --
 -- KEYS[1]   stream
 -- KEYS[2]   retry set of the group
@@ -15,18 +15,23 @@
 -- ARGV[1]   group
 -- ARGV[2]   consumer
 -- ARGV[3]   how long a status record is kept, ms
--- ARGV[4]   n, the number of verdicts
--- ARGV[5..] n pairs: entry ID, delivery count; then for each, in the same order:
+-- ARGV[4]   how many of a job's attempts its record remembers, 0 for none
+-- ARGV[5]   n, the number of verdicts
+-- ARGV[6..] n pairs: entry ID, delivery count; then for each, in the same order:
 --   s m                    succeeded, no record: this one and the m - 1 that follow
+--   k m                    skipped, likewise: not for this group, or of a type that it ignores
 --   S m state type, then m times: data started finished
 --                          done, and the record says how   [m keys: records]
 --   R state type data started finished result note
 --                          done, with a result or a note   [1 key: record]
---   r delay_ms error deliveries
+--   r delay_ms error deliveries how began ended
 --                          failed, another attempt follows, unless it was cancelled; how
---                          many deliveries it may have is noted for those who look
---                                                          [1 key: record]
---   d reason error         dead                            [1 key: record, deleted]
+--                          many deliveries it may have is noted for those who look. The
+--                          last three: see includes/history  [1 key: record]
+--   d reason error traceback how began ended
+--                          dead; traceback is '' or where the handler failed
+--                                                          [1 key: record; of it the
+--                                                          history is kept]
 --   b                      given back: this delivery does not count
 --   f for                  not for this group, but for another one; where there is none
 --                          of that name, dead, and gone from the stream
@@ -40,6 +45,8 @@
 --   p                      forget how far it was           [1 key: record]
 --   and right before `r`, where the attempt was traced:
 --   t trace                a W3C traceparent, for its record
+--
+-- A record of a job that has emitted says how many events, and which of the first ones.
 --
 -- Returns a flat list of those refused: position (from 1), why. Why is '' (pending no
 -- more), '=' .. consumer (who holds it), '!deleted' (no longer in the stream), or

@@ -10,25 +10,26 @@ from streamq.wire.keys import GroupKeys, StreamKeys, data_keys
 
 def settle(
     keys: GroupKeys, consumer: str, record_ttl: int, count: int,
-    more_keys: Sequence[str], pairs: Sequence[Arg], verdicts: Sequence[Arg],
+    more_keys: Sequence[str], pairs: Sequence[Arg], verdicts: Sequence[Arg], history: int = 0,
 ) -> Call:  # fmt: skip
     """Apply ``count`` verdicts; see ``settle.lua`` for the form of ``verdicts``.
 
     Args:
         record_ttl: how long status records are kept, ms.
+        history: how many of a job's attempts its record remembers.
         more_keys: targets of emitted events and status records, in the order of use.
         pairs: entry ID and delivery count of each.
     """
     return Call(
         load("settle"),
         (keys.stream, keys.retry, keys.dlq, keys.cancelled, *more_keys),
-        (keys.group, consumer, record_ttl, count, *pairs, *verdicts),
+        (keys.group, consumer, record_ttl, history, count, *pairs, *verdicts),
     )
 
 
 def settle_and_admit(
     rules: str, room: int, keys: GroupKeys, consumer: str, record_ttl: int, count: int,
-    more_keys: Sequence[str], pairs: Sequence[Arg], verdicts: Sequence[Arg],
+    more_keys: Sequence[str], pairs: Sequence[Arg], verdicts: Sequence[Arg], history: int = 0,
 ) -> Call:  # fmt: skip
     """Settle, and let those run next that waited for it.
 
@@ -39,7 +40,7 @@ def settle_and_admit(
     return Call(
         load("settle_and_admit"),
         (keys.stream, keys.retry, keys.dlq, keys.cancelled, *keys.flow, *more_keys),
-        (keys.group, consumer, record_ttl, count, *pairs, *verdicts, rules, room),
+        (keys.group, consumer, record_ttl, history, count, *pairs, *verdicts, rules, room),
     )
 
 
@@ -123,6 +124,20 @@ def reclaim(
             heal_from, rules, *by_type,
         ),
     )  # fmt: skip
+
+
+def note_lost(keys: GroupKeys, history: int, lost: Sequence[tuple[str, int, bytes, int]]) -> Call:
+    """Note attempts whose worker was lost.
+
+    Args:
+        history: how many of a job's attempts its record remembers.
+        lost: of each entry ID, delivery count, consumer, and for how long its record is kept
+            from now on, ms.
+    """
+    parts: list[Arg] = [history]
+    for _, count, consumer, keep in lost:
+        parts += (count, consumer, keep)
+    return Call(load("note_lost"), tuple(keys.job(id) for id, *_ in lost), parts)
 
 
 def release(keys: GroupKeys, consumer: str, most: int, known: Iterable[str | bytes] = ()) -> Call:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Sequence
 
 from streamq import signals
-from streamq.errors import ServerUnavailable, StreamqError
+from streamq.errors import ServerUnavailable
+from streamq.observe.job_logs import about
 from streamq.observe.summary import Summary
 from streamq.signals import Signal
 from streamq.text import printable
-from streamq.verdict import Outcome, Verdict
+from streamq.tracebacks import traceback_of
+from streamq.verdict import Outcome, Verdict, foreseen
 
 log = logging.getLogger("streamq")
 
@@ -20,13 +21,15 @@ class LogObserver:
     """Logs what an operator wants to know: failures, losses, recoveries.
 
     Messages that are alike are summed up when there are many of them in a second. At DEBUG
-    none are, and jobs that succeed are logged, too, and where a handler failed. Text from
-    payloads and servers is escaped.
+    none are, and jobs that succeed are logged, too. A line about a job has its fields, see
+    :class:`~streamq.JobLogFilter`, and where a handler failed its traceback. Text from payloads and
+    servers is escaped.
     """
 
     def __init__(self) -> None:
         if not any(isinstance(one, Summary) for one in log.filters):
             log.addFilter(Summary(log))
+            log.addFilter(_Tracebacks())
 
     def __call__(self, event: Signal) -> None:
         match event:
@@ -35,8 +38,9 @@ class LogObserver:
             case signals.Refused(verdict, holder):
                 whose = f"it is {holder}'s now" if holder else "it is settled already"
                 log.warning(
-                    "Job %s: %s came too late, %s", verdict.job.id, verdict.outcome.value, whose
-                )
+                    "Job %s: %s came too late, %s", verdict.job.id, verdict.outcome.value, whose,
+                    extra=about(verdict.job),
+                )  # fmt: skip
             case signals.LeaseLost(stream, group, job_ids):
                 log.warning(
                     "Lost the lease of %s on %s/%s: the heartbeat came too late",
@@ -48,6 +52,7 @@ class LogObserver:
                 log.error(
                     "Job %s moved to DLQ of %s/%s: worker lost (%d deliveries)",
                     job_id, stream, group, deliveries,
+                    extra={"stream": printable(stream), "group": group, "job_id": job_id},
                 )  # fmt: skip
             case signals.Vanished(stream, group, job_ids):
                 log.error(
@@ -70,6 +75,11 @@ class LogObserver:
                     "Settled entries of %s are kept %s from now on; before that, %s",
                     stream, _kept(retain), _kept(before),
                 )  # fmt: skip
+            case signals.Ticked(stream, schedule, missed=missed) if missed:
+                log.warning(
+                    "Schedule %s of %s: no worker was there in time for %s",
+                    printable(schedule), stream, _counted(missed, "tick"),
+                )  # fmt: skip
             case signals.ServerLost(ServerUnavailable() as error):
                 log.warning("Server lost: %s; waiting for it to come back", error)
             case signals.ServerLost(error):
@@ -77,7 +87,9 @@ class LogObserver:
             case signals.ServerBack(seconds):
                 log.warning("Server back after %.1f s", seconds)
             case signals.HandlerAbandoned(job):
-                log.error("Job %s: handler ignored cancellation; abandoned", job.id)
+                log.error(
+                    "Job %s: handler ignored cancellation; abandoned", job.id, extra=about(job)
+                )
             case signals.Stopping(running, grace):
                 if running:
                     log.info(
@@ -101,33 +113,51 @@ class LogObserver:
             job = verdict.job
             if verdict.outcome is Outcome.SUCCEEDED:
                 if verdict.error:
-                    log.warning("Job %s: %s", job.id, verdict.error)
+                    log.warning("Job %s: %s", job.id, verdict.error, extra=about(job))
                 elif verbose:
                     ms = (verdict.finished - verdict.started) * 1000
-                    log.debug("Job %s (%s) done in %.1f ms", job.id, printable(job.type), ms)
+                    log.debug(
+                        "Job %s (%s) done in %.1f ms",
+                        job.id, printable(job.type), ms, extra=about(job),
+                    )  # fmt: skip
             elif verdict.outcome is Outcome.RETRY:
                 log.warning(
                     "Retrying job %s in %.1f s (attempt %d): %s",
-                    job.id, verdict.delay, job.attempt, _error(verdict, verbose),
+                    job.id, verdict.delay, job.attempt, verdict.error,
+                    exc_info=_raised(verdict), extra=about(job),
                 )  # fmt: skip
             elif verdict.outcome is Outcome.DEAD:
-                error = _error(verdict, verbose)
-                log.error("Job %s moved to DLQ: %s: %s", job.id, verdict.reason, error)
+                log.error(
+                    "Job %s moved to DLQ: %s: %s", job.id, verdict.reason, verdict.error,
+                    exc_info=_raised(verdict), extra=about(job),
+                )  # fmt: skip
             elif verdict.outcome is Outcome.EXPIRED:
-                log.warning("Job %s expired before its turn came", job.id)
+                log.warning("Job %s expired before its turn came", job.id, extra=about(job))
             elif verdict.outcome is Outcome.CANCELLED:
-                log.info("Job %s %s", job.id, verdict.error)
+                log.info("Job %s %s", job.id, verdict.error, extra=about(job))
             elif verbose:
-                log.debug("Job %s %s", job.id, verdict.outcome.value)
+                log.debug("Job %s %s", job.id, verdict.outcome.value, extra=about(job))
 
 
-def _error(verdict: Verdict, verbose: bool) -> str:
-    """What went wrong; on request also where, if it was not foreseen."""
+def _raised(verdict: Verdict) -> BaseException | None:
+    """What the handler raised, if where it did tells something."""
     error = verdict.exception
-    if not verbose or error is None or isinstance(error, StreamqError):
-        return verdict.error
-    lines = "".join(traceback.format_exception(error)).splitlines()
-    return "\n".join([verdict.error, *map(printable, lines)])
+    return None if error is None or foreseen(error) else error
+
+
+class _Tracebacks(logging.Filter):
+    """Makes tracebacks safe to show, for any formatter: messages of errors may be of payloads.
+
+    It comes after what sums messages up: those that are left out cost nothing.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Fill in the text; all records go through."""
+        if record.exc_info and record.exc_info[1] is not None and not record.exc_text:
+            record.exc_text = traceback_of(record.exc_info[1]) or None
+            if record.exc_text is None:
+                record.exc_info = None
+        return True
 
 
 def _kept(retain: float | None) -> str:
@@ -135,7 +165,11 @@ def _kept(retain: float | None) -> str:
 
 
 def _running(count: int) -> str:
-    return f"{count} running job{'' if count == 1 else 's'}"
+    return _counted(count, "running job")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _some(job_ids: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from streamq.errors import ConfigError
 from streamq.limits import MAX_CRON, MAX_EVERY, MIN_EVERY
@@ -57,6 +57,12 @@ class Rule:
             if len(found) == most or begin == start:
                 return list(found)
             span *= 8
+
+    def count(self, start: int, end: int, most: int) -> int:
+        """How many ticks there are after ``start`` and before ``end``, up to ``most``."""
+        if self.every is not None:
+            return min(max((end - 1) // self.every - start // self.every, 0), most)
+        return sum(1 for _ in islice(takewhile(lambda tick: tick < end, self._after(start)), most))
 
     def _after(self, time: int) -> Iterator[int]:
         if self.every is not None:

@@ -63,8 +63,7 @@ async def _read(
     while start and not wanted <= found.keys():
         rows, following = await server.run(lua.page(keys.dlq, start, end, PAGE, cut=CUT))
         for id, fields in rows:
-            front, own = split(id.decode(), fields)
-            job_id, reason, error, attempts = front[:4]
+            (job_id, reason, error, _, attempts, _), own = split(id.decode(), fields)
             if (job := _text(job_id)) in wanted:
                 found.setdefault(
                     job,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from copy import copy
+from typing import TYPE_CHECKING, Self
 from urllib.parse import SplitResult, parse_qs, unquote, unquote_to_bytes, urlsplit
 
 from streamq.errors import ConfigError
@@ -31,6 +32,10 @@ _TLS = _TCP | {
     "ssl_keyfile", "ssl_min_version", "ssl_password",
 }  # fmt: skip
 _OPTIONS = {"redis": _TCP, "rediss": _TLS, "unix": _ANY}
+
+
+class NotAURL(ConfigError):
+    """It is no URL, or none of a server."""
 
 
 class Address:
@@ -70,9 +75,10 @@ class Address:
                 raise ValueError("a '#' that was not escaped")
         except (ValueError, KeyError):
             # What the library says of it may quote a piece of the password.
-            raise ConfigError(
+            raise NotAURL(
                 "not a server's URL: give redis://HOST:PORT/DATABASE, rediss://HOST:PORT or "
-                "unix:///PATH, and write '/', '#', '?' and '@' in a password as %2F, %23, %3F, %40"
+                "unix:///PATH (for a Cluster: docs/topologies.md), "
+                "and write '/', '#', '?' and '@' in a password as %2F, %23, %3F, %40"
             ) from None
         self.shown = self._shown(parts)
         for name in sorted(set(given) - known):
@@ -93,11 +99,17 @@ class Address:
             check_hostname = self._switch(given, "ssl_check_hostname")
             self.tls = make_context(given, self.shown, check_hostname=check_hostname)
 
+    def at(self, host: str, port: int) -> Self:
+        """Another server, reached in the same way: with the same credentials, and TLS or not."""
+        other = copy(self)
+        other.path, other.host, other.port = None, host, port
+        other.shown = _host_and_port(host, port)
+        return other
+
     def _shown(self, parts: SplitResult) -> str:
         if self.path is not None:
             return printable(os.fsencode(self.path), 300)
-        host = parts.hostname or "localhost"
-        return printable(f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}", 300)
+        return _host_and_port(parts.hostname or "localhost", self.port)
 
     def _switch(self, given: Mapping[str, str], name: str) -> bool:
         value = given.get(name, "true")
@@ -106,6 +118,10 @@ class Address:
                 f"{name} in the URL of {self.shown} is {printable(value, 60)!r}: give true or false"
             )
         return _SWITCH[value.lower()]
+
+
+def _host_and_port(host: str, port: int) -> str:
+    return printable(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", 300)
 
 
 def _socket(parts: SplitResult) -> str | None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from streamq.errors import OutcomeUnknown, ServerError, StreamqError, WrongKeyType
 from streamq.server.address import Address
 from streamq.server.info import parse_info
-from streamq.server.opening import open_connection
+from streamq.server.opening import Connect
 from streamq.server.packing import Arg, pack
 from streamq.server.protocol import Connection
 from streamq.server.replies import (
     KeyNotPermitted,
     NoScript,
     OutOfMemory,
+    Unstable,
     out_of_memory,
     wrong_key_type,
 )
@@ -38,21 +40,28 @@ class Link:
     wire closes the connection, so that no reply can reach the wrong caller.
 
     Args:
-        address: where the server is.
+        connect: opens a connection to the server.
         name: what ``CLIENT LIST`` shows.
         timeout: seconds without a reply after which the connection counts as broken.
     """
 
     def __init__(
-        self, address: Address, name: str | None = None, timeout: float = REPLY_TIMEOUT
+        self, connect: Connect, name: str | None = None, timeout: float = REPLY_TIMEOUT
     ) -> None:
         self.timeout = timeout
         self.received = 0
         """Bytes of the replies that came last."""
-        self._address = address
+        self.timings: list[tuple[str, float]] | None = None
+        """Where to note each script's name, and the seconds until its reply was in."""
+        self._connect = connect
         self._name = name
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection that can be used, as far as this side knows."""
+        return self._connection is not None and self._connection.usable
 
     async def open(self) -> None:
         """Connect now, if not connected.
@@ -87,10 +96,13 @@ class Link:
 
     async def run(self, script: Call) -> Any:
         """Run a script by its digest, or by its text where the server does not know it."""
+        sent = 0.0 if self.timings is None else monotonic()
         replies = await self.exchange(pack(script.evalsha()), 1)
         if isinstance(replies[0], NoScript):
             # In one step: between loading and running, the server could lose it again.
             replies = await self.exchange(pack(script.eval()), 1)
+        if self.timings is not None:
+            self.timings.append((script.script.name, monotonic() - sent))
         if isinstance(replies[0], WrongKeyType):
             # The server does not say which of the keys it is.
             kinds = await self.exchange(
@@ -157,7 +169,7 @@ class Link:
             if self._connection.usable:
                 return self._connection
             self._drop()
-        self._connection = await open_connection(self._address, self._name)
+        self._connection = await self._connect(self._name)
         return self._connection
 
     async def _read(
@@ -175,22 +187,22 @@ class Link:
             late = isinstance(error, TimeoutError)
             what = f"no reply within {timeout:g} s" if late else "connection lost"
             raise OutcomeUnknown(
-                f"{what} from {self._address.shown}: whether the server has carried out "
+                f"{what} from {connection.address.shown}: whether the server has carried out "
                 "the command is not known"
             ) from error
         except BaseException:
             self._drop()
             raise
         for reply in replies:
-            if isinstance(reply, ServerError) and reply.passing:
+            if isinstance(reply, ServerError) and reply.passing and not isinstance(reply, Unstable):
                 # After a failover the address may lead to another server by now.
                 self._drop()
                 if isinstance(reply, OutOfMemory):
-                    return await self._explained(replies)
+                    return await self._explained(replies, connection.address)
                 break
         return replies
 
-    async def _explained(self, replies: Sequence[Any]) -> Sequence[Any]:
+    async def _explained(self, replies: Sequence[Any], address: Address) -> Sequence[Any]:
         """The replies, in which a server without memory has not said what its limit is."""
         limit = None
         try:
@@ -199,7 +211,7 @@ class Link:
                 limit = parse_info(reply).get("maxmemory")
         except StreamqError:
             pass  # then it stays unsaid
-        error = out_of_memory(self._address, int(limit or 0))
+        error = out_of_memory(address, int(limit or 0))
         return [error if isinstance(reply, OutOfMemory) else reply for reply in replies]
 
     def _drop(self) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from streamq.errors import ServerUnavailable, StreamqError
-from streamq.server.address import Address
-from streamq.server.opening import open_connection
+from streamq.server.opening import Connect
 from streamq.server.packing import pack
 from streamq.server.protocol import Connection
 
@@ -35,14 +35,16 @@ class Listener:
     """Hears what is published on the channels that it is subscribed to.
 
     Args:
-        address: where the server is.
+        connect: opens a connection to the server.
         name: what ``CLIENT LIST`` shows.
     """
 
-    def __init__(self, address: Address, name: str) -> None:
-        self._address = address
+    def __init__(self, connect: Connect, name: str) -> None:
+        self._connect = connect
         self._name = name
         self._connection: Connection | None = None
+        self._leaving: Counter[str] = Counter()
+        """The channels that it has asked to hear no more of, until that is confirmed."""
 
     async def open(self) -> None:
         """Connect, with no subscriptions; what was there before is closed.
@@ -53,7 +55,8 @@ class Listener:
             TLSFailed: the connection cannot be made secure.
         """
         self.close()
-        self._connection = await open_connection(self._address, self._name)
+        self._leaving.clear()
+        self._connection = await self._connect(self._name)
 
     @property
     def is_open(self) -> bool:
@@ -66,13 +69,16 @@ class Listener:
 
     def unsubscribe(self, channels: Iterable[str]) -> None:
         """Hear no more of these channels."""
+        channels = list(channels)
+        if self._connection is not None:
+            self._leaving.update(channels)
         self._send("SUNSUBSCRIBE", channels)
 
     async def hear(self) -> list[Heard]:
         """What comes next; nothing, if nothing has come for a while and the server is there.
 
         Raises:
-            ServerUnavailable: the connection is lost.
+            ServerUnavailable: the connection is lost, or a channel has gone to another server.
             StreamqError: the server has refused a subscription.
         """
         connection = self._connection
@@ -85,8 +91,8 @@ class Listener:
                 replies = await connection.read_some(REPLY)
         except (OSError, EOFError) as error:
             self.close()
-            raise ServerUnavailable(f"connection lost from {self._address.shown}") from error
-        return [heard for reply in replies if (heard := _heard(reply)) is not None]
+            raise ServerUnavailable(f"connection lost from {connection.address.shown}") from error
+        return [heard for reply in replies if (heard := self._heard(reply)) is not None]
 
     def close(self) -> None:
         """Close the connection."""
@@ -99,13 +105,16 @@ class Listener:
             # One command a channel: on a Cluster those of one command must share a slot.
             self._connection.send(b"".join(pack((command, channel)) for channel in channels))
 
-
-def _heard(reply: Any) -> Heard | None:
-    if isinstance(reply, StreamqError):
-        raise reply
-    if not isinstance(reply, list):
-        return None  # the answer to a PING, with no channel subscribed
-    kind, channel = reply[0], reply[1].decode("utf-8", "backslashreplace")
-    if kind == b"smessage":
-        return Heard(channel, reply[2].decode("utf-8", "backslashreplace"))
-    return Heard(channel, None) if kind == b"ssubscribe" else None
+    def _heard(self, reply: Any) -> Heard | None:
+        if isinstance(reply, StreamqError):
+            raise reply
+        if not isinstance(reply, list):
+            return None  # the answer to a PING, with no channel subscribed
+        kind, channel = reply[0], reply[1].decode("utf-8", "backslashreplace")
+        if kind == b"smessage":
+            return Heard(channel, reply[2].decode("utf-8", "backslashreplace"))
+        if kind == b"sunsubscribe":
+            if not self._leaving[channel]:
+                raise ServerUnavailable("the channel is heard at another server now")
+            self._leaving[channel] -= 1
+        return Heard(channel, None) if kind == b"ssubscribe" else None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import hiredis
+
+from streamq.server.address import Address
+from streamq.server.replies import error_reply
 
 _INCOMPLETE = object()
 
@@ -19,14 +22,17 @@ class Connection(asyncio.Protocol):
     """A connection with one reader at a time.
 
     Args:
-        error: makes an exception of an error reply's text.
+        address: whom it leads to.
     """
 
     _transport: asyncio.Transport
 
-    def __init__(self, error: Callable[[str], Exception]) -> None:
+    def __init__(self, address: Address) -> None:
+        self.address = address
         self._parser = hiredis.Reader(
-            protocolError=NotRESP, replyError=error, notEnoughData=_INCOMPLETE
+            protocolError=NotRESP,
+            replyError=partial(error_reply, where=address.shown),
+            notEnoughData=_INCOMPLETE,
         )
         self._replies: list[Any] = []
         self._wanted = 0

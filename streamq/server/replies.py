@@ -21,14 +21,18 @@ from streamq.wire.keys import dead_letters_of, kind_of
 # Error codes that pass by themselves: the same command may succeed later.
 _PASSING = {
     "BUSY": "is busy with a script that runs too long",
-    "CLUSTERDOWN": "has lost a part of its cluster",
     "LOADING": "is still loading its data",
     "MASTERDOWN": "has lost its primary",
     "MISCONF": "cannot write its data to disk and refuses writes",
     "NOREPLICAS": "has too few replicas and refuses writes",
     "READONLY": "is a read-only replica",
-    "TRYAGAIN": "is moving the keys to another node",
     "UNBLOCKED": "has interrupted the command",
+}
+
+# Of a Cluster: the command was not carried out, and may be in a moment.
+_UNSTABLE = {
+    "CLUSTERDOWN": "says that a part of its Cluster is down",
+    "TRYAGAIN": "is moving the keys to another node",
 }
 
 _REJECTED = (
@@ -42,6 +46,8 @@ _ANY_KEY = re.compile(r"[Nn]o permissions to access (?:a|one of the) key")
 
 _NO_PASSWORD = re.compile(r"invalid password|AUTH.* password")
 """How a server that has no password, or an old one, refuses the one that it is given."""
+
+_REDIRECTION = re.compile(r"(MOVED|ASK) ([0-9]{1,5}) (.*):([0-9]{1,5})")
 
 _NEEDS = "streamq needs "
 """In the error of a script that has looked at its rights: what follows are those missing."""
@@ -99,6 +105,37 @@ class NotKnown(StreamqError):
     """No job has the idempotency key here (``NOTKNOWN``, by a script of our own)."""
 
 
+class Redirected(ServerRefused):
+    """The key's slot is not this node's (``MOVED``), or is being moved away (``ASK``).
+
+    Attributes:
+        slot: the slot's number.
+        host: of the node that has it; empty for the host that was asked.
+        port: of that node.
+        once: whether only this command is to go there.
+    """
+
+    def __init__(self, code: str, slot: str, host: str, port: str, where: str) -> None:
+        super().__init__(
+            f"the server at {where} is a node of a Cluster, and the key is on another one "
+            f"({code}): write redis+cluster:// in the URL, or App(cluster=True)"
+        )
+        self.slot, self.host, self.port = int(slot), host, int(port)
+        self.once = code == "ASK"
+
+
+class Unstable(ServerRefused):
+    """A Cluster cannot carry a command out now, and has not (``TRYAGAIN``, ``CLUSTERDOWN``).
+
+    Attributes:
+        down: whether it has lost a part of itself.
+    """
+
+    def __init__(self, message: str, *, down: bool) -> None:
+        super().__init__(message, passing=True)
+        self.down = down
+
+
 class OutOfMemory(ServerRefused):
     """The server has reached its limit of memory; it does not say what that is."""
 
@@ -116,6 +153,17 @@ def error_reply(text: str, where: str) -> StreamqError:
     if code in _PASSING:
         kind = ServerUnavailable if code in ("LOADING", "MASTERDOWN") else ServerRefused
         return kind(f"the server at {where} {_PASSING[code]} ({code})", passing=True)
+    if code in _UNSTABLE:
+        message = f"the server at {where} {_UNSTABLE[code]} ({code})"
+        return Unstable(message, down=code == "CLUSTERDOWN")
+    if redirection := _REDIRECTION.fullmatch(text):
+        code, slot, host, port = redirection.groups()
+        return Redirected(code, slot, host, port, where)
+    if code == "CROSSSLOT":
+        return ServerRefused(
+            f"the server at {where} refused: on a Cluster, what is written at once must share a "
+            "slot (CROSSSLOT); give both streams the same hash tag, such as {eu}:jobs, {eu}:mails"
+        )
     if code == "OOM":
         return OutOfMemory(_FULL.format(where=where), passing=True)
     if code == "NOSCRIPT":

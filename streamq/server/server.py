@@ -1,21 +1,22 @@
-"""One server, reached through a pool of connections."""
+"""The server, or the servers of a topology, reached through a pool of connections."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from streamq.main_guard import check_main_guard
-from streamq.server.address import Address, default_url
+from streamq.server.address import default_url
 from streamq.server.clock import Clock
 from streamq.server.link import REPLY_TIMEOUT, Link
 from streamq.server.listener import Listener
 from streamq.server.packing import Arg, pack
-from streamq.server.version import ServerInfo, read_info
+from streamq.server.topology import topology_of
+from streamq.server.version import ServerInfo, all_together, read_info
 
 if TYPE_CHECKING:
     from streamq.lua import Call
@@ -24,7 +25,7 @@ MAX_IDLE_LINKS = 16
 
 
 class Server:
-    """One server, reached through a pool of connections.
+    """The server, or the servers of a topology, reached through a pool of connections.
 
     Args:
         url: where it is; ``None`` takes ``STREAMQ_URL`` from the environment, and
@@ -44,9 +45,10 @@ class Server:
 
             url = embedded.ensure_running()
         self.url = url
-        self._address = Address(url, embedded=self.embedded)
+        self._topology = topology_of(url, embedded=self.embedded)
         self._name = "streamq"
         self._idle: list[Link] = []
+        self._parts: dict[str, Server] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._info: ServerInfo | None = None
         self.clock = Clock()
@@ -58,19 +60,42 @@ class Server:
             name: what ``CLIENT LIST`` shows.
         """
         other = copy(self)
-        other._name, other._idle, other._loop = name, [], None
+        other._name, other._idle, other._parts, other._loop = name, [], {}, None
+        other._topology = self._topology.separate()
         return other
+
+    async def parts(self) -> Sequence[Server]:
+        """The servers that have a part of the keys each: the primaries of a Cluster, or itself.
+
+        What is not about one stream has to be asked of each of them: ``SCAN``, ``INFO``.
+
+        Raises:
+            ServerUnavailable: nobody tells which they are.
+        """
+        topologies = await self._topology.parts()
+        if topologies == [self._topology]:
+            return [self]
+        parts = {}
+        for topology in topologies:
+            part = self._parts.pop(topology.where, None)
+            if part is None:
+                part = copy(self)
+                part._idle, part._parts, part._topology = [], {}, topology
+            parts[topology.where] = part
+        gone, self._parts = self._parts, parts
+        for part in gone.values():
+            await part.close()
+        return list(parts.values())
 
     @property
     def where(self) -> str:
         """The address as it may be shown: without user name and password."""
-        return self._address.shown
+        return self._topology.where
 
     @property
     def peer(self) -> tuple[str, int | None]:
-        """Host and port, or the path of its socket and ``None``."""
-        address = self._address
-        return (address.host, address.port) if address.path is None else (address.path, None)
+        """Host and port, or the path of its socket and ``None``; of several, those given first."""
+        return self._topology.peer
 
     def link(self, name: str | None = None, timeout: float = REPLY_TIMEOUT) -> Link:
         """A connection of one's own, opened at its first use; the caller closes it.
@@ -79,7 +104,7 @@ class Server:
             name: what ``CLIENT LIST`` shows.
             timeout: seconds without a reply after which it counts as broken.
         """
-        return Link(self._address, name, timeout)
+        return self._topology.link(name, timeout)
 
     def listener(self, name: str) -> Listener:
         """A connection that hears what is published, opened with :meth:`Listener.open`.
@@ -87,7 +112,7 @@ class Server:
         Args:
             name: what ``CLIENT LIST`` shows.
         """
-        return Listener(self._address, name)
+        return self._topology.listener(name)
 
     @asynccontextmanager
     async def borrowed(self) -> AsyncIterator[Link]:
@@ -121,6 +146,8 @@ class Server:
             # Connections belong to an event loop, and that one may have been closed: a program
             # may call asyncio.run() more than once.
             self._idle.clear()
+            if self._loop is not None:
+                self._topology = self._topology.separate()
             self._loop = loop
         return self._idle.pop() if self._idle else self.link(self._name)
 
@@ -143,7 +170,18 @@ class Server:
                 self.clock.ahead = int(seconds) + int(micros) / 1e6 - time.time()
         return self._info
 
+    async def info_now(self) -> ServerInfo:
+        """As :meth:`info`, asked anew; of all servers that have a part of the keys, together."""
+        infos = []
+        for part in await self.parts():
+            async with part.borrowed() as link:
+                infos.append(await read_info(link, part.where))
+        return infos[0] if len(infos) == 1 else all_together(infos)
+
     async def close(self) -> None:
         """Close the pool's connections."""
+        self._topology.close()
+        while self._parts:
+            await self._parts.popitem()[1].close()
         while self._idle:
             await self._idle.pop().close()

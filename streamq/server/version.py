@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from streamq.errors import ServerRefused, ServerUnsupported
 from streamq.server.info import parse_info
@@ -21,6 +22,8 @@ class ServerInfo:
         maxmemory: bytes, 0 for no limit.
         maxmemory_policy: what it does when that is reached.
         used_memory: bytes.
+        nodes: how many servers share the keys: the primaries of a Cluster. The limits and what is
+            used are those of all of them together.
     """
 
     name: str
@@ -28,6 +31,7 @@ class ServerInfo:
     maxmemory: int
     maxmemory_policy: str
     used_memory: int
+    nodes: int = 1
 
     @property
     def warnings(self) -> list[str]:
@@ -65,6 +69,20 @@ async def read_info(link: Link, where: str) -> ServerInfo:
         maxmemory=int(fields.get("maxmemory", 0)),
         maxmemory_policy=fields.get("maxmemory_policy", ""),
         used_memory=int(fields.get("used_memory", 0)),
+    )
+
+
+def all_together(infos: Sequence[ServerInfo]) -> ServerInfo:
+    """What the nodes of a Cluster are together: as old as the oldest, as safe as the least safe."""
+    oldest = min(infos, key=lambda info: _numbers(info.version))
+    return replace(
+        oldest,
+        maxmemory=sum(one.maxmemory for one in infos) if all(i.maxmemory for i in infos) else 0,
+        maxmemory_policy=next(
+            (one.maxmemory_policy for one in infos if one.warnings), oldest.maxmemory_policy
+        ),
+        used_memory=sum(one.used_memory for one in infos),
+        nodes=len(infos),
     )
 
 

@@ -148,7 +148,7 @@ class GroupKeys:
 
     __slots__ = (
         "cancelled", "dlq", "flow", "group", "job_prefix", "reclaim_lock", "results", "retry",
-        "state", "stream",
+        "state", "stream", "tail",
     )  # fmt: skip
 
     def __init__(self, stream: str, group: str) -> None:
@@ -165,8 +165,10 @@ class GroupKeys:
         )
         self.job_prefix = f"{base}:job:"
         self.results = f"{base}:results"
-        """A channel: whoever waits for a result of this group is subscribed to it, so that one
-        question tells a script whether anybody does. Nothing is published on it."""
+        """A channel: whoever waits for a result of this group, or follows it, is subscribed to it,
+        so that one question tells a script whether anybody does. Nothing is published on it."""
+        self.tail = f"{base}:tail"
+        """A channel: what becomes of the group's jobs is published on it while somebody listens."""
 
     def job(self, job_id: str) -> str:
         """The hash with the status record of one job in this group."""

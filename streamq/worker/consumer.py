@@ -64,6 +64,7 @@ class Consumer:
         schedules: the periodic jobs that are in the code.
         share: the stream's share of the group's slots, where streams share them.
         partition: the number, where it is one of a stream's.
+        timings: where to note how long scripts take; ``None`` where nobody asks.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Consumer:
         schedules: Sequence[Schedule] = (),
         share: Turns | None = None,
         partition: int | None = None,
+        timings: list[tuple[str, float]] | None = None,
     ) -> None:
         self.stream, self.group, self.name = stream, group, name
         self.partition, self.share = partition, share
@@ -112,11 +114,14 @@ class Consumer:
             # slower side, and it would only be more to do.
             settling.append(server.link(name, timeout))
         self._links = (self._reading, *settling)
+        for link in self._links:
+            link.timings = timings
         context = Context(
             self.keys, name, self._reading, self.in_flight, handlers, settings.lease, control,
             signals, alive=lambda: self._heartbeat.alive,
             cancel=lambda ids: self.runners.cancel(Cause.CANCELLED, ids), fatal=fatal,
-            schedules=schedules,
+            schedules=schedules, history=settings.history,
+            record_ttl=int(settings.result_ttl * 1000),
         )  # fmt: skip
         self.fetcher = Fetcher(
             context, budget=budget, reconnect=reconnect,
@@ -130,9 +135,9 @@ class Consumer:
         )
         self.settler = Settler(
             self.keys, name, links=settling, in_flight=self.in_flight,
-            result_ttl=settings.result_ttl, clock=server.clock, reconnect=reconnect,
-            signals=signals, control=control, fetcher=self.fetcher, progress=self._progress,
-            settled=self._note_offloaded,
+            result_ttl=settings.result_ttl, history=settings.history, clock=server.clock,
+            reconnect=reconnect, signals=signals, control=control, fetcher=self.fetcher,
+            progress=self._progress, settled=self._note_offloaded,
         )  # fmt: skip
         self.runners = Runners(
             self.keys, name, in_flight=self.in_flight, handlers=handlers, executors=executors,
@@ -140,8 +145,9 @@ class Consumer:
             signals=signals, fatal=fatal, share=share, load=self._offloaded.load,
         )  # fmt: skip
         self.promoter = Promoter(
-            stream, link=self._writing, reconnect=reconnect, heard=self.fetcher.ticks.heard
-        )
+            stream, link=self._writing, reconnect=reconnect, signals=signals,
+            heard=self.fetcher.ticks.heard,
+        )  # fmt: skip
         self._heartbeat = Heartbeat(
             self.keys, name, link=self._writing, in_flight=self.in_flight, lease=settings.lease,
             reconnect=reconnect, signals=signals,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from contextvars import copy_context
 from typing import Generic, Protocol, TypeVar
 
 NEVER = float("inf")
@@ -35,6 +36,7 @@ class Deadlines(Generic[T]):
         self._missed = missed
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = NEVER
+        self._context = copy_context()  # or it would ring in that of some job
 
     def set(self, item: T, seconds: float) -> None:
         """Let the item's deadline be ``seconds`` from now."""
@@ -52,7 +54,7 @@ class Deadlines(Generic[T]):
     def _ring_at(self, when: float) -> None:
         self.stop()
         self._rings_at = when
-        self._timer = asyncio.get_running_loop().call_at(when, self._ring)
+        self._timer = asyncio.get_running_loop().call_at(when, self._ring, context=self._context)
 
     def _ring(self) -> None:
         self._timer, self._rings_at = None, NEVER

@@ -6,6 +6,7 @@ import asyncio
 import pickle
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from contextvars import copy_context
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
@@ -16,7 +17,10 @@ from streamq.handlers.handler import Handler, Mode
 from streamq.job import Emitted, Job
 from streamq.middleware import IN_PROCESS
 from streamq.retry import Dead, Retry
+from streamq.running import RUNNING, Call
 from streamq.text import printable
+from streamq.tracebacks import RemoteTraceback, traceback_of
+from streamq.verdict import foreseen
 from streamq.worker.progress_inbox import ProgressInbox, telling
 
 UNDONE = (CoroutineType, GeneratorType, AsyncGeneratorType, asyncio.Future)
@@ -56,13 +60,13 @@ class Executors:
             async with self._threads:
                 begun()
                 return await to_thread.run_sync(
-                    _in_thread, handler.function, args, kwargs,
+                    _in_thread, handler.function, jobs, args, kwargs,
                     abandon_on_cancel=True, limiter=CapacityLimiter(1),
                 )  # fmt: skip
         async with self._processes:
             begun()
             try:
-                result, emitted, error = await to_process.run_sync(
+                result, emitted, error, failed_at = await to_process.run_sync(
                     _in_process, handler.function, jobs, args, kwargs, self._inbox.address(jobs[0]),
                     IN_PROCESS.get(), cancellable=True, limiter=CapacityLimiter(1),
                 )  # fmt: skip
@@ -71,7 +75,7 @@ class Executors:
                     raise broken.__cause__ from None
                 raise
         if error is not None:
-            raise error
+            raise error from (RemoteTraceback(failed_at) if failed_at else None)
         for job, events in zip(jobs, emitted, strict=True):
             job.emitted = events
         return result
@@ -91,16 +95,27 @@ def undone(result: Any) -> TypeError:
     )
 
 
-def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _call(
+    function: Callable[..., Any],
+    jobs: Sequence[Job],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    RUNNING.set(Call(jobs))  # the runner may be at its next job while an abandoned one runs on
     result = function(*args, **kwargs)
     if isinstance(result, UNDONE):
         raise undone(result)
     return result
 
 
-def _in_thread(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _in_thread(
+    function: Callable[..., Any],
+    jobs: Sequence[Job],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
     try:
-        return _call(function, args, kwargs)
+        return _call(function, jobs, args, kwargs)
     except (KeyboardInterrupt, SystemExit) as error:
         # In a thread they are the job's failure; let out, they would end the worker.
         raise _ended(error) from None
@@ -119,18 +134,18 @@ def _in_process(
     kwargs: dict[str, Any],
     inbox: str,
     around: Sequence[Callable[[], AbstractContextManager[object]]],
-) -> tuple[Any, list[list[Emitted] | None], BaseException | None]:
+) -> tuple[Any, list[list[Emitted] | None], BaseException | None, str]:
     # Arguments and jobs come over in one message, so they are the same objects here.
     try:
         with telling(inbox, jobs[0]), ExitStack() as entered:
             for manager in around:
                 entered.enter_context(manager())
-            result = _call(function, args, kwargs)
+            result = copy_context().run(_call, function, jobs, args, kwargs)
     except Exception as error:
-        return None, [], _portable(error)
+        return None, [], _portable(error), "" if foreseen(error) else traceback_of(error)
     except BaseException as error:  # sys.exit() too: the process serves the next job
-        return None, [], _ended(error)
-    return result, [job.emitted for job in jobs], None
+        return None, [], _ended(error), ""
+    return result, [job.emitted for job in jobs], None, ""
 
 
 def _portable(error: Exception) -> Exception:

@@ -14,6 +14,7 @@ from streamq import lua
 from streamq.errors import StreamqError
 from streamq.limits import SCHEDULE_REMEMBERED
 from streamq.server import Link
+from streamq.signals import Promoted, Signals
 from streamq.wire.keys import stream_keys
 from streamq.worker.reconnect import Reconnect
 
@@ -49,6 +50,7 @@ class Promoter:
         *,
         link: Link,
         reconnect: Reconnect,
+        signals: Signals,
         heard: Callable[[int, bytes | None], None],
     ) -> None:
         self.caught_up = False
@@ -56,6 +58,7 @@ class Promoter:
         self._stage = f"promote {stream}"
         self._link = link
         self._reconnect = reconnect
+        self._signals = signals
         self._heard = heard
         self._stop = asyncio.Event()
 
@@ -97,5 +100,7 @@ class Promoter:
         while start < len(due):
             some = due[start : start + WRITTEN]
             call = lua.promote(self._keys, some, int(SCHEDULE_REMEMBERED * 1000))
-            reached, _ = await self._link.run(call)
+            reached, *late = await self._link.run(call)
             start += reached
+            if late:
+                self._signals.send(Promoted(self._keys.stream, [ms / 1000 for ms in late]))

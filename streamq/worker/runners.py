@@ -19,6 +19,7 @@ from streamq import verdict
 from streamq.errors import NoMainGuard
 from streamq.handlers.table import Handlers
 from streamq.job import Job
+from streamq.running import RUNNING
 from streamq.server import Clock
 from streamq.signals import HandlerAbandoned, Signals
 from streamq.verdict import Verdict
@@ -196,6 +197,7 @@ class Runners:
     async def _serve(self, slot: Slot) -> None:
         in_flight, prepare = self._in_flight, self._prepare
         next_delivery = in_flight.next if self._share is None else partial(self._share.take, slot)
+        RUNNING.set(slot)
         enter, clean = self._caller.enter, copy_context()
         turns = 0
         self._waking = False
@@ -235,7 +237,7 @@ class Runners:
                     changed = copy_context() != clean
                 except Exception:
                     changed = True  # by a value that cannot be compared
-                if changed:
+                if changed or slot.asked:
                     # The next job must not find there what another has left. A context of its
                     # own for every job would cost each of them what now only these pay.
                     return
@@ -257,6 +259,7 @@ class Runners:
         if self._in_flight.waiting and not slot.abandoned:
             self.wake()
         self._abandoned.discard(slot)
+        slot.task = None  # its context has the slot
 
     def _broken(self, first: Waiting, error: Exception) -> None:
         """A defect, not the handler's; the job must not stay in flight for ever."""
@@ -295,7 +298,7 @@ class Runners:
         """Hand in the verdicts; ``False`` if the runner is to end as well."""
         cancelled = isinstance(error, asyncio.CancelledError)
         if cancelled and slot.cause is not None:
-            self._settle_cancelled(slot)
+            self._settle_cancelled(slot, error)
             return True
         if isinstance(error, NoMainGuard):
             for job in slot.jobs:
@@ -347,14 +350,14 @@ class Runners:
         if self._in_flight.waiting:
             self.wake()
 
-    def _settle_cancelled(self, slot: Slot) -> None:
+    def _settle_cancelled(self, slot: Slot, error: BaseException | None = None) -> None:
         if slot.abandoned or slot.handler is None:
             return
         for job in slot.jobs:
             if not self._in_flight.holds(job.id, job.attempt):
                 continue  # lost
             if slot.cause is Cause.TIMEOUT:
-                self._put(verdict.timed_out(job, slot.handler, slot.started))
+                self._put(verdict.timed_out(job, slot.handler, slot.started, error))
             elif job.cancelled:
                 self._put(verdict.cancelled(job, slot.started))
             else:

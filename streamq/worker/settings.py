@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streamq.errors import ConfigError
-from streamq.limits import CONCURRENCY, GRACE, LEASE, MIN_LEASE, PREFETCH, RESULT_TTL
+from streamq.limits import (
+    CONCURRENCY,
+    GRACE,
+    HISTORY,
+    LEASE,
+    MAX_HISTORY,
+    MIN_LEASE,
+    PREFETCH,
+    RESULT_TTL,
+)
 from streamq.server.group import check_start
 
 
@@ -21,6 +30,8 @@ class Settings:
             have as many again, or one full batch for each handler.
         lease: seconds without a heartbeat after which an entry counts as stalled.
         result_ttl: seconds for which the record of a finished job is kept; 0 leaves none.
+        history: how many attempts of a job that failed its record remembers, the first one and
+            the last ones; 0 for none.
         grace: seconds that running handlers have when the worker stops.
         start: where a new group starts: ``0``, ``$``, an entry ID, or a time as 2026-11-01T00:00Z.
         processes: how many CPU-bound handlers run at once; ``None`` for one a core.
@@ -33,6 +44,7 @@ class Settings:
     prefetch: int = PREFETCH
     lease: float = LEASE
     result_ttl: float = RESULT_TTL
+    history: int = HISTORY
     grace: float = GRACE
     start: str = "0"
     processes: int | None = None
@@ -46,6 +58,8 @@ class Settings:
             raise ConfigError(f"lease={self.lease:g}: give seconds, {MIN_LEASE:g} or more")
         if not 0 <= self.result_ttl < float("inf"):
             raise ConfigError(f"result_ttl={self.result_ttl:g}: give seconds, zero or more")
+        if not 0 <= self.history <= MAX_HISTORY:
+            raise ConfigError(f"history={self.history}: give 0 to {MAX_HISTORY:,} attempts")
         if not 0 <= self.grace < float("inf"):
             raise ConfigError(f"grace={self.grace:g}: give seconds, zero or more")
         if self.processes is not None and self.processes < 1:

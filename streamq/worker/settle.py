@@ -58,6 +58,7 @@ class Settler:
         links: the connections for its calls, one for each that may be in flight; closed
             by the owner.
         result_ttl: seconds for which a finished job's record is kept; 0 leaves none.
+        history: how many of a job's attempts its record remembers.
         clock: how far the server's clock is ahead of ours.
         control: the rules of the group.
         fetcher: takes what may run next by these rules, and learns of parked retries.
@@ -73,6 +74,7 @@ class Settler:
         links: Sequence[Link],
         in_flight: InFlight,
         result_ttl: float,
+        history: int,
         clock: Clock,
         reconnect: Reconnect,
         signals: Signals,
@@ -88,6 +90,7 @@ class Settler:
         self._links = links
         self._taken = in_flight
         self._record_ttl = int(result_ttl * 1000)
+        self._history = history
         self._clock = clock
         self._reconnect = reconnect
         self._signals = signals
@@ -233,6 +236,7 @@ class Settler:
                 self._keys, self._consumer, self._record_ttl, self._clock.ahead, batch,
                 make=self._with_rules(rules, len(batch)) if rules else lua.settle,
                 noted=self._progress.over(batch) if self._progress.told else (),
+                history=self._history,
             )  # fmt: skip
         except TooLarge as error:
             place = batch.index(error.verdict)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from streamq import lua
-from streamq.limits import KEEP_DATA
+from streamq.errors import JobTimeout
+from streamq.limits import KEEP_DATA, MAX_TRACEBACK
 from streamq.lua import Arg
 from streamq.text import printable
-from streamq.verdict import Outcome, Verdict
+from streamq.verdict import Outcome, Verdict, traceback
 from streamq.wire.keys import GroupKeys, stream_keys
 from streamq.wire.offloaded import new_ref
 
@@ -34,6 +35,7 @@ _STATES = {
     Outcome.CANCELLED: "cancelled",
 }
 _ACK: Words = ("s", 1)
+_SKIP: Words = ("k", 1)
 _SUCCEEDED = Outcome.SUCCEEDED  # Python 3.11 is slow to look a member up
 
 
@@ -47,7 +49,7 @@ class TooLarge(Exception):
 
 def settle_call(
     keys: GroupKeys, consumer: str, record_ttl: int, ahead: float, batch: Sequence[Verdict],
-    make: Callable[..., lua.Call] = lua.settle, noted: Collection[str] = (),
+    make: Callable[..., lua.Call] = lua.settle, noted: Collection[str] = (), history: int = 0,
 ) -> tuple[lua.Call, int]:  # fmt: skip
     """The call that applies a batch of verdicts, or as many of them as it may carry.
 
@@ -59,6 +61,7 @@ def settle_call(
             server's, as those in entry IDs are.
         make: makes the call; that of a group with rules also lets others run.
         noted: the jobs of which it is noted how far they are; that is over now.
+        history: how many of a job's attempts its record remembers.
 
     Returns:
         The call, and how many verdicts of the batch it applies: at least one.
@@ -109,12 +112,14 @@ def settle_call(
                 more_keys.append(job_prefix + job.id)
     if run:
         verdicts[count_at] = count
-    return make(keys, consumer, record_ttl, taken, more_keys, pairs, verdicts), taken
+    call = make(keys, consumer, record_ttl, taken, more_keys, pairs, verdicts, history=history)
+    return call, taken
 
 
 def weight(verdict: Verdict) -> int:
     """About how many bytes a verdict sends, beside what every one does."""
-    return len(verdict.result) + sum(event.size for event in emitted(verdict))
+    frames = MAX_TRACEBACK if verdict.outcome is Outcome.DEAD else 0
+    return len(verdict.result) + frames + sum(event.size for event in emitted(verdict))
 
 
 def emitted(verdict: Verdict) -> Sequence[Emitted]:
@@ -156,16 +161,27 @@ def _words(verdict: Verdict, record_ttl: int, ahead: float) -> tuple[Words, Word
         return _ACK, (), False
     if outcome is Outcome.RETRY:
         delay = int(min(verdict.delay, FOREVER) * 1000)
-        words: Words = ("r", delay, verdict.error, job.retries + 1)
+        words: Words = (
+            "r", delay, verdict.error, job.retries + 1, *_attempt(verdict, ahead),
+        )  # fmt: skip
         trace = getattr(job, "failed_trace", None)
         return (), words if trace is None else ("t", trace, *words), True
     if outcome is Outcome.DEAD:
-        return (), ("d", verdict.reason, verdict.error), True
+        attempt = _attempt(verdict, ahead)
+        return (), ("d", verdict.reason, verdict.error, traceback(verdict), *attempt), True
     if outcome is Outcome.RELEASED:
         return (), ("b",), False
     if job.only_for is not None and job.only_for != job.group:
         return (), ("f", printable(job.only_for)), False
-    return _ACK, (), False
+    return _SKIP, (), False
+
+
+def _attempt(verdict: Verdict, ahead: float) -> Words:
+    """How a failed attempt ended, when it began and when it ended, ms."""
+    how = "timed out" if isinstance(verdict.exception, JobTimeout) else "failed"
+    if not verdict.started:
+        return how, 0, 0
+    return how, int((verdict.started + ahead) * 1000), int((verdict.finished + ahead) * 1000)
 
 
 def _record(verdict: Verdict, ahead: float) -> tuple[Words, Words, bool]:

@@ -20,7 +20,16 @@ from streamq.limits import MAX_WEIGHT
 from streamq.partitions import Layout, Partitioned, finish, laid_out, read_layout
 from streamq.produce.periodic import Schedule
 from streamq.server import Server
-from streamq.signals import Leaving, Observer, Signals, Stopping
+from streamq.signals import (
+    Leaving,
+    LoopAlive,
+    Observer,
+    ScriptsRan,
+    Signals,
+    Started,
+    Stopped,
+    Stopping,
+)
 from streamq.text import printable
 from streamq.worker.budget import Budget
 from streamq.worker.consumer import Consumer
@@ -49,6 +58,9 @@ FIRST = "0"
 
 BURST_POLL = 0.05
 """Seconds between looks at whether a burst is over."""
+
+LOOP_ALIVE = 1.0
+"""Seconds between signals that the event loop turns, and of how long scripts took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,7 @@ class Worker:
         self._lifespan = lifespan or nullcontext
         self._retention = retention or Retention()
         self._signals = Signals(observers)
+        self._timings: list[tuple[str, float]] | None = [] if observers else None
         self._stop = anyio.Event()
         self._error: Exception | None = None
         self._reconnect = Reconnect(self._signals)
@@ -152,7 +165,7 @@ class Worker:
             handlers=handlers, rules=subscription.rules, concurrency=concurrency,
             settings=settings, executors=self._executors, budget=self._budget,
             reconnect=self._reconnect, signals=signals, fatal=self._fail, schedules=schedules,
-            share=share, partition=partition,
+            share=share, partition=partition, timings=self._timings,
         )  # fmt: skip
 
     async def run(self, *, signals: bool = False) -> None:
@@ -173,6 +186,8 @@ class Worker:
                 await self._retention.tell(self.server, stream, self._signals, named)
             await self._work(signals)
         finally:
+            self._tell_timings()
+            self._signals.send(Stopped())
             for consumer in self.consumers:
                 await consumer.close()
             self._executors.close()
@@ -212,6 +227,9 @@ class Worker:
             if self._burst:
                 background.start_soon(self._watch_burst)
             background.start_soon(self._pass_on_stop)
+            self._signals.send(Started())
+            if self._timings is not None:
+                background.start_soon(self._tell_of_loop)
             async with anyio.create_task_group() as consuming:
                 for consumer in self.consumers:
                     consuming.start_soon(self._consume, consumer)
@@ -336,6 +354,17 @@ class Worker:
     def _leave(self) -> None:
         running = sum(consumer.runners.running for consumer in self.consumers)
         self._signals.send(Leaving(running, self.settings.lease))
+
+    async def _tell_of_loop(self) -> None:
+        while True:
+            self._signals.send(LoopAlive())
+            self._tell_timings()
+            await anyio.sleep(LOOP_ALIVE)
+
+    def _tell_timings(self) -> None:
+        if self._timings:
+            self._signals.send(ScriptsRan(tuple(self._timings)))
+            self._timings.clear()
 
     async def _pass_on_stop(self) -> None:
         await self._stop.wait()

@@ -27,6 +27,19 @@ async def test_a_job_that_waits_is_tried_now(app: App, server: RedisServer, admi
     assert (group.state, group.attempts) == ("succeeded", 2)
 
 
+async def test_all_that_wait_are_tried_now(
+    app: App, server: RedisServer, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamq.admin.reading.PENDING_PAGE", 3)
+    await app.produce_many([("resize", {})] * 8)
+    await fail(server.unix_url, retries=3, jobs=8)
+    assert await admin.retry_all("jobs", GROUP) == 8
+    await succeed(server.unix_url)
+    assert await admin.retry_all("jobs", GROUP) == 0
+    with pytest.raises(GroupNotFound):
+        await admin.retry_all("jobs", "none")
+
+
 async def test_a_stalled_job_is_tried_now(
     app: App, server: RedisServer, client: redis.Redis, admin: Admin
 ) -> None:

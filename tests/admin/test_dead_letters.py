@@ -309,3 +309,33 @@ async def test_a_foreign_jobs_fields_are_its_data(
     assert (await letters.get(job_id)).data == {"file": "a.png", "for": "me"}
     await letters.redrive([job_id])
     assert read(client, "a")
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_page_after_page(
+    app: App, server: RedisServer, letters: DeadLetters, newest_first: bool
+) -> None:
+    ids = await dead(app, server, 5)
+    found: list[str] = []
+    after = None
+    while True:
+        page = [
+            letter async for letter in letters.list(limit=2, after=after, newest_first=newest_first)
+        ]
+        if not page:
+            break
+        found += [letter.job_id for letter in page]
+        after = page[-1].id
+    assert found == (ids[::-1] if newest_first else ids)
+    with pytest.raises(ConfigError, match="not a job ID"):
+        _ = [letter async for letter in letters.list(after="x")]
+
+
+async def test_a_page_of_old_ones_stays_among_the_old_ones(
+    client: redis.Redis, letters: DeadLetters
+) -> None:
+    write_letter(client, "1-1", "1-0")
+    write_letter(client, "*", "2-0")
+    [new] = [letter.id async for letter in letters.list(limit=1, newest_first=True)]
+    old = letters.list(older_than=3600, newest_first=True, after=new)
+    assert [letter.id async for letter in old] == ["1-1"]

@@ -13,7 +13,7 @@ import redis
 
 from streamq import App
 from streamq.admin import Admin, Diagnosis, Finding, Level, overview
-from streamq.admin.doctor import diagnose, records, server_checks, stream_checks
+from streamq.admin.doctor import records, server_checks, stream_checks
 from streamq.errors import StreamNotFound
 from streamq.server import ServerInfo
 from tests.markdown import ROOT
@@ -207,6 +207,21 @@ async def test_commands_that_hold_the_server_up(server: RedisServer, client: red
     assert "for up to 0.15 s: DEBUG (1)" in told
 
 
+async def test_a_group_that_somebody_has_paused(server: RedisServer, client: redis.Redis) -> None:
+    add(client, {"type": "resize", "data": "{}"})
+    client.xgroup_create("jobs", "images", "0")
+    async with App(server.unix_url) as app:
+        await app.admin.pause("jobs", "images")
+    finding = found(await look(server.unix_url), "paused groups")
+    assert (finding.level, finding.group) == (Level.NOTE, "images")
+    assert re.fullmatch(r"paused by hand since [-0-9: ]+ UTC: nothing of it runs", finding.found)
+    assert finding.advice == "streamq group resume images"
+
+    two_hours_ago = int((time.time() - 7200) * 1000)
+    client.hset("{jobs}:group:images:state", "paused", two_hours_ago)
+    assert found(await look(server.unix_url), "paused groups").level is Level.WARNING
+
+
 # -- what the user may do -----------------------------------------------------
 
 
@@ -218,7 +233,13 @@ async def test_a_user_who_cannot_work(make_server: MakeServer) -> None:
         run(client, "ACL", "SETUSER", "looks", "on", ">pw", "%R~*", "+@all")
     diagnosis = await look(f"redis://looks:pw@127.0.0.1:{server.port}")
     finding = found(diagnosis, "rights")
-    assert (finding.level, finding.stream) == (Level.WARNING, "jobs")
+    assert (finding.level, finding.stream) == (Level.NOTE, "jobs")
+    assert finding.found == "a worker could not start: the user may look and not write"
+
+    with server.client() as client:
+        run(client, "ACL", "SETUSER", "looks", "~*", "-xclaim", "-zadd", "-zrem", "-hset", "-xdel")
+    finding = found(await look(f"redis://looks:pw@127.0.0.1:{server.port}"), "rights")
+    assert finding.level is Level.WARNING
     assert "a worker could not start: the user lacks xclaim jobs" in finding.found
     assert "more" in finding.found
 
@@ -263,8 +284,8 @@ async def test_the_documented_inspector_sees_everything_with_three_more(
         assert more
         run(client, "ACL", "SETUSER", inspector.user, *more[1].split())
     diagnosis = await look(f"redis://{inspector.user}:{PASSWORD}@127.0.0.1:{server.port}")
-    assert diagnosis.of(Level.NOTE) == []
-    assert set(bad(diagnosis)) == {"rights", "dead letters"}
+    assert [note.name for note in diagnosis.of(Level.NOTE)] == ["rights"]
+    assert set(bad(diagnosis)) == {"dead letters"}
 
 
 async def test_what_the_server_refuses_is_not_checked(make_server: MakeServer) -> None:
@@ -369,7 +390,7 @@ async def test_before_redis_7_2_only_consumers_with_jobs_count(
     monkeypatch.setattr(stream_checks, "LONG_GONE", 0.0)
     admin = Admin(app.admin._server, lease=0)
     for version, named in (("7.2.4", "web-1, web-2"), ("7.0.15", "web-1")):
-        monkeypatch.setattr(diagnose, "read_info", pretend(version))
+        monkeypatch.setattr("streamq.server.server.read_info", pretend(version))
         diagnosis = await admin.doctor()
         assert bad(diagnosis)["consumers"].endswith(f": {named}")
         level = Level.OK if version == "7.2.4" else Level.NOTE

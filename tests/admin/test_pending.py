@@ -227,3 +227,22 @@ async def test_no_stream_no_group_no_such_state(
     client.set("text", "x")
     with pytest.raises(WrongKeyType):
         await rows(admin.pending("text"))
+
+
+@pytest.mark.parametrize("consumer", [None, "web-1"])
+async def test_page_after_page(
+    app: App, client: redis.Redis, admin: Admin, consumer: str | None
+) -> None:
+    ids = [str(job) for job in await app.produce_many(("resize", {}) for _ in range(5))]
+    read(client, "web-1", 5)
+    found: list[str] = []
+    after = None
+    while True:
+        page = await rows(admin.pending("jobs", GROUP, consumer=consumer, limit=2, after=after))
+        if not page:
+            break
+        found += [job.id for job in page]
+        after = found[-1]
+    assert found == ids
+    with pytest.raises(ConfigError, match="not a job ID"):
+        await rows(admin.pending("jobs", GROUP, after="x"))

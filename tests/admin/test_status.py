@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from streamq import App
+from streamq import App, Job
 from streamq.admin import Admin
 from streamq.errors import ConfigError, JobNotFound, StreamNotFound
 from tests.servers import RedisServer
@@ -150,3 +150,26 @@ async def test_a_name_that_nobody_knows(app: App, admin: Admin) -> None:
     await admin.cancel("jobs", name)
     with pytest.raises(JobNotFound, match=f"has no job {name} for later"):
         await admin.status("jobs", name)
+
+
+async def test_what_a_job_has_emitted_is_in_its_status(app: App, admin: Admin) -> None:
+    counts = {"one": 1, "many": 60, "none": 0}
+
+    @app.group(GROUP).handler("*", batch=10)
+    async def order(jobs: list[Job]) -> None:
+        for job in jobs:
+            for n in range(counts[job.type]):
+                job.emit("event", {"n": n}, stream="events")
+
+    produced = await app.produce_many([(type, {}) for type in ("none", "one", "none", "many")])
+    await app.worker(max_jobs=4).run()
+    for job, type in zip(produced, ("none", "one", "none", "many"), strict=True):
+        [status] = (await admin.status("jobs", job.id)).groups
+        assert status.state == "succeeded"
+        assert status.emitted_count == counts[type]
+        assert len(status.emitted) == min(counts[type], 50)
+        for event in status.emitted:
+            assert (await admin.status("events", event.id)).type == "event"
+        assert status.to_dict()["emitted"] == [
+            {"stream": "events", "id": event.id} for event in status.emitted
+        ]

@@ -16,6 +16,11 @@ from tests.situations import GROUP, fail, make_idle, read, succeed
 pytestmark = pytest.mark.anyio
 
 
+async def test_the_clock_of_the_server(admin: Admin, client: redis.Redis) -> None:
+    seconds, micros = client.time()
+    assert seconds + micros / 1_000_000 <= await admin.time()
+
+
 async def rows(jobs: AsyncIterator[PendingJob]) -> list[PendingJob]:
     return [job async for job in jobs]
 

@@ -148,8 +148,14 @@ OK = b"+OK\r\n"
 
 
 @pytest.mark.parametrize(
-    "pieces", [[b"+", b"O", b"K\r\n+OK", b"\r\n", b"+OK\r\n-ERR no", b" SETINFO\r\n", b":7\r\n"]]
-)
+    "pieces",
+    [
+        [
+            b"+", b"O", b"K\r\n+OK", b"\r\n-ERR no HELLO\r\n", b"+OK\r\n-ERR no",
+            b" SETINFO\r\n", b":7\r\n",
+        ]
+    ],
+)  # fmt: skip
 async def test_a_handshake_answered_in_pieces(pieces: list[bytes]) -> None:
     async with answering(pieces[:-1]) as where:
         link = Server(f"redis://:pw@{where}").link("me")

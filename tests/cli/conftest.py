@@ -25,6 +25,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current directory, and nothing of this machine's settings."""
     for name in ("STREAMQ_URL", "STREAMQ_APP", "STREAMQ_DEBUG", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STREAMQ_LOG_FORMAT", "text")  # what a person sees at a terminal
     monkeypatch.setenv("STREAMQ_HOME", str(tmp_path / "home"))
     work = tmp_path / "work"
     work.mkdir()

@@ -89,6 +89,11 @@ class Program:
         """Wait until it has printed ``text``, to either of its outputs."""
         self._wait(lambda: any(text in printed for printed in self._text.values()), text)
 
+    @property
+    def printed(self) -> str:
+        """What it has printed to its standard output so far."""
+        return self._text["out"]
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self.process.send_signal(number)

@@ -103,11 +103,16 @@ def test_none(streamq: Streamq, client: redis.Redis) -> None:
 
 def test_show(streamq: Streamq, dead: list[str]) -> None:
     result = streamq("dlq", "show", dead[1])
-    fields = dict(line.split(maxsplit=1) for line in result.out.splitlines())
+    told, _, traceback = result.out.partition("\n\n")
+    fields = dict(line.split(maxsplit=1) for line in told.splitlines())
     assert (fields["job"], fields["group"], fields["type"]) == (dead[1], "images", "resize")
     assert (fields["reason"], fields["data"]) == ("retries exhausted", '{"n": 1}')
     [letter] = parsed(streamq("dlq", "show", dead[1], "--json"))
     assert letter["data"] == {"n": 1}
+    assert letter["traceback"] == traceback.removesuffix("\n")
+    assert traceback.startswith("Traceback (most recent call last):\n  File ")
+    status = streamq("status", dead[1], "--group", GROUP)
+    assert status.out.endswith(f"\n\n{traceback}")
     assert parsed(streamq("dlq", "show", str(letter["id"]), "--json")) == [letter]
     gone = streamq("dlq", "show", "1-1")
     told = "streamq: no group of jobs has a dead letter 1-1; see streamq dlq list\n"

@@ -22,8 +22,8 @@ def test_a_server_in_order(streamq: Streamq, make_server: MakeServer) -> None:
     first, second = out.splitlines()
     assert first == (
         "In order: version, eviction, memory, persistence, replication, clock, slow commands, "
-        "rights, records, streams without a group, groups that nobody reads, pending jobs, "
-        "consumers, dead letters, jobs that nobody can handle"
+        "rights, records, streams without a group, groups that nobody reads, paused groups, "
+        "pending jobs, consumers, dead letters, jobs that nobody can handle"
     )
     assert second == f"Nothing bites on {server.socket}" or second.startswith("Nothing bites on ")
 

@@ -105,7 +105,7 @@ def test_with_the_app(command: str, stage: Stage, streamq: Streamq) -> None:
     result = streamq(*stage.words(command), "--app", "secret_app:app")
     assert (result.code, result.err) == (0, "")
     assert f'{{"address":"{SECRET}"}}' in result.out
-    assert "encrypted" not in result.out
+    assert "encrypted with" not in result.out
 
     result = streamq(*stage.words(command), "--app", "secret_app:app", "--json")
     assert SECRET in result.out

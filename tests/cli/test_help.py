@@ -76,8 +76,8 @@ def test_arguments_are_called_by_their_names(capsys: pytest.CaptureFixture[str])
     ):
         assert shown(path, capsys).startswith(f"Usage: {usage}\n")
     help = shown(("pending", "retry"), capsys)
-    assert help.count("  ID...  The jobs' IDs.\n") == 1
-    assert "\nArguments:\n  ID...  The jobs' IDs.\n" in help
+    assert help.count("  [ID...]  The jobs' IDs.\n") == 1
+    assert "\nArguments:\n  [ID...]  The jobs' IDs.\n" in help
 
 
 def test_the_documentation_knows_every_command() -> None:

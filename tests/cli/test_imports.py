@@ -15,7 +15,8 @@ from tests.servers import RedisServer
 from tests.situations import add, fail, read
 
 HEAVY = {
-    "anyio", "prometheus_client", "pydantic", "pydantic_core", "redis", "rich", "typer", "uvloop",
+    "anyio", "prometheus_client", "pydantic", "pydantic_core", "redis", "rich", "starlette",
+    "typer", "uvicorn", "uvloop",
 }  # fmt: skip
 
 TELL = """

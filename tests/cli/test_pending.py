@@ -243,6 +243,23 @@ def test_retry(streamq: Streamq, three: list[str]) -> None:
     assert rows[0]["next_attempt"] == 0
 
 
+def test_retry_of_all_that_wait(streamq: Streamq, three: list[str]) -> None:
+    streamq("pending", "retry", three[2])  # a stalled one, parked from now on
+    assert streamq("pending", "retry", "--all") == (0, "2 jobs due now in images\n", "")
+    assert streamq("pending", "retry", "--all", "--group", "images").out == (
+        "2 jobs due now in images\n"
+    )
+    rows = [json.loads(line) for line in lines(streamq("pending", "--json"))]
+    assert [row["next_attempt"] for row in rows] == [0, None, 0]
+
+
+@pytest.mark.parametrize("args", [(), ("--all", "1-1")])
+def test_retry_of_some_or_of_all(streamq: Streamq, args: tuple[str, ...]) -> None:
+    result = streamq("pending", "retry", *args)
+    assert (result.code, result.out) == (2, "")
+    assert "give the IDs of jobs, or --all" in result.err
+
+
 def test_retry_of_a_running_and_an_unknown_job(streamq: Streamq, three: list[str]) -> None:
     result = streamq("pending", "retry", three[1], "1-1", three[0])
     assert result.code == 1

@@ -49,6 +49,24 @@ def test_retrying_and_dead(streamq: Streamq, server: RedisServer, client: redis.
     assert "attempts     2" in out
 
 
+def test_the_attempts_of_one_that_failed(
+    streamq: Streamq, server: RedisServer, client: redis.Redis
+) -> None:
+    job_id = add(client, {"type": "resize", "data": "{}"})
+    anyio.run(partial(fail, server.unix_url, retries=3, delay=0))
+    anyio.run(partial(succeed, server.unix_url))
+    title, first, last = streamq("status", job_id).out.splitlines()[-3:]
+    assert title.split() == ["ATTEMPT", "OUTCOME", "STARTED", "TOOK", "CONSUMER", "ERROR"]
+    assert first.split()[:2] == ["1", "failed"]
+    assert first.endswith("  disk full")
+    assert last.split()[:2] == ["2", "succeeded"]
+    [group] = json.loads(streamq("status", job_id, "--json").out)["groups"]
+    assert [attempt["outcome"] for attempt in group["history"]] == ["failed", "succeeded"]
+    assert set(group["history"][0]) == {
+        "number", "outcome", "consumer", "started_at", "seconds", "error",
+    }  # fmt: skip
+
+
 def test_json(streamq: Streamq, client: redis.Redis) -> None:
     job_id = add(client, {"data": '{"n":123456789012345678901234567890}'})
     client.xgroup_create("jobs", "images", "0")

@@ -101,16 +101,21 @@ class Gate:
 
 
 class Rig:
-    """A server of its own for each test, and all that goes with it."""
+    """A server of its own for each test, and all that goes with it.
 
-    def __init__(self, server: RedisServer) -> None:
+    Args:
+        url: for the workers, where that is not the server's own.
+        client: to look at what is really there, where that is not on the one server.
+    """
+
+    def __init__(self, server: RedisServer, url: str = "", client: Any = None) -> None:
         self.server = server
         self.directory = Path(tempfile.mkdtemp(prefix="rig-"))
         self.recorder = Recorder(self.directory / "events")
         self.gate = Gate(self.directory / "gate")
         # Told of every error, but for a connection that broke while it lay unused. The
         # types of redis-py leave open what each reply is.
-        self.client: Any = server.client(
+        self.client: Any = client or server.client(
             retry=Retry(NoBackoff(), 1), encoding_errors="backslashreplace"
         )
         self.produced: list[str] = []
@@ -118,7 +123,7 @@ class Rig:
         self._proxy: Proxy | None = None
         self.recorder.context = self.said
         self.config = Config(
-            url=server.unix_url, fifo=str(self.recorder.path), gate=str(self.gate.path)
+            url=url or server.unix_url, fifo=str(self.recorder.path), gate=str(self.gate.path)
         )
 
     @property

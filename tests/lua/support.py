@@ -65,11 +65,14 @@ def recorded(
 
 
 def failed(id: str, count: int = 1, *, delay: int = 0, error: str = "oops") -> Verdict:
-    return Verdict(id, count, (), ("r", delay, error, 4), record=True)
+    return Verdict(id, count, (), ("r", delay, error, 4, "failed", 1000, 1500), record=True)
 
 
-def dead(id: str, count: int = 1, *, reason: str = "gave up", error: str = "oops") -> Verdict:
-    return Verdict(id, count, (), ("d", reason, error), record=True)
+def dead(
+    id: str, count: int = 1, *, reason: str = "gave up", error: str = "oops", traceback: str = ""
+) -> Verdict:
+    args = ("d", reason, error, traceback, "failed", 1000, 1500)
+    return Verdict(id, count, (), args, record=True)
 
 
 def given_back(id: str, count: int = 1) -> Verdict:
@@ -95,7 +98,9 @@ class Group:
 
     # -- the scripts ----------------------------------------------------------
 
-    def settle_call(self, consumer: str, verdicts: Sequence[Verdict], ttl: int = 0) -> Call:
+    def settle_call(
+        self, consumer: str, verdicts: Sequence[Verdict], ttl: int = 0, history: int = 0
+    ) -> Call:
         keys: list[str] = []
         pairs: list[Arg] = []
         args: list[Arg] = []
@@ -116,11 +121,15 @@ class Group:
             end = len(args)
             if verdict.record:
                 keys.append(self.keys.job(verdict.id))
-        return lua.settle(self.keys, consumer, ttl, len(verdicts), keys, pairs, args)
+        return lua.settle(
+            self.keys, consumer, ttl, len(verdicts), keys, pairs, args, history=history
+        )
 
-    def settle(self, consumer: str, *verdicts: Verdict, ttl: int = 0) -> dict[str, str]:
+    def settle(
+        self, consumer: str, *verdicts: Verdict, ttl: int = 0, history: int = 0
+    ) -> dict[str, str]:
         """Settle, and return why each refused entry was refused."""
-        reply = run(self.client, self.settle_call(consumer, verdicts, ttl))
+        reply = run(self.client, self.settle_call(consumer, verdicts, ttl, history))
         return {
             verdicts[int(position) - 1].id: why
             for position, why in zip(reply[::2], reply[1::2], strict=True)
@@ -155,7 +164,7 @@ class Group:
         return run(self.client, lua.retry_now(self.keys, stalled_after, ids))
 
     def to_dead_letters(self, *ids: str, error: str = "by me") -> Any:
-        return run(self.client, lua.to_dead_letters(self.keys, error, ids))
+        return run(self.client, lua.to_dead_letters(self.keys, error, 60_000, ids))
 
     def redrive(self, *letters: str) -> Any:
         return run(self.client, lua.redrive(self.keys, letters))

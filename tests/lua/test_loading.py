@@ -73,7 +73,7 @@ def test_every_key_of_a_script_lies_in_one_slot() -> None:
     calls = [
         lua.settle(keys, "c", 0, 0, [keys.job("1-1")], [], []),
         lua.reclaim(keys, "c", 1, lease=1, pause=1, silence=1, deliveries=1, deliveries_by_type={}),
-        lua.to_dead_letters(keys, "e", ["1-1"]),
+        lua.to_dead_letters(keys, "e", 0, ["1-1"]),
         lua.redrive(keys, ["1-1"]),
         lua.retire(keys, "c"),
         lua.promote(stream_keys("jobs"), [(b"s", b"key"), (b"t", b"")], 1),

@@ -190,7 +190,7 @@ class Machine(RuleBasedStateMachine):
     def reclaim(self, data: st.DataObject, consumer: str, most: int, chances: int) -> None:
         group = self._group(data)
         self.client.delete(self.real[group].keys.reclaim_lock)
-        claimed, dead, deleted, removed, more, _ = self.real[group].reclaim(
+        claimed, dead, deleted, removed, more, *_ = self.real[group].reclaim(
             consumer, most, lease=HOUR, deliveries=ALLOWED, last_chances=chances
         )
         found = ([(id, n) for id, _, n in claimed], dead[::3], deleted, more)

@@ -23,7 +23,7 @@ def offloaded(verdict: Verdict, place: str = PLACE) -> lua.Call:
     group.keys = KEYS.group("g")
     call = group.settle_call("a", [verdict])
     keys = [*call.keys[:4], KEYS.data_holders, KEYS.data_unheld, *call.keys[4:]]
-    return call._replace(keys=keys, args=(*call.args[:6], "x", place, *call.args[6:]))
+    return call._replace(keys=keys, args=(*call.args[:7], "x", place, *call.args[7:]))
 
 
 def add(client: redis.Redis, place: str = PLACE) -> str:
@@ -220,7 +220,7 @@ def emitting(id: str, target: str, data: str) -> lua.Call:
     call = Group.settle_call(_group(), "a", [succeeded(id)])
     more = (target, data)
     event = ("E", len(FIELDS), b"1", *FIELDS)
-    return call._replace(keys=(*call.keys, *more), args=(*call.args[:6], *event, *call.args[6:]))
+    return call._replace(keys=(*call.keys, *more), args=(*call.args[:7], *event, *call.args[7:]))
 
 
 def _group() -> Group:

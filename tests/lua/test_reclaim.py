@@ -40,7 +40,7 @@ def reclaim(group: Group, consumer: str = "b", most: int = 100, **options: Any) 
 
 
 def test_nothing_is_pending(group: Group) -> None:
-    assert reclaim(group) == [[], [], [], [], 0, "-"]
+    assert reclaim(group) == [[], [], [], [], 0, "-", []]
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 100])
@@ -183,7 +183,7 @@ def test_so_many_last_chances_and_no_more(group: Group, client: redis.Redis, cha
         group.take_by_hand(id, "a")
     for id in ids:
         group.age(id, STALLED)
-    claimed, dead, *_, more, _ = reclaim(group, deliveries=3, last_chances=chances)
+    claimed, dead, *_, more, _, _ = reclaim(group, deliveries=3, last_chances=chances)
     assert {id: count for id, _, count in claimed} == {
         **dict.fromkeys(last[:chances], 3), **dict.fromkeys(fresh, 2),
     }  # fmt: skip
@@ -200,13 +200,13 @@ def test_those_who_wait_do_not_hide_the_others(group: Group, client: redis.Redis
         group.take_by_hand(id, "a")
     for id in ids:
         group.age(id, STALLED)
-    claimed, *_, more, _ = reclaim(group, most=10, deliveries=3, last_chances=0)
+    claimed, *_, more, _, _ = reclaim(group, most=10, deliveries=3, last_chances=0)
     assert [id for id, _, _ in claimed] == ids[5:15]
     assert more == 1
 
 
 def test_one_sweep_at_a_time(group: Group, client: redis.Redis) -> None:
-    assert group.reclaim("b", pause=60_000) == [[], [], [], [], 0, "-"]
+    assert group.reclaim("b", pause=60_000) == [[], [], [], [], 0, "-", []]
     [id] = add(client)
     group.read("a")
     group.age(id, STALLED)
@@ -221,13 +221,13 @@ def test_no_more_than_asked_for_and_the_rest_at_once(group: Group, client: redis
     ids = [*group.read("a", count=6), *group.read("c")]
     for id in ids:
         group.age(id, STALLED)
-    claimed, *_, more, _ = group.reclaim("b", 4, lease=LEASE, pause=60_000)
+    claimed, *_, more, _, _ = group.reclaim("b", 4, lease=LEASE, pause=60_000)
     assert [id for id, _, _ in claimed] == ids[:4]
     assert more == 1
-    claimed, *_, more, _ = group.reclaim("b", 4, lease=LEASE, pause=60_000)
+    claimed, *_, more, _, _ = group.reclaim("b", 4, lease=LEASE, pause=60_000)
     assert [id for id, _, _ in claimed] == ids[4:8]
     assert more == 1
-    claimed, *_, more, _ = group.reclaim("b", 4, lease=LEASE, pause=60_000)
+    claimed, *_, more, _, _ = group.reclaim("b", 4, lease=LEASE, pause=60_000)
     assert [id for id, _, _ in claimed] == ids[8:]
     assert more == 0
     assert group.reclaim("b", 4, lease=LEASE, pause=60_000) is None
@@ -261,10 +261,10 @@ def test_a_partly_lost_retry_set_is_looked_through_in_steps(
     client.xgroup_createconsumer("jobs", group.name, PARKED)
     client.xreadgroup(group.name, PARKED, {"jobs": ">"}, count=1500)
     client.zadd(group.keys.retry, dict.fromkeys(ids[:1200], 9e15))
-    *_, heal_from = reclaim(group)
+    *_, heal_from, _ = reclaim(group)
     assert heal_from == f"({ids[999]}"
     assert len(group.parked()) == 1200
-    *_, heal_from = reclaim(group, heal_from=heal_from)
+    *_, heal_from, _ = reclaim(group, heal_from=heal_from)
     assert heal_from == "-"
     assert set(group.parked()) == set(ids)
 
@@ -380,7 +380,7 @@ def test_the_last_chance_of_one_that_a_rate_does_not_allow_yet_comes_later(
 ) -> None:
     group, ids = rated(client, 3)
     rules = Rules.make(rate="1/h burst 2").pack()
-    claimed, _, _, _, more, _ = group.reclaim("b", deliveries=2, rules=rules)
+    claimed, _, _, _, more, _, _ = group.reclaim("b", deliveries=2, rules=rules)
     assert (len(claimed), more) == (2, 0)
     assert group.pending()[ids[2]] == ("lost", 1)
 

@@ -56,6 +56,28 @@ def test_letters_become_entries_for_the_group(group: Group, client: redis.Redis,
     assert types_left(client) == {"jobs": "stream"}
 
 
+@pytest.mark.parametrize("traceback", ["", "a\nb"])
+def test_a_traceback_is_not_sent_back_and_one_of_the_entrys_own_is(
+    group: Group, client: redis.Redis, traceback: str
+) -> None:
+    own = [("traceback", "mine"), ("type", "t"), ("data", "{}")]
+    id = write_pairs(client, own)
+    group.read("a")
+    assert group.settle("a", dead(id, traceback=traceback)) == {}
+    [(letter, _)] = group.letters()
+    [new] = group.redrive(letter)
+    assert raw_entries(client, "jobs") == [(new, [*own, ("for", "g"), ("origin", id)])]
+
+
+def test_a_letter_without_its_entry_stays(group: Group, client: redis.Redis) -> None:
+    [id] = add(client)
+    group.read("a")
+    client.xdel("jobs", id)
+    assert group.settle("a", dead(id, traceback="a\nb")) == {}
+    [(letter, _)] = group.letters()
+    assert group.redrive(letter) == ["!empty"]
+
+
 def test_it_can_die_and_be_sent_again(group: Group, client: redis.Redis) -> None:
     """The origin is that of the first time; nothing piles up."""
     id = write_pairs(client, [("type", "t"), ("data", "{}"), ("key", "k"), ("expires", "7")])

@@ -44,10 +44,17 @@ def due(client: redis.Redis, most: int = 100) -> tuple[int, list[tuple[bytes, by
     return wait, list(zip(named[::2], named[1::2], strict=True))
 
 
+def written(reply: list[int]) -> tuple[int, int]:
+    """How many jobs a promotion has come to, and how many of these it has written."""
+    reached, *late = reply
+    assert all(ms >= 0 for ms in late)
+    return reached, len(late)
+
+
 def promote(client: redis.Redis, most: int = 100) -> list[int]:
     """What a worker does: how long until the next one is due, and how many were written."""
     wait, found = due(client, most)
-    return [wait, run(client, lua.promote(KEYS, found, HOUR))[1] if found else 0]
+    return [wait, written(run(client, lua.promote(KEYS, found, HOUR)))[1] if found else 0]
 
 
 def unschedule(client: redis.Redis, name: str = "s-1", key: str | None = None) -> Any:
@@ -186,7 +193,7 @@ def test_what_is_no_job_is_no_obstacle(
         raw.zadd(KEYS.scheduled, {"s-1": 1, "s-0": 0, b"\xff": 0})
         found = run(raw, lua.due(KEYS, 100))[3:]
         pairs = list(zip(found[::2], found[1::2], strict=True))
-        assert run(raw, lua.promote(KEYS, pairs, HOUR)) == [4, 1]
+        assert written(run(raw, lua.promote(KEYS, pairs, HOUR))) == (4, 1)
     assert promote(client) == [-1, 0]
     assert len(ids_of(client)) == 1
     # Nobody knows what it is, so nobody throws it away.
@@ -227,8 +234,8 @@ def test_two_workers_that_found_the_same_write_each_job_once(client: redis.Redis
         schedule(client, f"s-{n}", ("at", n + 1), f"k-{n}" if n % 2 else None)
     _, found = due(client)
     one, other = lua.promote(KEYS, found, HOUR), lua.promote(KEYS, found[::-1], HOUR)
-    assert run(client, one) == [5, 5]
-    assert run(client, other) == [5, 0]
+    assert written(run(client, one)) == (5, 5)
+    assert written(run(client, other)) == (5, 0)
     assert len(ids_of(client)) == 5
     names = [client.get(KEYS.schedule_id(f"s-{n}")) for n in range(5)]
     assert names == ids_of(client)
@@ -243,10 +250,21 @@ def test_what_was_cancelled_or_put_off_since_it_was_found_is_not_written(
     _, found = due(client)
     assert unschedule(client, "s-1", "k") == 1
     assert run(client, lua.reschedule(KEYS, "s-2", ("in", HOUR), None)) is not None
-    assert run(client, lua.promote(KEYS, found, HOUR)) == [3, 1]
+    assert written(run(client, lua.promote(KEYS, found, HOUR))) == (3, 1)
     assert len(ids_of(client)) == 1
     assert client.zrange(KEYS.scheduled, 0, -1) == ["s-2"]
     assert not client.exists(KEYS.unique("k"))
+
+
+def test_it_tells_how_late_each_job_was_written(client: redis.Redis) -> None:
+    now = int(client.time()[0]) * 1000
+    schedule(client, "s-1", ("at", now - 7000))
+    schedule(client, "s-2", ("at", now - 2000))
+    _, found = due(client)
+    reached, first, second = run(client, lua.promote(KEYS, found, HOUR))
+    assert reached == 2
+    assert first - second == 5000
+    assert second >= 2000
 
 
 def test_the_key_leads_to_the_entry_from_then_on(client: redis.Redis) -> None:
@@ -279,9 +297,9 @@ def test_large_jobs_are_written_a_few_at_a_time(client: redis.Redis) -> None:
     for n in range(5):
         schedule(client, f"s-{n}", ("at", n + 1), fields=("data", blob))
     _, found = due(client)
-    assert run(client, lua.promote(KEYS, found, HOUR)) == [2, 2]
-    assert run(client, lua.promote(KEYS, found[2:], HOUR)) == [2, 2]
-    assert run(client, lua.promote(KEYS, found[4:], HOUR)) == [1, 1]
+    assert written(run(client, lua.promote(KEYS, found, HOUR))) == (2, 2)
+    assert written(run(client, lua.promote(KEYS, found[2:], HOUR))) == (2, 2)
+    assert written(run(client, lua.promote(KEYS, found[4:], HOUR))) == (1, 1)
     assert len(ids_of(client)) == 5
 
 

@@ -134,6 +134,17 @@ def test_death_writes_a_letter(group: Group, client: redis.Redis) -> None:
     assert group.pending() == {}
 
 
+def test_a_letter_tells_where_the_handler_failed(group: Group, client: redis.Redis) -> None:
+    ids = add(client, 3)
+    group.read()
+    deaths = [dead(id, traceback=where) for id, where in zip(ids, ("", "a\nb", ""), strict=True)]
+    assert group.settle("a", *deaths) == {}
+    (_, plain), (_, told), (_, last) = group.letters()
+    assert [name for name, _ in plain[:5]] == ["id", "reason", "error", "attempts", "consumer"]
+    assert told[3] == ("traceback", "a\nb")
+    assert [pair for pair in told if pair[0] != "traceback"][1:5] == plain[1:5] == last[1:5]
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_deaths_in_a_batch(group: Group, client: redis.Redis, size: int) -> None:
     add(client, size)

@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from streamq import lua
+from streamq.wire.keys import stream_keys
 from tests.lua.support import (
     Group,
     add,
@@ -102,6 +103,15 @@ def test_by_hand_and_by_a_lost_worker(group: Group, client: redis.Redis, ear: Ea
     assert ear.heard() == {by_hand: f"dead {first}", lost: f"dead {second}"}
 
 
+def test_a_group_that_is_given_up(group: Group, client: redis.Redis, ear: Ear) -> None:
+    [id] = add(client)
+    group.read()
+    ear.listen_to(id)
+    run(client, lua.abandon(group.keys, stream_keys("jobs"), 0, 0))
+    [(letter, _)] = group.letters()
+    assert ear.heard() == {id: f"dead {letter}"}
+
+
 def test_where_nobody_waits_a_batch_costs_one_question(group: Group, client: redis.Redis) -> None:
     ids = add(client, 50)
     group.read()
@@ -112,7 +122,7 @@ def test_where_nobody_waits_a_batch_costs_one_question(group: Group, client: red
     group.read()
     command(client, "CONFIG", "RESETSTAT")
     group.settle("a", failed(id))
-    assert calls(client, "pubsub|shardnumsub") == 0
+    assert (calls(client, "pubsub|shardnumsub"), calls(client, "spublish")) == (1, 0)
 
 
 @pytest.mark.parametrize("token", ["-pubsub", "-spublish", "resetchannels"])

@@ -18,7 +18,8 @@ from streamq import App, Job, signals
 from streamq.errors import ServerUnavailable
 from streamq.observe.prometheus import Metrics, sheet
 from streamq.observe.prometheus.merge import MergedMetrics, Scoreboard, added
-from streamq.observe.prometheus.series import Counts, Series, outcomes
+from streamq.observe.prometheus.rows import Counts, outcomes
+from streamq.observe.prometheus.series import Series
 from streamq.observe.prometheus.sheet import Sheet, new_sheet, read_sheet
 from streamq.verdict import Outcome, Verdict
 from streamq.wire.entry import decode
@@ -79,12 +80,14 @@ def test_a_sheet_has_the_numbers_of_its_process() -> None:
             process.series(event)
         after = read_sheet(file.fileno())
 
-    assert set(before) == {("jobs", "images", "resize"), ("jobs", "images", "*"),
-                           ("jobs", "images"), ()}  # fmt: skip
+    assert {key for key in before if key[0] != "script"} == {
+        ("type", "jobs", "images", "resize"), ("type", "jobs", "images", "*"),
+        ("group", "jobs", "images"), ("stream", "jobs"), ("process",), ("vitals",),
+    }  # fmt: skip
     assert not any(map(sum, before.values()))
     assert after == process.series.counts()
     assert outcomes(after)[Outcome.DEAD] == 3
-    assert after[()] == [1]
+    assert after["process",] == [1, 0, 0]
 
 
 def test_a_sheet_is_empty_until_its_process_has_begun() -> None:

@@ -9,10 +9,11 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 import redis
 
@@ -21,11 +22,13 @@ from streamq.cli.exits import ExitCode
 from streamq.errors import BacklogFull, NotReplicated, ResultTimeout
 from streamq.observe.prometheus import Metrics
 from streamq.signals import Reclaimed, ServerLost, Settled, Signal
+from streamq.ui.web import dashboard
 from streamq.verdict import Outcome
 from tests.cli.support import Result
 from tests.lua.support import command
 from tests.markdown import ROOT, blocks, read
 from tests.servers import RedisServer
+from tests.waiting import eventually
 
 PASSWORD = "pw"
 PATIENCE = 20.0
@@ -346,9 +349,28 @@ async def prepare(url: str, admin: redis.Redis) -> Jobs:
         return Jobs(queued, running, retrying, dead, succeeded, scheduled, was_scheduled)
 
 
+async def hold(url: str, admin: redis.Redis) -> None:
+    """Two jobs of a key in another group: the second is held until the first has its retry."""
+    admin.xgroup_create("jobs", "ordered", "$")
+    async with App(url) as app:
+
+        @app.group("ordered", order=True).handler("*")
+        async def handle() -> None:
+            raise Retry("later", delay=3600)
+
+        await app.produce_many([("ordered", {})] * 2, key="k")
+        worker = app.worker()
+        running = asyncio.create_task(worker.run())
+        await eventually(lambda: admin.xpending("jobs", "ordered")["pending"] == 2)
+        await eventually(lambda: admin.zcard("{jobs}:group:ordered:retry"))
+        worker.stop()
+        await running
+
+
 def inspect(stage: Stage) -> None:
     """Ask every question that the command line can."""
     jobs = asyncio.run(prepare(stage.admin_url, stage.admin))
+    asyncio.run(hold(stage.admin_url, stage.admin))
     _look(stage, jobs)
     _look(stage, jobs, "--json")
 
@@ -365,16 +387,74 @@ def _look(stage: Stage, jobs: Jobs, *json: str) -> None:
     assert "no good" in stage.run("dlq", "show", jobs.dead, *json)
     for state in ("queued", "running", "retrying", "dead", "succeeded"):
         assert state in stage.run("status", getattr(jobs, state), *json)
+    assert "images" in stage.run("top", "--once", "--interval", "100ms", *json)
+    asyncio.run(_drill_down(stage.url))
     assert "scheduled" in stage.run("status", jobs.scheduled, *json)
     assert "succeeded" in stage.run("status", jobs.was_scheduled, *json)
     assert jobs.scheduled in stage.run("scheduled", "list", *json)
     assert jobs.scheduled in stage.run("scheduled", "show", jobs.scheduled, *json)
     assert asyncio.run(_scheduled(stage.url)) == [jobs.scheduled]
+    asyncio.run(_browse(stage.url, jobs))
+    assert asyncio.run(_held_for(stage.url)) == {"key": 1, "rate": 0, "room": 0, "paused": 0}
+    assert "held" in stage.run("pending", "--group", "ordered", *json)
+    asyncio.run(_follow(stage))
+
+
+async def _follow(stage: Stage) -> None:
+    """See a job that is written, and what becomes of one; be asked for a word in between."""
+    async with App(stage.url) as app, asyncio.timeout(PATIENCE):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("streamq.server.listener.SILENCE", 0.01)
+            async with aclosing(app.admin.follow("jobs", "images")) as events:
+                assert (await anext(events)).state == "following"
+                await asyncio.sleep(0.05)  # longer than the silence
+                stage.admin.xadd("jobs", {"type": "followed", "data": "{}"})
+                assert (await anext(events)).type == "followed"
+                row = "\x1f".join(["dead", "1-1", "1", "c", "t", "", "", "gave up", "no good"])
+                stage.admin.spublish("{jobs}:group:images:tail", f"1\x1e{row}")
+                assert (await anext(events)).reason == "gave up"
 
 
 async def _scheduled(url: str) -> list[str]:
     async with App(url) as app:
         return [job.name async for job in app.admin.scheduled("jobs")]
+
+
+async def _drill_down(url: str) -> None:
+    """What the views of ``streamq top`` ask for."""
+    async with App(url) as app:
+        letters = app.admin.dead_letters("jobs", "images")
+        assert await app.admin.consumers("jobs", "images")
+        assert (await app.admin.pending_page("jobs", "images")).items
+        assert await letters.count()
+        assert (await letters.page()).items
+        assert (await letters.causes()).found
+
+
+async def _browse(url: str, jobs: Jobs) -> None:
+    """Look at every page of the dashboard."""
+    async with App(url) as app:
+        transport = httpx.ASGITransport(dashboard(app), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as browser:
+            for page, seen in (
+                ("", "images"), ("pending", "images"), ("dead", "images"), ("cron", "jobs"),
+                ("consumers", "images"), ("scheduled", jobs.scheduled), ("limits", "ordered"),
+                ("group?stream=jobs&group=images", "images"),
+                ("pending?stream=jobs&group=images", jobs.retrying),
+                ("dead?stream=jobs&group=images", jobs.dead),
+                ("limits?stream=jobs&group=images", "Held jobs"),
+                (f"job?stream=jobs&id={jobs.dead}", "no good"),
+            ):  # fmt: skip
+                answer = await browser.get(f"/{page}")
+                assert answer.status_code == 200, answer.text
+                assert seen in answer.text, page
+
+
+async def _held_for(url: str) -> dict[str, int]:
+    async with App(url) as app:
+        picture = await app.admin.snapshot()
+    [held] = [group.backlog.held_for for group in picture.groups if group.name == "ordered"]
+    return {str(reason): count for reason, count in held.items()}
 
 
 # -- the operator -------------------------------------------------------------
@@ -384,7 +464,9 @@ def operate(stage: Stage) -> None:
     """Look, and treat what was found, with every command for that."""
     jobs = asyncio.run(prepare(stage.admin_url, stage.admin))
     large = asyncio.run(_prepare_offloaded(stage))
+    asyncio.run(hold(stage.admin_url, stage.admin))
     _look(stage, jobs)
+    stage.run("group", "delete", "ordered", "--force", "--yes")
     stage.run("scheduled", "reschedule", jobs.scheduled, "--delay", "2h")
     stage.run("cancel", jobs.scheduled)
     stage.run("cancel", jobs.queued)

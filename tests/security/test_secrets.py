@@ -148,7 +148,7 @@ async def _everything_said(url: str) -> list[str]:
     app = App(url)
     said = [repr(app), str(app)]
     try:
-        said += [repr(app.server), app.server.where, repr(vars(app.server)["_address"])]
+        said += [repr(app.server), app.server.where, repr(vars(app.server)["_topology"])]
         await app.produce("t")
         app.handler("t")(lambda: None)
         worker = app.worker(burst=True)

@@ -105,4 +105,5 @@ async def test_a_failure_that_is_tried_again(app: App, client: redis.Redis) -> N
     id = (await app.produce("t")).id
     await drain(app, settings=KEEP)
     assert found["error"] == "ValueError: failure 1"
-    assert record(client, id) == {}, "a dead letter says it all"
+    assert [*record(client, id)] == ["attempt:1", "attempt:2"], "a dead letter says the rest"
+    assert 0 < int(client.ttl(f"{{jobs}}:group:default:job:{id}")) <= 60

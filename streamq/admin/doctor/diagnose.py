@@ -13,7 +13,7 @@ from streamq.admin.overview import overview
 from streamq.admin.streams import StreamInfo, stream_info
 from streamq.errors import AuthenticationFailed, ServerRefused, WrongKeyType
 from streamq.server import Server
-from streamq.server.version import ServerInfo, read_info
+from streamq.server.version import ServerInfo
 from streamq.text import printable
 
 STREAMS = "streams"
@@ -34,8 +34,7 @@ ORDER = (Level.PROBLEM, Level.WARNING, Level.NOTE, Level.OK)
 async def diagnose(server: Server, lease: float, stream: str | None) -> Diagnosis:
     """See :meth:`streamq.admin.Admin.doctor`."""
     await server.info()  # which sets the clock
-    async with server.borrowed() as link:
-        info = await read_info(link, server.where)  # as it is now
+    info = await server.info_now()
     streams, findings = await _streams(server, lease, stream)
     groups = {one.name: next((group.name for group in one.groups), SOME) for one in streams}
     if stream is not None:

@@ -69,7 +69,8 @@ def _too_many(prefix: str, group: str, count: int, taken: float) -> Finding:
         Level.WARNING, NAME,
         f"{count:,} records of {printable(prefix, 100)} take about {size(taken)}",
         "keep them for a shorter time, Settings(result_ttl=60), or 0 for none; write large results "
-        "elsewhere, and return where",
+        "elsewhere, and return where; of jobs that fail often, keep fewer attempts, "
+        "Settings(history=5)",
         group=group,
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from streamq.admin.doctor.asking import ask, section, setting
@@ -38,7 +39,27 @@ Check = Callable[[Server, ServerInfo], Coroutine[Any, Any, Finding]]
 
 
 async def check_server(server: Server, info: ServerInfo) -> list[Finding]:
-    """One finding for each check of the server itself."""
+    """One finding for each check of the server itself; on a Cluster, for each node with trouble."""
+    parts = await server.parts()
+    if len(parts) == 1:
+        return await _check(parts[0], info)
+    nodes = [(part.where, await _check(part, await part.info_now())) for part in parts]
+    findings = []
+    for same in zip(*(found for _, found in nodes), strict=True):
+        said = Counter((one.level, one.found, one.advice) for one in same)
+        for (where, _), one in zip(nodes, same, strict=True):
+            if len(said) == 1:  # all say the same
+                findings.append(replace(one, found=f"{one.found}, on {len(nodes)} nodes"))
+                break
+            if one.level is not Level.OK:
+                findings.append(replace(one, found=f"{where}: {one.found}"))
+        else:
+            if all(one.level is Level.OK for one in same):
+                findings.append(replace(same[0], found=f"nothing found on {len(nodes)} nodes"))
+    return findings
+
+
+async def _check(server: Server, info: ServerInfo) -> list[Finding]:
     findings = []
     for name, check in CHECKS.items():
         try:

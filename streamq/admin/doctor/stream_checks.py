@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from functools import partial
 
 from streamq.admin.dead_letters import DeadLetters
@@ -23,6 +24,9 @@ MANY_DEAD = 10_000
 LONG_GONE = 3600.0
 """Seconds of silence after which a consumer does not come back."""
 
+LONG_PAUSED = 3600.0
+"""Seconds after which a pause has been forgotten, perhaps."""
+
 RECENT = 24 * 3600.0
 """Seconds back in which dead letters count as new."""
 
@@ -33,7 +37,8 @@ UNUSABLE = frozenset({"no handler", "invalid entry", "invalid arguments", "data 
 """Reasons of dead letters that no other attempt can cure."""
 
 NAMES = (
-    "streams without a group", "groups that nobody reads", "pending jobs", "consumers",
+    "streams without a group", "groups that nobody reads", "paused groups", "pending jobs",
+    "consumers",
     "dead letters", "jobs that nobody can handle",
 )  # fmt: skip
 """What is looked at in each stream."""
@@ -61,14 +66,16 @@ async def check_stream(
             f"streamq dlq list --group {group}, then dlq purge", stream.name, group,
         )  # fmt: skip
     for one in stream.groups:
-        for finding in _check_group(stream, one, idle_known):
+        for finding in _check_group(stream, one, idle_known, time.time() + server.clock.ahead):
             yield finding
         if one.dead:
             async for finding in _dead(server, one):
                 yield finding
 
 
-def _check_group(stream: StreamInfo, group: GroupInfo, idle_known: bool) -> Iterator[Finding]:
+def _check_group(
+    stream: StreamInfo, group: GroupInfo, idle_known: bool, now: float
+) -> Iterator[Finding]:
     about = partial(Finding, stream=group.stream, group=group.name)
     if not group.alive and group.name not in stream.abandoned:
         queued = "more jobs than can be counted" if group.queued is None else _jobs(group.queued)
@@ -84,6 +91,14 @@ def _check_group(stream: StreamInfo, group: GroupInfo, idle_known: bool) -> Iter
                 f"{_jobs(group.pending)} begun or waiting for a retry, and no worker",
                 "start a worker for the group; streamq pending shows the jobs",
             )  # fmt: skip
+    since = group.state.paused_since
+    if since is not None:
+        seconds = max(now - since, 0.0)
+        yield about(
+            Level.WARNING if seconds >= LONG_PAUSED and group.queued != 0 else Level.NOTE,
+            "paused groups", f"paused by hand since {_moment(since)}: nothing of it runs",
+            f"streamq group resume {group.name}",
+        )  # fmt: skip
     if group.pending >= MANY_PENDING:
         yield about(
             Level.WARNING, "pending jobs",
@@ -147,6 +162,10 @@ async def _dead(server: Server, group: GroupInfo) -> AsyncIterator[Finding]:
             "let handler and producer agree on types and data; for other types, a handler for "
             '"*". Then streamq dlq redrive',
         )  # fmt: skip
+
+
+def _moment(unix: float) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _jobs(count: int) -> str:

@@ -47,7 +47,7 @@ def consume(options: ConsumeOptions) -> None:
 
     place = find_place() if options.processes > 1 else None
     level = LogLevel.WARNING if options.quiet else options.log_level
-    set_up_logging(level, None if place is None else place.number)
+    set_up_logging(level, None if place is None else place.number, options.log_format)
 
     from streamq.cli.consume.plan import make_plan
     from streamq.worker.shutdown import end_with_main

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from streamq.cli.command import Option
-from streamq.cli.consume.logs import LogLevel
+from streamq.cli.consume.logs import LogFormat, LogLevel
 from streamq.cli.options import (
     Url,
     among,
@@ -21,7 +21,28 @@ from streamq.cli.options import (
     starting_place,
 )
 from streamq.errors import ConfigError
-from streamq.limits import GRACE, LEASE, MIN_LEASE, RESULT_TTL
+from streamq.limits import (
+    GRACE,
+    HISTORY,
+    LEASE,
+    MIN_LEASE,
+    MIN_STUCK_AFTER,
+    RESULT_TTL,
+    STUCK_AFTER,
+)
+
+HowToLog = Annotated[
+    LogFormat | None,
+    Option(
+        "--log-format",
+        metavar="FORMAT",
+        parser=one_of(LogFormat),
+        complete=among(LogFormat),
+        help="How lines of the log look: text, json (an object a line), or auto: text at a "
+        "terminal, else json. [default: STREAMQ_LOG_FORMAT, else auto]",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -143,6 +164,15 @@ class ConsumeOptions:
             show_default=False,
         ),
     ] = RESULT_TTL
+    history: Annotated[
+        int,
+        Option(
+            "--history",
+            metavar="COUNT",
+            help="How many attempts of a job that failed are kept with its record, the first and "
+            "the last ones; 0 keeps none.",
+        ),
+    ] = HISTORY
     start: Annotated[
         str,
         Option(
@@ -185,6 +215,19 @@ class ConsumeOptions:
     metrics_host: Annotated[
         str, Option("--metrics-host", metavar="ADDRESS", help="Where metrics are served.")
     ] = "127.0.0.1"
+    stuck_after: Annotated[
+        float,
+        Option(
+            "--stuck-after",
+            metavar="TIME",
+            parser=seconds_within(
+                MIN_STUCK_AFTER, math.inf, f"{as_typed(MIN_STUCK_AFTER)} or more"
+            ),
+            help="/healthz says so when an async handler has blocked its process for this long. "
+            f"[default: {as_typed(STUCK_AFTER)}]",
+            show_default=False,
+        ),
+    ] = STUCK_AFTER
     log_level: Annotated[
         LogLevel,
         Option(
@@ -196,6 +239,7 @@ class ConsumeOptions:
             show_default=False,
         ),
     ] = LogLevel.INFO
+    log_format: HowToLog = None
     quiet: Annotated[bool, Option("--quiet", "-q", help="Log only warnings and errors.")] = False
     url: Url = None
 

@@ -42,6 +42,7 @@ class Plan:
         processes: how many processes do this.
         metrics_port: 0 for no metrics, ``None`` for the first port that is free.
         metrics_host: the address for that.
+        stuck_after: seconds after which an event loop that does not turn counts as stuck.
     """
 
     url: str | None
@@ -56,6 +57,7 @@ class Plan:
     processes: int
     metrics_port: int | None
     metrics_host: str
+    stuck_after: float
 
     @asynccontextmanager
     async def server(self) -> AsyncIterator[Server]:
@@ -144,6 +146,7 @@ def make_plan(options: ConsumeOptions, output: Output, *, url: str | None) -> Pl
             concurrency=options.concurrency or concurrency,
             lease=options.lease,
             result_ttl=options.result_ttl,
+            history=options.history,
             # A job that cannot be printed has nothing to wait for.
             grace=0 if prints else options.grace,
             start=options.start,
@@ -153,6 +156,7 @@ def make_plan(options: ConsumeOptions, output: Output, *, url: str | None) -> Pl
         processes=options.processes,
         metrics_port=options.metrics_port,
         metrics_host=options.metrics_host,
+        stuck_after=options.stuck_after,
     )
 
 

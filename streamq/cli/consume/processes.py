@@ -13,7 +13,7 @@ from streamq.cli.consume.tally import Tally
 from streamq.cli.exits import ExitCode
 from streamq.observe.log_lines import LogObserver
 from streamq.observe.prometheus.merge import MergedMetrics, Scoreboard
-from streamq.observe.prometheus.series import outcomes
+from streamq.observe.prometheus.rows import outcomes
 from streamq.process.supervisor import Equipment, Supervisor
 from streamq.server import Server
 from streamq.worker import Subscription
@@ -42,6 +42,7 @@ async def supervise(plan: Plan) -> int:
             burst=plan.burst,
             url=plan.url,
             lease=plan.settings.lease,
+            stuck_after=plan.stuck_after,
         )
         try:
             plan.serve(processes.metrics)
@@ -64,6 +65,7 @@ class Processes:
         burst: whether a process may end by itself.
         url: the server's, if it was given: the processes get it where no other user sees it.
         lease: theirs, in seconds.
+        stuck_after: seconds after which an event loop of theirs counts as stuck.
 
     Attributes:
         metrics: those of all processes together.
@@ -79,6 +81,7 @@ class Processes:
         burst: bool,
         url: str | None,
         lease: float,
+        stuck_after: float,
     ) -> None:
         self._url = {} if url is None else {URL: url}
         self._scoreboard = Scoreboard()
@@ -95,6 +98,7 @@ class Processes:
             scoreboard=self._scoreboard,
             pids=lambda: self._supervisor.pids,
             lease=lease,
+            stuck_after=stuck_after,
         )
         self.tally = Tally()
 

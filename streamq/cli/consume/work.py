@@ -77,7 +77,9 @@ def _metrics(plan: Plan, server: Server, subscriptions: Sequence[Subscription]) 
         return None
     from streamq.observe.prometheus import Metrics
 
-    metrics = Metrics(server, subscriptions, lease=plan.settings.lease)
+    metrics = Metrics(
+        server, subscriptions, lease=plan.settings.lease, stuck_after=plan.stuck_after
+    )
     plan.serve(metrics)
     return metrics
 

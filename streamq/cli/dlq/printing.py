@@ -15,6 +15,7 @@ from streamq.cli.output import (
     say,
     say_fields,
     say_json,
+    say_traceback,
 )
 from streamq.cli.rows import Row, say_rows
 
@@ -82,6 +83,7 @@ def show_one(letter: DeadLetter) -> None:
             "data": _data(letter),
         }
     )
+    say_traceback(letter.traceback)
 
 
 def _data(letter: DeadLetter, limit: int | None = None) -> str:

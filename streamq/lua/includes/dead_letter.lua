@@ -27,18 +27,27 @@ local function condense(fields)
     return kept
 end
 
-local LETTER = 10 -- strings that stand in front of the entry's own fields
+-- Where the entry's own fields begin in those of a letter. Before its attempts a letter may tell
+-- where the handler failed.
+local function first_own(letter)
+    return letter[7] == 'traceback' and 13 or 11
+end
 
 -- Write a dead letter: why the job is one, then the fields that the
 -- entry had. Reading it by position keeps the two apart whatever those are called.
 -- The entry's data may be gone already; then the letter says so by having none. Data that is
--- kept outside the stream has one holder more, counted in `holders`. Returns the ID of the letter,
--- and where such data is.
-local function dead_letter(stream, dlq, id, attempts, consumer, reason, err, holders)
-    local letter = {
-        'id', id, 'reason', reason, 'error', err,
-        'attempts', attempts, 'consumer', consumer,
-    }
+-- kept outside the stream has one holder more, counted in `holders`. `traceback` is where the handler
+-- failed, '' or nil where that is not known. Returns the ID of the letter, and where such data is.
+local function dead_letter(
+    stream, dlq, id, attempts, consumer, reason, err, holders, traceback
+)
+    local letter = { 'id', id, 'reason', reason, 'error', err }
+    if traceback and traceback ~= '' then
+        letter[7], letter[8] = 'traceback', traceback
+    end
+    for _, part in ipairs({ 'attempts', attempts, 'consumer', consumer }) do
+        letter[#letter + 1] = part
+    end
     local entry, ref = redis.call('XRANGE', stream, id, id)[1], nil
     if entry then
         ref = holders and ref_of(entry[2], 1)

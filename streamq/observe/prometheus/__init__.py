@@ -15,6 +15,6 @@ is asked at each scrape.
 """
 
 from streamq.observe.prometheus.collector import Metrics
-from streamq.observe.prometheus.series import BUCKETS, Histogram
+from streamq.observe.prometheus.histogram import BUCKETS, Histogram
 
 __all__ = ["BUCKETS", "Histogram", "Metrics"]

@@ -4,24 +4,66 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from streamq.admin import Admin, Backlogs
+from streamq.admin import Admin, Backlog, Backlogs
+from streamq.admin.pending import HELD_FOR
 from streamq.errors import StreamqError
 from streamq.server import Server
 
 SCRAPE_TIMEOUT = 2.0
 """Seconds that a scrape waits for the server before it reports the last known values."""
 
-_GAUGES: Mapping[str, str] = {
-    "job_queue_length": "Entries of the stream not yet delivered to the group",
-    "job_pending": "Entries delivered to the group and not settled: in progress or retrying",
-    "job_in_progress": "Entries that a consumer of the group holds, running or prefetched",
-    "job_oldest_seconds": "Age of the oldest entry that the group has not settled",
-    "job_consumers": "Live consumers of the group: heard of within the lease",
-    "job_dead_letters": "Dead letters of the group",
+_GAUGES: Mapping[str, tuple[str, Callable[[Backlog], float | None]]] = {
+    "job_queue_length": (
+        "Entries of the stream not yet delivered to the group: its lag",
+        lambda group: group.queued,
+    ),
+    "job_pending": (
+        "Entries delivered to the group and not settled: in progress, retrying or held",
+        lambda group: group.pending,
+    ),
+    "job_in_progress": (
+        "Entries that a consumer of the group holds: running, prefetched or stalled",
+        lambda group: max(group.pending - group.retrying - group.held, 0),
+    ),
+    "job_retrying": (
+        "Entries of the group that wait for a retry",
+        lambda group: group.retrying,
+    ),
+    "job_stalled": (
+        "Entries whose consumer is gone: they wait to be reclaimed",
+        lambda group: group.stalled,
+    ),
+    "job_oldest_seconds": (
+        "Age of the oldest entry that the group has not settled",
+        lambda group: group.oldest,
+    ),
+    "job_oldest_queued_seconds": (
+        "Age of the oldest entry not yet delivered to the group",
+        lambda group: group.oldest_queued,
+    ),
+    "job_oldest_pending_seconds": (
+        "Age of the oldest entry delivered to the group and not settled",
+        lambda group: group.oldest_pending,
+    ),
+    "job_paused_seconds": (
+        "For how long the group has been paused; 0 for a group that works",
+        lambda group: (
+            0.0 if group.paused_since is None else max(time.time() - group.paused_since, 0.0)
+        ),
+    ),
+    "job_consumers": (
+        "Live consumers of the group: heard of within the lease",
+        lambda group: group.consumers,
+    ),
+    "job_dead_letters": (
+        "Dead letters of the group",
+        lambda group: group.dead_letters,
+    ),
 }
 
 
@@ -70,21 +112,23 @@ class Inquiry:
 
 def families(backlogs: Backlogs, *, up: bool) -> Iterator[Metric]:
     """The metrics that show these backlogs, and whether they are ``up`` to date."""
-    gauges = {
-        name: GaugeMetricFamily(name, text, labels=("stream", "group"))
-        for name, text in _GAUGES.items()
-    }
+    for name, (text, value_of) in _GAUGES.items():
+        gauge = GaugeMetricFamily(name, text, labels=("stream", "group"))
+        for place, backlog in backlogs.items():
+            value = value_of(backlog)
+            if value is not None:
+                gauge.add_metric(place, value)
+        yield gauge
+    held = GaugeMetricFamily(
+        "job_held",
+        "Entries that the rules of the group do not let run yet",
+        labels=("stream", "group", "reason"),
+    )
     for place, backlog in backlogs.items():
-        gauges["job_queue_length"].add_metric(place, backlog.queued)
-        gauges["job_pending"].add_metric(place, backlog.pending)
-        gauges["job_in_progress"].add_metric(
-            place, max(backlog.pending - backlog.retrying - backlog.held, 0)
-        )
-        gauges["job_oldest_seconds"].add_metric(place, backlog.oldest)
-        gauges["job_consumers"].add_metric(place, backlog.consumers)
-        if backlog.dead_letters is not None:
-            gauges["job_dead_letters"].add_metric(place, backlog.dead_letters)
-    yield from gauges.values()
+        for reason in HELD_FOR:
+            if backlog.held_for or not backlog.held:
+                held.add_metric((*place, reason), backlog.held_for.get(reason, 0))
+    yield held
     yield GaugeMetricFamily(
         "streamq_server_up", "Whether the server answered at this scrape", value=int(up)
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from streamq.errors import ConfigError
-from streamq.limits import LEASE, METRICS_PORT
-from streamq.observe.prometheus import backlog, http, series
+from streamq.limits import LEASE, METRICS_PORT, STUCK_AFTER
+from streamq.observe.prometheus import backlog, health, http, rows, series
 from streamq.server import Server
 from streamq.signals import Signal
 from streamq.worker import Subscription
@@ -28,6 +28,8 @@ class Metrics(Collector):
         registry: where to register; by default a registry of its own, which also has the
             metrics of the process (CPU, memory, open files).
         lease: the workers' lease in seconds, within which a live consumer is heard of.
+        stuck_after: seconds after which an event loop that does not turn counts as stuck:
+            an ``async`` handler that blocks it for longer makes ``/healthz`` say so.
 
     Attributes:
         registry: it, for those who serve it themselves.
@@ -40,12 +42,14 @@ class Metrics(Collector):
         *,
         registry: CollectorRegistry | None = None,
         lease: float = LEASE,
+        stuck_after: float = STUCK_AFTER,
     ) -> None:
         groups: dict[str, list[str]] = {}
         for subscription in subscriptions:
             groups.setdefault(subscription.stream, []).append(subscription.group)
         self._series = series.Series(subscriptions)
         self._inquiry = backlog.Inquiry(server, groups, lease)
+        self._stuck_after = stuck_after
         self._http: http.HTTPServer | None = None
         if registry is None:
             registry = CollectorRegistry()
@@ -64,21 +68,27 @@ class Metrics(Collector):
         """Take note of an event."""
         self._series(event)
 
-    def counts(self) -> series.Counts:
+    def counts(self) -> rows.Counts:
         """What the workers did so far."""
         return self._series.counts()
+
+    def healths(self) -> Mapping[str, health.Health]:
+        """How the workers are; called at each scrape and probe, from any thread."""
+        return {"worker": health.health_of(self._series.vitals.numbers(), self._stuck_after)}
 
     # -- scraping -------------------------------------------------------------
 
     def collect(self) -> Iterator[Metric]:
         """All metrics as they are now; called at each scrape, from any thread."""
-        yield from series.families(self.counts())
+        yield from rows.families(self.counts())
+        yield health.ready_family(self.healths())
         up = self._inquiry.ask()
         yield from backlog.families(self._inquiry.latest, up=up)
 
     def describe(self) -> Iterator[Metric]:
         """The names, without asking the server; called when it is registered."""
-        yield from series.families(self._series.counts())
+        yield from rows.families(self._series.counts())
+        yield health.ready_family({})
         yield from backlog.families({}, up=False)
 
     # -- serving --------------------------------------------------------------
@@ -93,7 +103,8 @@ class Metrics(Collector):
     ) -> str:
         """Serve the metrics over HTTP, in a thread, until :meth:`close`.
 
-        Anybody who reaches the address can read them.
+        ``/metrics`` has them; ``/healthz`` tells whether the event loop turns, and ``/readyz``
+        whether the workers work. Anybody who reaches the address can read them.
 
         Args:
             host: the address to listen at; ``0.0.0.0`` for all.
@@ -108,7 +119,13 @@ class Metrics(Collector):
         """
         if self._http is not None:
             raise ConfigError(f"the metrics are served already, at {self._http.url}")
-        self._http = http.serve(self.registry, host, port, next_free=next_free)
+        self._http = http.serve(
+            self.registry, host, port, next_free=next_free,
+            probes={
+                "/healthz": lambda: health.is_alive(self.healths()),
+                "/readyz": lambda: health.is_ready(self.healths()),
+            },
+        )  # fmt: skip
         return self._http.url
 
     def close(self) -> None:

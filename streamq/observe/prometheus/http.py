@@ -6,6 +6,7 @@ import errno
 import logging
 import socket
 import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
 
@@ -13,16 +14,22 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from streamq.errors import ConfigError
+from streamq.observe.prometheus.health import Answer
 from streamq.text import printable
 
 PORTS_TRIED = 100
 """How many ports ``next_free`` looks at."""
 
+Probes = Mapping[str, Callable[[], Answer]]
+"""What answers beside the metrics, by path."""
+
 _log = logging.getLogger(__name__)
 
 
-def serve(registry: CollectorRegistry, host: str, port: int, *, next_free: bool) -> HTTPServer:
-    """Serve a registry; see :meth:`streamq.observe.prometheus.Metrics.serve`.
+def serve(
+    registry: CollectorRegistry, host: str, port: int, *, next_free: bool, probes: Probes
+) -> HTTPServer:
+    """Serve a registry and probes; see :meth:`streamq.observe.prometheus.Metrics.serve`.
 
     Raises:
         ConfigError: it cannot listen there.
@@ -34,7 +41,7 @@ def serve(registry: CollectorRegistry, host: str, port: int, *, next_free: bool)
     last = min(port + PORTS_TRIED - 1, 65535) if next_free else port
     for candidate in range(port, last + 1):
         try:
-            return HTTPServer(host, candidate, registry)
+            return HTTPServer(host, candidate, _routes(registry, probes))
         except (OSError, UnicodeError) as error:
             if not (isinstance(error, OSError) and error.errno == errno.EADDRINUSE):
                 raise ConfigError(_cannot_listen(host, candidate, error)) from None
@@ -45,18 +52,18 @@ def serve(registry: CollectorRegistry, host: str, port: int, *, next_free: bool)
 
 
 class HTTPServer(ThreadingWSGIServer):
-    """Serves a registry in a thread; unlike prometheus_client's own it closes at once.
+    """Serves in a thread; unlike prometheus_client's own it closes at once.
 
     Attributes:
         url: where: ``http://127.0.0.1:8000/metrics``.
     """
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
+    def __init__(self, host: str, port: int, app: Callable[..., Any]) -> None:
         self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         super().__init__((host, port), _QuietHandler)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.server_port}/metrics"
-        self.set_app(make_wsgi_app(registry))
+        self.set_app(app)
         self._thread = threading.Thread(
             target=self.serve_forever, args=(0.05,), name="streamq-metrics-http", daemon=True
         )
@@ -78,6 +85,25 @@ class _QuietHandler(WSGIRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log no requests."""
+
+
+def _routes(registry: CollectorRegistry, probes: Probes) -> Callable[..., Any]:
+    metrics = make_wsgi_app(registry)
+    paths = ", ".join(["/metrics", *probes])
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        path = environ.get("PATH_INFO") or "/"
+        if path in ("/", "/metrics"):
+            return metrics(environ, start_response)
+        status, text = "404 Not Found", f"nothing is served here; try {paths}\n"
+        if path in probes:
+            good, text = probes[path]()
+            status = "200 OK" if good else "503 Service Unavailable"
+        head = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
+        start_response(status, head)
+        return [text.encode()]
+
+    return app
 
 
 def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> str:

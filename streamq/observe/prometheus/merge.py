@@ -11,9 +11,10 @@ from typing import BinaryIO
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from streamq.limits import LEASE
+from streamq.limits import LEASE, STUCK_AFTER
 from streamq.observe.prometheus.collector import Metrics
-from streamq.observe.prometheus.series import Counts, Labels
+from streamq.observe.prometheus.health import Health, Vitals, health_of
+from streamq.observe.prometheus.rows import Counts, Key
 from streamq.observe.prometheus.sheet import new_sheet, read_sheet
 from streamq.server import Server
 from streamq.worker import Subscription
@@ -21,11 +22,11 @@ from streamq.worker import Subscription
 
 def added(*several: Counts) -> Counts:
     """The sum of the numbers, row by row."""
-    total: dict[Labels, Sequence[float]] = {}
+    total: dict[Key, Sequence[float]] = {}
     for counts in several:
-        for labels, row in counts.items():
-            before = total.get(labels)
-            total[labels] = row if before is None else list(map(sum, zip(before, row, strict=True)))
+        for key, row in counts.items():
+            before = total.get(key)
+            total[key] = row if before is None else list(map(sum, zip(before, row, strict=True)))
     return total
 
 
@@ -61,6 +62,12 @@ class Scoreboard:
             sheets = [read_sheet(sheet.fileno()) for sheet in self._sheets.values()]
             return added(self._past, *sheets)
 
+    def vitals(self) -> Mapping[int, Sequence[float]]:
+        """How each of them is, by its number; no numbers before it has begun to count."""
+        with self._one_at_a_time:
+            sheets = {n: read_sheet(sheet.fileno()) for n, sheet in self._sheets.items()}
+            return {n: counts.get(Vitals.key, ()) for n, counts in sheets.items()}
+
     def close(self) -> None:
         """Give the memory back."""
         with self._one_at_a_time:
@@ -78,6 +85,7 @@ class MergedMetrics(Metrics):
         scoreboard: their sheets.
         pids: tells the process IDs of those that run, by their numbers.
         lease: as for :class:`Metrics`.
+        stuck_after: likewise.
     """
 
     def __init__(
@@ -88,15 +96,29 @@ class MergedMetrics(Metrics):
         scoreboard: Scoreboard,
         pids: Callable[[], Mapping[int, int]],
         lease: float = LEASE,
+        stuck_after: float = STUCK_AFTER,
     ) -> None:
         self._scoreboard = scoreboard
         self._pids = pids
-        super().__init__(server, subscriptions, registry=CollectorRegistry(), lease=lease)
+        super().__init__(
+            server, subscriptions, registry=CollectorRegistry(), lease=lease,
+            stuck_after=stuck_after,
+        )  # fmt: skip
 
     def counts(self) -> Counts:
         """What all processes did so far."""
         # The supervisor's own are all zero: every series is there before the first job.
         return added(super().counts(), self._scoreboard.counts())
+
+    def healths(self) -> Mapping[str, Health]:
+        """How each process is."""
+        running = self._pids()
+        return {
+            f"process {number}": health_of(vitals, self._stuck_after)
+            if number in running
+            else Health(True, False, "not running: it has ended, or is started again")
+            for number, vitals in self._scoreboard.vitals().items()
+        } or {"supervisor": Health(True, False, "starting")}
 
     def collect(self) -> Iterator[Metric]:
         """All metrics as they are now."""

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import orjson
 
-from streamq.observe.prometheus.series import Counts, Labels, Row
+from streamq.observe.prometheus.rows import Counts, Key, Row
 from streamq.version import __version__
 
 # The length of the head, the head (JSON: which rows follow), padding, and the rows as doubles.
@@ -40,16 +40,16 @@ class Sheet:
     """
 
     def __init__(self, fd: int, counts: Counts) -> None:
-        rows = [(labels, len(row)) for labels, row in counts.items()]
+        rows = [(key, len(row)) for key, row in counts.items()]
         head = orjson.dumps({"version": __version__, "rows": rows})
         start = _start(len(head))
         size = start + _CELL * sum(width for _, width in rows)
         os.ftruncate(fd, size)
         memory = mmap(fd, size)
         cells = memoryview(memory)[start:].cast("d")
-        self._rows: dict[Labels, memoryview[float]] = {}
-        for labels, width in rows:
-            self._rows[labels], cells = cells[:width], cells[width:]
+        self._rows: dict[Key, memoryview[float]] = {}
+        for key, width in rows:
+            self._rows[key], cells = cells[:width], cells[width:]
         memory[_LENGTH.size : _LENGTH.size + len(head)] = head
         memory[: _LENGTH.size] = _LENGTH.pack(len(head))  # last: until then it reads as empty
 
@@ -59,7 +59,7 @@ class Sheet:
         A reader may see some of its numbers before and some after that. Each number is a
         cell that is written at once, so none is ever seen to go back.
         """
-        self._rows[row.labels][:] = array("d", row.numbers())
+        self._rows[row.key][:] = array("d", row.numbers())
 
 
 def read_sheet(fd: int) -> Counts:
@@ -81,8 +81,8 @@ def read_sheet(fd: int) -> Counts:
         with memoryview(memory) as whole, whole[_start(length) :] as part, part.cast("d") as cells:
             numbers = cells.tolist()
     found = {}
-    for labels, width in head["rows"]:
-        found[tuple(labels)], numbers = numbers[:width], numbers[width:]
+    for key, width in head["rows"]:
+        found[tuple(key)], numbers = numbers[:width], numbers[width:]
     return found
 
 

@@ -37,6 +37,8 @@ class Context:
         cancel: called with the jobs in flight that were cancelled.
         fatal: called with an error that ends the worker.
         schedules: the periodic jobs that are in the code.
+        history: how many of a job's attempts its record remembers.
+        record_ttl: how long the record of a finished job is kept, ms.
     """
 
     keys: GroupKeys
@@ -51,6 +53,8 @@ class Context:
     cancel: Callable[[Sequence[str]], None]
     fatal: Callable[[Exception], None]
     schedules: Sequence[Schedule] = ()
+    history: int = 0
+    record_ttl: int = 0
 
     @property
     def ask_cancelled(self) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 from streamq import lua
 from streamq.signals import DeadLettered, Reclaimed
@@ -13,6 +14,9 @@ from streamq.worker.sources.source import now
 
 TURN = 0.05
 """Seconds between looks at whether the next stalled entry may have its last attempt."""
+
+KEPT = 24 * 3600 * 1000
+"""Milliseconds for which the record of a job is kept whose attempt was lost."""
 
 SILENCE = 3600.0
 """Seconds after which a silent consumer that holds nothing is removed."""
@@ -51,10 +55,12 @@ class StalledEntries:
         self.next_at = time + pause * random.uniform(1.0, 1.25)
         if reply is None:
             return ()
-        claimed, dead, deleted, _removed, more, heal_from = reply
+        claimed, dead, deleted, _removed, more, heal_from, lost = reply
         self._heal_from = heal_from.decode()
         if more:
             self.next_at = time if claimed or dead or deleted else time + TURN
+        if lost and context.history:
+            await self._note_lost(lost, dead)
         self._tell(claimed, dead)
         context.vanished(deleted)
         for id, fields, count in claimed:
@@ -62,6 +68,15 @@ class StalledEntries:
                 self._last_attempt = id.decode(), count
                 self._last_attempt_until = time + context.lease
         return [(id.decode(), fields, count) for id, fields, count in claimed]
+
+    async def _note_lost(self, lost: Sequence[Any], dead: Sequence[bytes | int]) -> None:
+        """Note in the records of jobs that their attempts were lost."""
+        context, ended = self._context, set(dead[::3])
+        attempts = [
+            (id.decode(), count, holder, context.record_ttl if id in ended else KEPT)
+            for id, count, holder in zip(lost[::3], lost[1::3], lost[2::3], strict=True)
+        ]
+        await context.link.run(lua.note_lost(context.keys, context.history, attempts))
 
     def _tell(
         self, claimed: Sequence[tuple[bytes, list[bytes], int]], dead: Sequence[bytes | int]

@@ -14,6 +14,7 @@ from math import inf
 
 from streamq import lua
 from streamq.produce.periodic import AllKept, Kept, Schedule, read_all
+from streamq.signals import Ticked
 from streamq.text import printable
 from streamq.wire.keys import stream_keys
 from streamq.worker.inflight import Delivery
@@ -31,6 +32,9 @@ LATE = 60_000
 
 AT_ONCE = 1_000_000
 """Bytes of data that one call writes, where one job has not more."""
+
+MISSED = 1000
+"""Missed ticks that are counted at once; of an expression each of them has to be worked out."""
 
 _log = logging.getLogger(__name__)
 
@@ -190,6 +194,7 @@ class Ticks:
             call = lua.tick(
                 self._keys, version, schedule.name, one.start, some[-1], schedule.overlap, jobs
             )
+            before = one.start
             outcome, start, *more = await self._context.link.run(call)
             if outcome == b"changed":
                 self._known = None
@@ -200,3 +205,10 @@ class Ticks:
             one.went_to(int(start))
             if outcome == b"moved":
                 return
+            late = [(time - tick) / 1000 for tick in some] if more else ()
+            # A tick before the first of these is one that nothing makes up for.
+            missed = schedule.rule.count(before, some[0], MISSED) + (len(some) if left_out else 0)
+            overlapped = len(some) if outcome == b"overlap" else 0
+            self._context.signals.send(
+                Ticked(self._keys.stream, schedule.name, late, missed, overlapped)
+            )

@@ -1,0 +1,1 @@
+"""What the screen can show below its header, one at a time: a view a module."""
