@@ -119,6 +119,8 @@ class DeadLettersOfAll(DeadLetters):
             return await parts[0].page(
                 type=type, cause=cause, where=where, after=after, limit=limit, look_at=look_at
             )
+        from streamq.admin.merging import cursor
+
         found: list[DeadLetter] = []
         looked_at = 0
         async for letter in self.list(newest_first=True, after=after):
@@ -130,7 +132,7 @@ class DeadLettersOfAll(DeadLetters):
             ):
                 found.append(letter)
             if len(found) == limit or looked_at == look_at:
-                return Page(found, letter.id, looked_at)
+                return Page(found, cursor(letter.id, letter.stream), looked_at)
         return Page(found, None, looked_at)
 
     async def list(
@@ -145,13 +147,16 @@ class DeadLettersOfAll(DeadLetters):
         after: str | None = None,
     ) -> AsyncIterator[DeadLetter]:
         """See :meth:`DeadLetters.list`."""
-        from streamq.admin.merging import in_order
+        from streamq.admin.merging import cursors, in_order
 
         wanted: dict[str, Any] = {
             "type": type, "older_than": older_than, "cause": cause, "where": where,
-            "newest_first": newest_first, "limit": limit, "after": after,
+            "newest_first": newest_first, "limit": limit,
         }  # fmt: skip
-        sources = [part.list(**wanted) for part in await self._parts()]
+        parts = await self._parts()
+        keys = [part.stream for part in parts]
+        places = cursors(after, keys, backwards=newest_first)
+        sources = [part.list(after=id, **wanted) for part, id in zip(parts, places, strict=True)]
         left = limit
         async for letter in in_order(
             sources, lambda letter: id_key(letter.id), backwards=newest_first

@@ -227,6 +227,7 @@ class Admin(KeyAdmin):
     async def stream(self, stream: str) -> StreamInfo:
         """See :meth:`StreamsAdmin.stream`."""
         from streamq.admin.adding_up import stream_of_all
+        from streamq.admin.streams import StreamInfo
 
         keys, one, parts = await self._keys(stream), self._one, []
         if len(keys) == 1:
@@ -237,8 +238,11 @@ class Admin(KeyAdmin):
             except StreamNotFound:
                 pass  # nothing was written to it yet
         if not parts:
-            return await one.stream(stream)
+            parts = [StreamInfo(stream, 0, None, (), await self._scheduled_in(stream), (), {})]
         return stream_of_all(stream, parts, len(await self.partitions(stream)))
+
+    async def _scheduled_in(self, stream: str) -> int:
+        return (await self.scheduled_counts([stream]))[stream]
 
     async def group_names(self, stream: str, group: str | None = None) -> Sequence[str]:
         """See :meth:`StreamsAdmin.group_names`."""
@@ -494,22 +498,24 @@ class Admin(KeyAdmin):
         after: str | None = None,
     ) -> AsyncIterator[PendingJob]:
         """See :meth:`JobsAdmin.pending`."""
-        from streamq.admin.merging import in_order
+        from streamq.admin.merging import cursors, in_order
         from streamq.wire.entry import id_key
 
         one, left = self._one, limit
         wanted: dict[str, Any] = {
             "consumer": consumer, "min_idle": min_idle, "states": states, "limit": limit,
-            "after": after,
         }  # fmt: skip
         keys = await self._keys(stream)
         if len(keys) == 1:
-            async for job in one.pending(keys[0], group, **wanted):
+            async for job in one.pending(keys[0], group, after=after, **wanted):
                 yield job
             return
         for name in await self.group_names(stream, group):
             having = await self._keys_with(stream, name)
-            sources = [one.pending(key, name, **wanted) for key in having]
+            sources = [
+                one.pending(key, name, after=place, **wanted)
+                for key, place in zip(having, cursors(after, having), strict=True)
+            ]
             async for job in in_order(sources, lambda job: id_key(job.id)):
                 if left == 0:
                     return
@@ -530,6 +536,7 @@ class Admin(KeyAdmin):
         look_at: int = LOOKED_AT,
     ) -> Page[PendingJob]:
         """See :meth:`JobsAdmin.pending_page`."""
+        from streamq.admin.merging import cursor
         from streamq.admin.paging import Page
         from streamq.admin.pending import check_states
 
@@ -551,7 +558,7 @@ class Admin(KeyAdmin):
             ):
                 found.append(job)
             if len(found) == limit or looked_at == look_at:
-                return Page(found, job.id, looked_at)
+                return Page(found, cursor(job.id, job.stream), looked_at)
         return Page(found, None, looked_at)
 
     async def consumers(
