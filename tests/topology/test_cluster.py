@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,19 @@ async def test_jobs_of_many_streams(app: App, cluster: ClusterServers) -> None:
     await drain(app)
     assert sorted(handled) == sorted(expected)
     assert [cluster.owner(stream).ask("XLEN", stream) for stream in STREAMS] == [0] * len(STREAMS)
+
+
+async def test_following(app: App) -> None:
+    for stream in STREAMS:
+        app.group("images").handler("t", stream=stream)(lambda: None)
+        await app.admin.create_group(stream, "images")
+    for stream in STREAMS:
+        async with aclosing(app.admin.follow(stream)) as events, asyncio.timeout(60):
+            assert (await anext(events)).state == "following"
+            async with App(app.url, stream=stream) as writes:
+                await writes.produce("t")
+            await drain(app)
+            assert {(await anext(events)).state for _ in range(2)} == {"queued", "succeeded"}
 
 
 async def test_the_order_of_many_is_kept(app: App, cluster: ClusterServers) -> None:

@@ -28,6 +28,25 @@ class GroupQuery(StreamQuery):
     """Only in this group. [default: in all]"""
 
 
+class EmittedJob(Told):
+    """A job that another has written."""
+
+    stream: str
+    id: str
+
+
+class Attempt(Told):
+    """One attempt of a job, after its end."""
+
+    number: int
+    outcome: str
+    """`failed`, `timed out`, `worker lost`, `succeeded`, `cancelled` or `expired`."""
+    consumer: str | None
+    started_at: float | None
+    seconds: float | None
+    error: str | None
+
+
 class JobInGroup(Told):
     """What has become of a job in one group; what does not apply is `null`."""
 
@@ -58,6 +77,11 @@ class JobInGroup(Told):
     """The ID of its dead letter."""
     traceback: str
     """Of a dead one, where its handler failed, shortened; empty where that is not kept."""
+    emitted: list[EmittedJob]
+    """Of one that succeeded, the jobs that it has written, the first 50."""
+    emitted_count: int
+    history: list[Attempt]
+    """Its attempts that have ended, as far as its record remembers them."""
 
 
 class Data(Told):
@@ -84,6 +108,10 @@ class JobStatus(Data):
     """The one group that it is for."""
     origin: str | None
     """The ID that it had before it was redriven."""
+    key: str | None
+    """Its order key. This and the trace are known while its entry is there."""
+    trace: str | None
+    """Its W3C `traceparent`."""
     state: Literal["scheduled"] | None
     due_at: float | None
     groups: list[JobInGroup]

@@ -198,7 +198,7 @@ def test_a_dead_job_is_redriven_from_its_own_page(
     sitting.type("d")
     sitting.wait_for(ids["dead"])
     sitting.type("\r")
-    sitting.wait_for(f"job          {ids['dead']}", "status       dead", "8 more below")
+    sitting.wait_for(f"job          {ids['dead']}", "status       dead", " more below")
     sitting.type("G")
     sitting.wait_for("raise RuntimeError(", without=" more below")
     sitting.type("r")

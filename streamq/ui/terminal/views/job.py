@@ -7,8 +7,14 @@ from typing import ClassVar
 
 from streamq.admin import GroupStatus, JobStatus
 from streamq.errors import StreamqError
-from streamq.text import printable, printable_lines
-from streamq.ui.terminal.job_fields import Fields, group_fields, job_fields
+from streamq.text import duration, printable, printable_lines
+from streamq.ui.job_fields import (
+    Fields,
+    group_fields,
+    job_fields,
+    known_moment,
+    told_attempts,
+)
 from streamq.ui.terminal.line import Line, wrapped
 from streamq.ui.terminal.selection import Selection
 from streamq.ui.terminal.views.redriving import Redriving
@@ -98,11 +104,28 @@ def _lines(job: JobStatus, width: int) -> list[Line]:
     lines = _section(own, label, width)
     for group, section in zip(job.groups, groups, strict=True):
         lines += [Line(), *_section(section, label, width)]
+        lines += _attempts(group, width)
         if group.traceback:
             lines.append(Line())
         for text in printable_lines(group.traceback):
             lines += [Line((part, "dim")) for part in wrapped(text, width)]
     return lines
+
+
+def _attempts(group: GroupStatus, width: int) -> list[Line]:
+    """How its attempts ended, one below the other."""
+    lines = []
+    for attempt in told_attempts(group):
+        told = [f"attempt {attempt.number} {attempt.outcome}"]
+        if attempt.started_at is not None:
+            told.append(f"begun {known_moment(attempt.started_at)}")
+        if attempt.seconds is not None:
+            told.append(f"took {duration(attempt.seconds)}")
+        if attempt.consumer:
+            told.append(f"by {attempt.consumer}")
+        text = ", ".join(told) + (f": {attempt.error}" if attempt.error else "")
+        lines += [Line(part) for part in wrapped(printable(text), width)]
+    return [Line(), *lines] if lines else []
 
 
 def _known(fields: Fields) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from streamq.admin import GroupStatus, JobStatus
-from streamq.admin.content import shown_data
-from streamq.text import duration, moment, printable, progress, until
-from streamq.wire import json
+from typing import TYPE_CHECKING
+
+from streamq.text import duration, moment, progress, until
+
+if TYPE_CHECKING:
+    from streamq.admin import Attempt, GroupStatus, JobStatus
 
 Fields = dict[str, object]
 """By name; what is ``None`` is not known, or does not apply."""
@@ -13,6 +15,8 @@ Fields = dict[str, object]
 
 def job_fields(job: JobStatus) -> Fields:
     """The job itself."""
+    from streamq.admin.content import shown_data
+
     data = None
     if job.raw or job.ref:
         data = shown_data(job.raw, job.ref)
@@ -24,7 +28,7 @@ def job_fields(job: JobStatus) -> Fields:
         "type": "(not kept)" if job.type is None else job.type or "-",
         "status": None if job.due_at is None else "scheduled",
         "due": None if job.due_at is None else until(job.due_at),
-        "created": _moment(job.created_at),
+        "created": known_moment(job.created_at),
         "only for": job.only_for,
         "redriven from": job.origin,
         "data": data,
@@ -55,17 +59,30 @@ def group_fields(group: GroupStatus) -> Fields:
         "idle": None if group.idle is None else duration(group.idle),
         "next attempt": next_attempt,
         "progress": progress(group.progress, group.progress_note),
-        "started": _moment(group.started_at),
-        "finished": _moment(group.finished_at),
+        "started": known_moment(group.started_at),
+        "finished": known_moment(group.finished_at),
         "took": took,
-        "failed": _moment(group.failed_at),
-        "dead since": _moment(group.dead_since),
+        "failed": known_moment(group.failed_at),
+        "dead since": known_moment(group.dead_since),
         "reason": group.reason,
         "error": group.error,
-        "result": None if group.result is None else printable(json.dumps(group.result)),
+        "result": None if group.result is None else _json(group.result),
         "dead letter": group.dead_letter,
     }
 
 
-def _moment(unix: float | None) -> str | None:
+def told_attempts(group: GroupStatus) -> tuple[Attempt, ...]:
+    """The attempts worth telling one by one: not of a job of which all is told already."""
+    succeeded = all(attempt.outcome == "succeeded" for attempt in group.history)
+    return () if succeeded else group.history
+
+
+def known_moment(unix: float | None) -> str | None:
+    """A time, if it is known."""
     return None if unix is None else moment(unix)
+
+
+def _json(value: object) -> str:
+    from streamq.wire import json
+
+    return json.dumps(value).decode()
