@@ -59,7 +59,7 @@ COMMANDS = {
         "List, create, change, pause, run or delete schedules of periodic jobs.",
     ),
     "replay": ("streamq.cli.replay", "Give a group jobs once more that it has settled."),
-    "stream": ("streamq.cli.streams", "Show, change or grow a stream."),
+    "stream": ("streamq.cli.streams", "Show or change the settings of a stream, or let it grow."),
     "info": ("streamq.cli.info", "Show the server, its streams and their groups."),
     "top": ("streamq.cli.top", "Watch streams and groups live: rates, lag, what is stuck."),
     "doctor": ("streamq.cli.doctor", "Look for what bites, and say what to do about it."),

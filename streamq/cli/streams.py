@@ -29,7 +29,7 @@ def register(app: Family) -> None:
     )
 
 
-commands = family("Show or change the settings of a stream, or give it more partitions.")
+commands = family("Show or change the settings of a stream, or let it grow.")
 
 
 def span_or_off(text: str | float) -> float:

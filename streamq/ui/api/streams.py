@@ -73,6 +73,8 @@ class Stream(Told):
     orphaned_dead_letters: dict[str, int]
     retain: float | None
     abandoned: dict[str, Abandoned]
+    partitions: int | None
+    """How many it has; `null` for a stream that has none."""
 
 
 class StreamsQuery(Taken):
