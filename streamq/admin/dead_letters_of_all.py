@@ -67,7 +67,6 @@ class DeadLettersOfAll(DeadLetters):
         where: Where | None = None,
         until: str | None = None,
     ) -> int:
-        """See :meth:`DeadLetters.count`."""
         wanted: dict[str, Any] = {
             "type": type, "older_than": older_than, "cause": cause, "where": where, "until": until,
         }  # fmt: skip
@@ -81,7 +80,6 @@ class DeadLettersOfAll(DeadLetters):
         where: Where | None = None,
         look_at: int = LOOKED_AT,
     ) -> Matching:
-        """See :meth:`DeadLetters.matching`."""
         parts = await self._parts()
         most = -(-look_at // len(parts))
         found = [
@@ -95,7 +93,6 @@ class DeadLettersOfAll(DeadLetters):
         )
 
     async def causes(self, *, limit: int = LOOKED_AT) -> Causes:
-        """See :meth:`DeadLetters.causes`."""
         from streamq.admin.adding_up import causes_of_all
 
         parts = await self._parts()
@@ -113,7 +110,6 @@ class DeadLettersOfAll(DeadLetters):
         limit: int = 50,
         look_at: int = LOOKED_AT,
     ) -> Page[DeadLetter]:
-        """See :meth:`DeadLetters.page`."""
         parts = await self._parts()
         if len(parts) == 1:
             return await parts[0].page(
@@ -146,7 +142,6 @@ class DeadLettersOfAll(DeadLetters):
         limit: int | None = None,
         after: str | None = None,
     ) -> AsyncIterator[DeadLetter]:
-        """See :meth:`DeadLetters.list`."""
         from streamq.admin.merging import cursors, in_order
 
         wanted: dict[str, Any] = {
@@ -167,12 +162,10 @@ class DeadLettersOfAll(DeadLetters):
             left = None if left is None else left - 1
 
     async def get(self, id: str) -> DeadLetter:
-        """See :meth:`DeadLetters.get`."""
         [part] = await self._homes([id])
         return await part.get(id)
 
     async def find(self, job_id: str) -> DeadLetter | None:
-        """See :meth:`DeadLetters.find`."""
         for part in await self._parts():
             letter = await part.find(job_id)
             if letter is not None:
@@ -182,7 +175,6 @@ class DeadLettersOfAll(DeadLetters):
     # -- redriving and purging ------------------------------------------------
 
     async def redrive(self, ids: Iterable[str]) -> Sequence[Redriven]:
-        """See :meth:`DeadLetters.redrive`."""
         wanted = dict.fromkeys(ids)
         done: dict[str, Redriven] = {}
         for part, some in (await self._homes(wanted)).items():
@@ -199,7 +191,6 @@ class DeadLettersOfAll(DeadLetters):
         until: str | None = None,
         progress: Callable[[Sequence[Redriven]], object] | None = None,
     ) -> RedriveSummary:
-        """See :meth:`DeadLetters.redrive_all`."""
         done: Sequence[RedriveSummary] = []
         missing: Exception | None = None
         for part in await self._parts():
@@ -217,7 +208,6 @@ class DeadLettersOfAll(DeadLetters):
         return RedriveSummary(sum(one.redriven for one in done), sum(one.failed for one in done))
 
     async def purge(self, ids: Iterable[str]) -> Mapping[str, bool]:
-        """See :meth:`DeadLetters.purge`."""
         done: dict[str, bool] = {}
         for part, some in (await self._homes(ids)).items():
             done |= await part.purge(some)
@@ -233,7 +223,6 @@ class DeadLettersOfAll(DeadLetters):
         until: str | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> int:
-        """See :meth:`DeadLetters.purge_all`."""
         wanted: dict[str, Any] = {
             "type": type, "older_than": older_than, "cause": cause, "where": where, "until": until,
             "progress": progress,

@@ -186,7 +186,6 @@ class Admin(KeyAdmin):
     # -- looking --------------------------------------------------------------
 
     async def info(self) -> Overview:
-        """See :meth:`StreamsAdmin.info`."""
         from streamq.admin.adding_up import stream_of_all
 
         about = await self._one.info()
@@ -203,7 +202,6 @@ class Admin(KeyAdmin):
         return replace(about, streams=tuple(sorted(streams, key=lambda one: one.name)))
 
     async def doctor(self, stream: str | None = None) -> Diagnosis:
-        """See :meth:`StreamsAdmin.doctor`."""
         keys = [stream] if stream is None else await self._keys(stream)
         one = self._one
         found = [await one.doctor(key) for key in keys]
@@ -216,7 +214,6 @@ class Admin(KeyAdmin):
         return replace(found[0], findings=(*worse, *well.values()))
 
     async def stream_names(self) -> AsyncIterator[str]:
-        """See :meth:`StreamsAdmin.stream_names`."""
         seen = set()
         async for name in self._one.stream_names():
             [stream] = (await self._streams_of([name])).values()
@@ -225,7 +222,6 @@ class Admin(KeyAdmin):
                 yield stream
 
     async def stream(self, stream: str) -> StreamInfo:
-        """See :meth:`StreamsAdmin.stream`."""
         from streamq.admin.adding_up import stream_of_all
         from streamq.admin.streams import StreamInfo
 
@@ -245,7 +241,6 @@ class Admin(KeyAdmin):
         return (await self.scheduled_counts([stream]))[stream]
 
     async def group_names(self, stream: str, group: str | None = None) -> Sequence[str]:
-        """See :meth:`StreamsAdmin.group_names`."""
         keys, one = await self._keys(stream), self._one
         if len(keys) == 1:
             return await one.group_names(keys[0], group)
@@ -261,7 +256,6 @@ class Admin(KeyAdmin):
         return [*names]
 
     async def backlogs(self, groups: Mapping[str, Sequence[str]]) -> Backlogs:
-        """See :meth:`StreamsAdmin.backlogs`."""
         from streamq.admin.adding_up import backlog_of_all
 
         keys = {stream: await self._keys(stream) for stream in groups}
@@ -273,14 +267,13 @@ class Admin(KeyAdmin):
         return {place: backlog_of_all(some) for place, some in parts.items()}
 
     async def snapshot(self, streams: Sequence[str] | None = None) -> Snapshot:
-        """See :meth:`StreamsAdmin.snapshot`."""
         return await self._added_up(await self._one.snapshot(await self._keys_of_all(streams)))
 
     def watch(
         self, streams: Sequence[str] | None = None, *, interval: float = 1.0
     ) -> AsyncIterator[Snapshot]:
-        """See :meth:`StreamsAdmin.watch`. Partitions that a stream gets meanwhile are missing where
-        ``streams`` are given."""
+        # Partitions that a stream gets meanwhile are missing where
+        # ``streams`` are given.
         from streamq.admin.snapshot import check_interval
 
         check_interval(interval)
@@ -320,14 +313,12 @@ class Admin(KeyAdmin):
     # -- groups ---------------------------------------------------------------
 
     async def create_group(self, stream: str, group: str, start: str | datetime = "0") -> bool:
-        """See :meth:`StreamsAdmin.create_group`."""
         one = self._one
         return any([await one.create_group(key, group, start) for key in await self._keys(stream)])
 
     async def delete_group(
         self, stream: str, group: str, *, force: bool = False, dead_letters: bool = False
     ) -> DeletedGroup:
-        """See :meth:`StreamsAdmin.delete_group`."""
         from streamq.admin.adding_up import counts_of_all
 
         one = self._one
@@ -339,25 +330,21 @@ class Admin(KeyAdmin):
         )
 
     async def pause(self, stream: str, group: str, *, type: str | None = None) -> bool:
-        """See :meth:`StreamsAdmin.pause`."""
         one = self._one
         keys = await self._keys_with(stream, group)
         return any([await one.pause(key, group, type=type) for key in keys])
 
     async def resume(self, stream: str, group: str, *, type: str | None = None) -> bool:
-        """See :meth:`StreamsAdmin.resume`."""
         one = self._one
         keys = await self._keys_with(stream, group)
         return any([await one.resume(key, group, type=type) for key in keys])
 
     async def group_state(self, stream: str, group: str) -> GroupState:
-        """See :meth:`StreamsAdmin.group_state`."""
         return await self._one.group_state((await self._keys_with(stream, group))[0], group)
 
     async def group_states(
         self, groups: Iterable[tuple[str, str]]
     ) -> Mapping[tuple[str, str], GroupState]:
-        """See :meth:`StreamsAdmin.group_states`."""
         asked = [*groups]
         last = {stream: (await self._keys(stream))[-1] for stream, _ in asked}
         found = await self._one.group_states((last[stream], group) for stream, group in asked)
@@ -368,7 +355,7 @@ class Admin(KeyAdmin):
         }
 
     async def set_rules(self, stream: str, group: str, **rules: Any) -> GroupState:
-        """See :meth:`StreamsAdmin.set_rules`. Numbers count in each partition by itself."""
+        # Numbers count in each partition by itself.
         one = self._one
         first, *others = await self._keys_with(stream, group)
         for key in others:
@@ -379,8 +366,8 @@ class Admin(KeyAdmin):
         self, stream: str, group: str, to: str | datetime, *, force: bool = False,
         dry_run: bool = False,
     ) -> RewoundGroup:  # fmt: skip
-        """See :meth:`StreamsAdmin.rewind_group`. A partition that has not come as far as that
-        stays where it is."""
+        # A partition that has not come as far as that
+        # stays where it is.
         one, done, ahead = self._one, [], None
         for key in await self._keys_with(stream, group):
             try:
@@ -396,17 +383,14 @@ class Admin(KeyAdmin):
         )
 
     async def prune(self, stream: str) -> int:
-        """See :meth:`StreamsAdmin.prune`."""
         one = self._one
         return sum([await one.prune(key) for key in await self._keys(stream)])
 
     async def prune_data(self, stream: str) -> int:
-        """See :meth:`StreamsAdmin.prune_data`."""
         one = self._one
         return sum([await one.prune_data(key) for key in await self._keys(stream)])
 
     async def settings(self, stream: str) -> StreamSettings:
-        """See :meth:`StreamsAdmin.settings`."""
         layout = await read_layout(self._server, stream)
         found = await self._one.settings(layout.names()[0])
         return replace(found, partitions=layout.partitions or None, growing=layout.growing or None)
@@ -415,7 +399,6 @@ class Admin(KeyAdmin):
         self, stream: str, *, retain: str | float | None = None,
         abandon_after: str | float | None = None, group: str | None = None,
     ) -> StreamSettings:  # fmt: skip
-        """See :meth:`StreamsAdmin.set_stream`."""
         one = self._one
         for key in await self._keys(stream):
             await one.set_stream(key, retain=retain, abandon_after=abandon_after, group=group)
@@ -424,7 +407,6 @@ class Admin(KeyAdmin):
     # -- jobs in the stream ---------------------------------------------------
 
     async def replay(self, stream: str, group: str, ids: Iterable[str]) -> Sequence[Replayed]:
-        """See :meth:`JobsAdmin.replay`."""
         one, wanted = self._one, [*ids]
         done: dict[str, Replayed] = {}
         for key, some in (await self._homes(stream, wanted)).items():
@@ -432,9 +414,14 @@ class Admin(KeyAdmin):
         return [done[id] for id in dict.fromkeys(wanted)]
 
     async def status(self, stream: str, job_id: str, group: str | None = None) -> JobStatus:
-        """See :meth:`JobsAdmin.status`.
+        """What has become of one job in every group, or in one.
+
+        Args:
+            job_id: its ID; of a job for later, the name that ``produce`` gave it, also for an
+                hour after it was due.
 
         Raises:
+            JobNotFound: there is no trace of it.
             ConfigError: several partitions have a job of that ID: see :meth:`statuses`.
         """
         found = await self.statuses(stream, job_id, group)
@@ -464,7 +451,6 @@ class Admin(KeyAdmin):
     async def failed_traces(
         self, stream: str, group: str, job_ids: Sequence[str]
     ) -> Mapping[str, str]:
-        """See :meth:`JobsAdmin.failed_traces`."""
         from streamq.admin.adding_up import merged
 
         one = self._one
@@ -475,7 +461,6 @@ class Admin(KeyAdmin):
         self, stream: str, job_id: str, group: str | None = None, *,
         timeout: float | None = None, on_progress: OnProgress | None = None,
     ) -> Finished:  # fmt: skip
-        """See :meth:`JobsAdmin.finished`."""
         keys = await self._keys(stream)
         if len(keys) > 1:
             try:
@@ -497,7 +482,6 @@ class Admin(KeyAdmin):
         limit: int | None = None,
         after: str | None = None,
     ) -> AsyncIterator[PendingJob]:
-        """See :meth:`JobsAdmin.pending`."""
         from streamq.admin.merging import cursors, in_order
         from streamq.wire.entry import id_key
 
@@ -535,7 +519,6 @@ class Admin(KeyAdmin):
         limit: int = 50,
         look_at: int = LOOKED_AT,
     ) -> Page[PendingJob]:
-        """See :meth:`JobsAdmin.pending_page`."""
         from streamq.admin.merging import cursor
         from streamq.admin.paging import Page
         from streamq.admin.pending import check_states
@@ -564,7 +547,6 @@ class Admin(KeyAdmin):
     async def consumers(
         self, stream: str, group: str, *, jobs: int = 3
     ) -> Sequence[ConsumerActivity]:
-        """See :meth:`JobsAdmin.consumers`."""
         from streamq.admin.adding_up import activity_of_all
 
         keys = await self._keys_with(stream, group)
@@ -581,7 +563,7 @@ class Admin(KeyAdmin):
         types: Collection[str] = (),
         states: Collection[str] = (),
     ) -> AsyncGenerator[Followed]:
-        """See :meth:`JobsAdmin.follow`. Partitions that the stream gets meanwhile are missing."""
+        # Partitions that the stream gets meanwhile are missing.
         from streamq.admin.followed import Wanted
 
         Wanted(types, states)  # refuses what cannot be
@@ -599,14 +581,12 @@ class Admin(KeyAdmin):
                 yield event
 
     async def retry_all(self, stream: str, group: str) -> int:
-        """See :meth:`JobsAdmin.retry_all`."""
         keys = await self._keys_with(stream, group)
         return sum([await self._one.retry_all(key, group) for key in keys])
 
     async def retry_now(
         self, stream: str, group: str, ids: Iterable[str]
     ) -> Mapping[str, RetryNow]:
-        """See :meth:`JobsAdmin.retry_now`."""
         from streamq.admin.adding_up import merged
 
         one, homes = self._one, await self._homes(stream, ids)
@@ -615,7 +595,6 @@ class Admin(KeyAdmin):
     async def dead_letter(
         self, stream: str, group: str, ids: Iterable[str], error: str = "made a dead letter by hand"
     ) -> Mapping[str, bool]:
-        """See :meth:`JobsAdmin.dead_letter`."""
         from streamq.admin.adding_up import merged
 
         one, homes = self._one, await self._homes(stream, ids)
@@ -626,7 +605,6 @@ class Admin(KeyAdmin):
     async def release(
         self, stream: str, group: str, consumer: str, *, force: bool = False
     ) -> Released:
-        """See :meth:`JobsAdmin.release`."""
         one, done, missing = self._one, [], None
         for key in await self._keys_with(stream, group):
             try:
@@ -642,7 +620,6 @@ class Admin(KeyAdmin):
         )
 
     def dead_letters(self, stream: str, group: str) -> DeadLetters:
-        """See :meth:`JobsAdmin.dead_letters`."""
         from streamq.admin.dead_letters_of_all import DeadLettersOfAll
 
         return DeadLettersOfAll(
@@ -654,7 +631,6 @@ class Admin(KeyAdmin):
     async def scheduled(
         self, stream: str, *, limit: int | None = None
     ) -> AsyncIterator[ScheduledJob]:
-        """See :meth:`KeyAdmin.scheduled`."""
         from streamq.admin.merging import in_order
 
         one = self._one
@@ -669,7 +645,7 @@ class Admin(KeyAdmin):
     async def scheduled_page(
         self, stream: str, *, after: str | None = None, limit: int = 50
     ) -> Page[ScheduledJob]:
-        """See :meth:`KeyAdmin.scheduled_page`. Partition by partition, where there are some."""
+        # Partition by partition, where there are some.
         keys = await self._keys(stream)
         if len(keys) == 1:
             return await self._one.scheduled_page(keys[0], after=after, limit=limit)
@@ -682,13 +658,11 @@ class Admin(KeyAdmin):
         return replace(page, following=following)
 
     async def scheduled_counts(self, streams: Iterable[str]) -> Mapping[str, int]:
-        """See :meth:`KeyAdmin.scheduled_counts`."""
         keys = {stream: await self._keys(stream) for stream in streams}
         found = await self._one.scheduled_counts([key for some in keys.values() for key in some])
         return {stream: sum(found.get(key, 0) for key in some) for stream, some in keys.items()}
 
     async def scheduled_job(self, stream: str, name: str) -> ScheduledJob:
-        """See :meth:`KeyAdmin.scheduled_job`."""
         one, missing = self._one, None
         for key in await self._keys(stream):
             try:
@@ -699,20 +673,17 @@ class Admin(KeyAdmin):
         raise missing
 
     async def cancel_scheduled(self, stream: str, name: str) -> bool:
-        """See :meth:`KeyAdmin.cancel_scheduled`."""
         one = self._one
         return any([await one.cancel_scheduled(key, name) for key in await self._keys(stream)])
 
     async def reschedule(
         self, stream: str, name: str, *, delay: float | None = None, at: datetime | None = None
     ) -> bool:
-        """See :meth:`KeyAdmin.reschedule`."""
         one = self._one
         keys = await self._keys(stream)
         return any([await one.reschedule(key, name, delay=delay, at=at) for key in keys])
 
     async def cancel(self, stream: str, job_id: str, *, group: str | None = None) -> Cancelled:
-        """See :meth:`KeyAdmin.cancel`."""
         from streamq.admin.schedules import is_name
 
         one = self._one
@@ -731,7 +702,6 @@ class Admin(KeyAdmin):
         key: str | None = None,
         where: Callable[[Any], bool] | None = None,
     ) -> CancelSummary:
-        """See :meth:`KeyAdmin.cancel_all`."""
         from streamq.admin.adding_up import counts_of_all
 
         one = self._one
@@ -745,7 +715,6 @@ class Admin(KeyAdmin):
 
     @property
     def schedules(self) -> Schedules:
-        """See :attr:`KeyAdmin.schedules`."""
         from streamq.admin.schedules_of_all import SchedulesOfAll
 
         return SchedulesOfAll(self._server, self._codec, keys=self._keys)

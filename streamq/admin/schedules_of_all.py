@@ -25,42 +25,34 @@ class SchedulesOfAll(Schedules):
         self._one = Schedules(server, codec)
 
     async def list(self, stream: str) -> Sequence[ScheduleInfo]:
-        """See :meth:`Schedules.list`."""
         keys = await self._keys_of(stream)
         found = [info for key in keys for info in await self._one.list(key)]
         return sorted(found, key=lambda info: info.name) if len(keys) > 1 else found
 
     async def get(self, stream: str, name: str) -> ScheduleInfo:
-        """See :meth:`Schedules.get`."""
         return await self._one.get(await self._key(stream, name), name)
 
     async def create(
         self, stream: str, name: str, type: str, data: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> ScheduleInfo:  # fmt: skip
-        """See :meth:`Schedules.create`."""
         return await self._one.create(await self._key(stream, name), name, type, data, **options)
 
     async def update(
         self, stream: str, name: str, **changes: Unpack[ScheduleChanges]
     ) -> ScheduleInfo:
-        """See :meth:`Schedules.update`."""
         return await self._one.update(await self._key(stream, name), name, **changes)
 
     async def pause(self, stream: str, name: str) -> bool:
-        """See :meth:`Schedules.pause`."""
         return await self._one.pause(await self._key(stream, name), name)
 
     async def resume(self, stream: str, name: str) -> bool:
-        """See :meth:`Schedules.resume`."""
         return await self._one.resume(await self._key(stream, name), name)
 
     async def delete(self, stream: str, name: str) -> None:
-        """See :meth:`Schedules.delete`."""
         await self._one.delete(await self._key(stream, name), name)
 
     async def run_now(self, stream: str, name: str) -> str:
-        """See :meth:`Schedules.run_now`."""
         return await self._one.run_now(await self._key(stream, name), name)
 
     async def _key(self, stream: str, name: str) -> str:

@@ -43,7 +43,7 @@ async def laid_out(server: Server, stream: str, wanted: Partitioned) -> Layout:
         # Somebody else may have begun with another number.
         layout = await _grow(server, layout, layout.growing or wanted.partitions)
     if layout.partitions != wanted.partitions:
-        _log.warning(
+        _log.info(
             "The stream %s has %d partitions on the server, and the App says %d: what the server "
             "says counts", printable(stream, 100), layout.partitions, wanted.partitions,
         )  # fmt: skip

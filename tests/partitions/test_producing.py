@@ -114,7 +114,8 @@ async def test_two_apps_with_different_numbers(
 ) -> None:
     await app.produce("t", key="a")
     async with App(server.unix_url, streams={"jobs": Partitioned(16)}) as other:
-        job = await other.produce("t", key="d")
+        with caplog.at_level("INFO"):
+            job = await other.produce("t", key="d")
         assert job.place == "{jobs:0}"
     assert "has 4 partitions on the server, and the App says 16" in caplog.text
     assert client.hget("{jobs}:settings", "partitions") == "4"
