@@ -9,6 +9,8 @@ from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import anyio
+
 from streamq import lua
 from streamq.errors import ConfigError
 from streamq.flow.rules import Rules
@@ -95,6 +97,11 @@ class Gate:
         self._server = server
         self._key, self._group = key, group
         self._rules = rules
+
+    async def wait(self, stop: anyio.Event) -> None:
+        """Wait for the next look, or until the worker stops."""
+        with anyio.move_on_after(GATE):
+            await stop.wait()
 
     async def is_open(self) -> bool:
         """Look.

@@ -35,7 +35,6 @@ from streamq.worker.budget import Budget
 from streamq.worker.consumer import Consumer
 from streamq.worker.executors import Executors
 from streamq.worker.partitions import (
-    GATE,
     Gate,
     Place,
     SignalsOfPartition,
@@ -320,8 +319,7 @@ class Worker:
                 pass  # the other consumers say so
             if consumer.share is not None:
                 consumer.share.looked(dry=True)
-            with anyio.move_on_after(GATE):
-                await self._stop.wait()
+            await gate.wait(self._stop)
         return False
 
     def stop(self) -> None:

@@ -14,7 +14,7 @@ from tests.servers import RedisServer
 def _brisk(brisk: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let workers look often, for jobs and for new partitions."""
     monkeypatch.setattr("streamq.worker.partitions.EVERY", 0.05)
-    monkeypatch.setattr("streamq.worker.worker.GATE", 0.02)
+    monkeypatch.setattr("streamq.worker.partitions.GATE", 0.02)
 
 
 @pytest.fixture

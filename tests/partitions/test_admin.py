@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
@@ -88,7 +88,7 @@ async def test_a_stream_is_the_sum_of_its_partitions(app: App, admin: Admin) -> 
     assert (await admin.stream("{jobs:0}")).length < COUNT
 
 
-async def watched(admin: Admin, streams: list[str] | None) -> AsyncIterator[list[tuple[str, int]]]:
+async def watched(admin: Admin, streams: list[str] | None) -> AsyncGenerator[list[tuple[str, int]]]:
     async for picture in admin.watch(streams, interval=0.01):
         yield [(one.name, one.length) for one in picture.streams]
 

@@ -14,6 +14,7 @@ from streamq import App, Job, NewJob, Partitioned, Settings
 from streamq.errors import ConfigError, ServerUnavailable
 from streamq.partitions import grow, hash_of
 from streamq.server import Server
+from tests.partitions.looking import entries
 from tests.servers import RedisServer
 from tests.worker.support import AT_ONCE, QUIET, drain, eventually, running
 
@@ -129,9 +130,9 @@ async def test_wherever_it_stops_it_can_go_on(
     assert [job.place for job in late] == [f"{{jobs:{hash_of(key) % 8}}}" for key in KEYS]
     assert places <= {f"{{jobs:{n}}}" for n in range(8)}
     for number in range(4):  # what was written to an old partition comes before the new one
-        end = client.hget(f"{{jobs:{number}}}:settings", "grown_at")
+        end = str(client.hget(f"{{jobs:{number}}}:settings", "grown_at"))
         assert client.hget(f"{{jobs:{number + 4}}}:settings", "source_end") == end
-        for id, entry in client.xrange(f"{{jobs:{number}}}", f"({end}"):
+        for id, entry in entries(client, f"{{jobs:{number}}}", f"({end}"):
             assert hash_of(entry["key"]) % 8 == number, id
     assert [len(client.xinfo_groups(f"{{jobs:{n}}}")) for n in range(8)] == [1] * 8
     assert client.hgetall("{jobs}:settings") == {"partitions": "8", "earlier": " 4"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from streamq.worker import pool as pool_module
 from streamq.worker.inflight import InFlight
 from streamq.worker.pool import Part, Pool
 from streamq.worker.slot import Slot
@@ -63,7 +62,7 @@ async def test_a_runner_goes_on_until_it_has_nothing() -> None:
 
 async def test_slow_jobs_go_round(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(pool_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr("streamq.worker.pool.time.monotonic", lambda: now)
     _, [a, b] = partitions(1, 2)
     a.has(9)
     b.has(9)

@@ -9,6 +9,7 @@ import redis
 
 from streamq import App, Job, NewJob, Partitioned
 from streamq.errors import AuthenticationFailed
+from tests.lua.support import command
 from tests.markdown import ROOT
 from tests.security.roles import PASSWORD, documented
 from tests.servers import RedisServer
@@ -25,9 +26,7 @@ def create(client: redis.Redis, name: str, *more: str) -> None:
     for token in list(tokens):
         if token.startswith(("~", "%R~", "&")):
             tokens.append(token.replace("{jobs}", "{jobs:*}").replace("~jobs", "~{jobs:*}"))
-    client.execute_command(
-        "ACL", "SETUSER", name, "reset", "on", f">{PASSWORD}", *dict.fromkeys(tokens)
-    )
+    command(client, "ACL", "SETUSER", name, "reset", "on", f">{PASSWORD}", *dict.fromkeys(tokens))
 
 
 def url(server: RedisServer, name: str) -> str:

@@ -30,7 +30,7 @@ async def test_a_worker_reads_all_partitions(app: App, client: redis.Redis) -> N
     await app.produce_many(("t", {"n": n}) for n in range(400))
     watch = await drain(app)
     assert sorted(n for n, *_ in seen) == [*range(400)]
-    assert {rest for _, *rest in map(tuple, seen) for rest in [tuple(rest)]} == {
+    assert {(stream, partition, place) for _, stream, partition, place in seen} == {
         ("jobs", n, f"{{jobs:{n}}}") for n in range(4)
     }
     assert {verdict.job.stream for verdict in watch.verdicts} == {"jobs"}

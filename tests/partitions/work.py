@@ -16,7 +16,7 @@ from typing import Any
 from streamq import App, Job, Partitioned, Settings
 from streamq.partitions import grow
 from streamq.server import Server
-from streamq.worker import partitions, worker
+from streamq.worker import partitions
 
 CONCURRENCY = 8
 
@@ -42,7 +42,7 @@ class Deadly(Server):
 
 async def consume(url: str, log: str, *, burst: bool) -> None:
     """Note each job that is begun: key, number, partition."""
-    partitions.EVERY, worker.GATE = 0.3, 0.05
+    partitions.EVERY, partitions.GATE = 0.3, 0.05
     noted = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     app = App(url, streams={"jobs": Partitioned(4)})
     group = app.group("g", order=True, retries=50)
