@@ -18,6 +18,7 @@ from typing import Any
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+import streamq
 from streamq import App, NewJob
 from streamq.lua import load
 from tests.faults.checker import Report, check, collect
@@ -26,6 +27,9 @@ from tests.faults.proxy import Proxy
 from tests.faults.recorder import PATIENCE, Recorder
 from tests.faults.workload import Config
 from tests.servers import RedisServer
+
+STREAMQ = str(Path(streamq.__file__).parent)
+"""What stands in a traceback of streamq's own; those of handlers belong into the log."""
 
 
 class WorkerProcess:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import pytest
 import redis
 
-import streamq
 from streamq.errors import ServerRefused, ServerUnavailable
-from tests.faults.rig import Rig, WorkerProcess
-
-STREAMQ = str(Path(streamq.__file__).parent)
+from tests.faults.rig import STREAMQ, Rig, WorkerProcess
 
 
 @contextmanager

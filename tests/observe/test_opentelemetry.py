@@ -425,7 +425,7 @@ async def test_without_tracing_the_record_has_nothing_of_it(
         job = await app.produce("t")
         await drain(app, max_jobs=1, burst=False)
     record = client.hgetall(f"{{jobs}}:group:default:job:{job.id}")
-    assert sorted(record) == ["deliveries", "error", "failed_at"]
+    assert sorted(record) == ["attempt:1", "deliveries", "error", "failed_at"]
 
 
 @pytest.mark.parametrize(
