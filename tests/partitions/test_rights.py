@@ -71,7 +71,7 @@ async def test_who_lays_them_out(server: RedisServer, client: redis.Redis) -> No
         with pytest.raises(AuthenticationFailed):
             await app.produce("t", key="a")
     more = documented_for("Who lays partitions out")
-    create(client, "producer", *documented_for("Producers"), "~{jobs}:group:*", *more)
+    create(client, "producer", "~{jobs}:group:*", "~{jobs}:settings", *more)
     async with App(url(server, "producer"), streams=STREAMS) as app:
         await app.produce("t", key="a")
         await app.admin.grow("jobs", 8)
